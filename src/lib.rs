@@ -1,1 +1,8 @@
-//! goldenpath
+//! goldenpath (the map is written when the house stands)
+pub mod event;
+pub mod expect;
+pub mod finding;
+pub mod identity;
+pub mod rule;
+pub mod time;
+pub mod trace;

@@ -1,0 +1,174 @@
+//! What a frame carries once decoded: the kind of event, and what stands at the places the dialect names.
+//!
+//! An `Extract` borrows from the frame and holds nothing the dialect did not ask for. How JSON becomes one is `check`'s
+//! business; which places are asked for is `expect`'s.
+
+use std::borrow::Cow;
+
+/// Index of an event name in the dialect's table of names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KindId(pub u16);
+
+/// Index of a place (a JSON Pointer) in the dialect's pointer trie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SlotId(pub u16);
+
+/// What kind of event a frame carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A name that the grammar, an end or a matcher of the profile mentions.
+    Known(KindId),
+    /// A name that nobody mentions. Counted and listed, never fatal by itself.
+    Unknown,
+    /// Readable, but without a name at any of the dialect's places.
+    Unnamed,
+}
+
+/// How an event is wrapped: which of the dialect's name places held the name, and which of the trie's top-level objects
+/// stood in the frame. Two frames of one envelope were built by the same code; that is all it is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Envelope {
+    /// Index of the name place that hit.
+    pub name_at: u8,
+    /// Bit `i` is set when the trie's `i`-th top-level object was there (`data`, `payload`, ...).
+    pub objects: u32,
+}
+
+/// What stands at one place of a frame.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Found<'a> {
+    /// The place does not exist.
+    #[default]
+    Absent,
+    /// The place holds `null`, which every rule treats like an absent one except an explicit `equals: null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number, exact where it is an integer of 64 bits.
+    Number(Number),
+    /// A text, borrowed unless it held escapes.
+    Text(Cow<'a, str>),
+    /// An object or array. `raw` is its text where the dialect asked for the whole of it.
+    Composite {
+        /// Its JSON text as received, if the place was asked for as a whole.
+        raw: Option<&'a str>,
+        /// No members or elements.
+        empty: bool,
+    },
+}
+
+/// A JSON number.
+#[derive(Debug, Clone, Copy)]
+pub enum Number {
+    /// Zero or greater.
+    Unsigned(u64),
+    /// Below zero.
+    Signed(i64),
+    /// With fraction or exponent, or beyond 64 bits.
+    Float(f64),
+}
+
+impl PartialEq for Number {
+    /// By value: `1` equals `1.0`.
+    fn eq(&self, other: &Number) -> bool {
+        match (*self, *other) {
+            (Number::Unsigned(a), Number::Unsigned(b)) => a == b,
+            (Number::Signed(a), Number::Signed(b)) => a == b,
+            (a, b) => a.as_f64() == b.as_f64(),
+        }
+    }
+}
+
+impl Number {
+    /// The nearest `f64`.
+    pub fn as_f64(self) -> f64 {
+        match self {
+            Number::Unsigned(n) => n as f64,
+            Number::Signed(n) => n as f64,
+            Number::Float(n) => n,
+        }
+    }
+}
+
+impl std::fmt::Display for Number {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Number::Unsigned(n) => n.fmt(f),
+            Number::Signed(n) => n.fmt(f),
+            Number::Float(n) => n.fmt(f),
+        }
+    }
+}
+
+impl<'a> Found<'a> {
+    /// Present and not null.
+    pub fn exists(&self) -> bool {
+        !matches!(self, Found::Absent | Found::Null)
+    }
+
+    /// The text form: of texts the text, of numbers and truth values their JSON spelling, of composites their raw JSON if
+    /// it was asked for. The number 1 and the text "1" are the same identity; that is why ids are compared in this form.
+    pub fn as_text(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Found::Absent | Found::Null => None,
+            Found::Bool(value) => Some(Cow::Borrowed(if *value { "true" } else { "false" })),
+            Found::Number(number) => Some(Cow::Owned(number.to_string())),
+            Found::Text(text) => Some(Cow::Borrowed(text)),
+            Found::Composite { raw, .. } => raw.map(Cow::Borrowed),
+        }
+    }
+}
+
+/// A decoded frame: its kind, its envelope, and what stood at every place the dialect names.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Extract<'a> {
+    /// The kind, by name.
+    pub kind: Kind,
+    /// The name as spelled by the target, if there was one.
+    pub name: Option<Cow<'a, str>>,
+    /// How it was wrapped.
+    pub envelope: Envelope,
+    /// One entry per `SlotId`.
+    pub slots: Vec<Found<'a>>,
+}
+
+impl<'a> Extract<'a> {
+    /// What stands at `slot`; `Absent` for a slot of another trie.
+    pub fn at(&self, slot: SlotId) -> &Found<'a> {
+        self.slots.get(usize::from(slot.0)).unwrap_or(&Found::Absent)
+    }
+
+    /// The first of `slots` that exists.
+    pub fn first(&self, slots: &[SlotId]) -> Option<&Found<'a>> {
+        slots.iter().map(|slot| self.at(*slot)).find(|found| found.exists())
+    }
+
+    /// The text form of the first of `slots` that exists.
+    pub fn first_text(&self, slots: &[SlotId]) -> Option<Cow<'_, str>> {
+        self.first(slots).and_then(Found::as_text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_compare_by_value_and_spell_as_json() {
+        assert_eq!(Number::Unsigned(1), Number::Float(1.0));
+        assert_ne!(Number::Unsigned(u64::MAX), Number::Unsigned(u64::MAX - 1));
+        assert_eq!(Found::Number(Number::Unsigned(1)).as_text().as_deref(), Some("1"));
+    }
+
+    #[test]
+    fn null_is_not_the_first_that_exists() {
+        let extract = Extract {
+            kind: Kind::Unnamed,
+            name: None,
+            envelope: Envelope::default(),
+            slots: vec![Found::Null, Found::Text("b".into())],
+        };
+        assert_eq!(extract.first_text(&[SlotId(0), SlotId(1)]).as_deref(), Some("b"));
+        assert_eq!(extract.first_text(&[SlotId(0), SlotId(7)]), None);
+    }
+}

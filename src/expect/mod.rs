@@ -1,0 +1,239 @@
+//! Compiled expectations: what a target's frames mean and what must hold of them.
+//!
+//! Plain data with the file and line it came from, for messages. `scenario` and `target` build it, `check` judges by it,
+//! `session` reads matchers from it. There is no YAML and no serde here, and nothing that could fail at run time: what
+//! cannot be compiled was a diagnostic before any traffic.
+
+mod budget;
+mod dialect;
+mod grammar;
+mod matcher;
+
+pub use budget::{Budget, Reliability, ReliabilityOf, Segment, Statistic};
+pub use dialect::{Dialect, Fields, Names, Trie, TrieNode};
+pub use grammar::{Before, Grammar, Role, Symbol};
+pub use matcher::{Condition, Matcher, Test};
+
+use std::sync::Arc;
+
+use regex::Regex;
+
+use crate::event::{KindId, SlotId};
+use crate::time::Micros;
+
+/// Where an expectation was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The file as the user named it.
+    pub file: Arc<str>,
+    /// Line from 1.
+    pub line: u32,
+}
+
+/// Everything the judge needs to know beforehand.
+#[derive(Debug, Clone)]
+pub struct Expectations {
+    /// How frames are read.
+    pub dialect: Dialect,
+    /// What must happen on a fresh connection before the user may ask.
+    pub script: Vec<ScriptStep>,
+    /// Frames that are known and are not progress.
+    pub heartbeats: Vec<Heartbeat>,
+    /// The legal orders of events.
+    pub grammar: Grammar,
+    /// How a run ends.
+    pub ends: Ends,
+    /// Frames that mark a run as failed without ending it.
+    pub failed: Vec<Matcher>,
+    /// Where the answer stands; the last source that hits wins, so that a final answer replaces a draft.
+    pub answers: Vec<AnswerSource>,
+    /// What a good answer is, per turn; the last entry serves all further turns.
+    pub turns: Vec<AnswerRules>,
+    /// Whose ids stand where.
+    pub ids: Vec<IdRule>,
+    /// Limits on segments.
+    pub budgets: Vec<Budget>,
+    /// How long to wait for what.
+    pub timeouts: Timeouts,
+    /// What is asserted of the execution.
+    pub claims: Claims,
+    /// Each iteration logs in and connects anew, so `golden_path` exists.
+    pub fresh_sessions: bool,
+}
+
+/// One step of the socket script.
+#[derive(Debug, Clone)]
+pub enum ScriptStep {
+    /// Wait for a frame.
+    Wait {
+        /// The frame that ends the wait.
+        when: Matcher,
+        /// Frames that refuse the user.
+        refused: Vec<Matcher>,
+        /// How long, counted from the step's beginning.
+        within: Micros,
+    },
+    /// Send the text that the profile holds for this step.
+    Send,
+}
+
+/// A frame that keeps the connection alive: known, answered perhaps, never progress.
+#[derive(Debug, Clone)]
+pub struct Heartbeat {
+    /// Which frames.
+    pub when: Matcher,
+    /// The profile has a reply for it.
+    pub answered: bool,
+}
+
+/// How a run ends. An end mentioned nowhere is not an end: the profile must name it.
+#[derive(Debug, Clone, Default)]
+pub struct Ends {
+    /// The run went well.
+    pub good: Vec<Matcher>,
+    /// The run failed, and nothing more is to be waited for.
+    pub bad: Vec<Matcher>,
+}
+
+/// Where an answer stands in which frames.
+#[derive(Debug, Clone)]
+pub struct AnswerSource {
+    /// The frames that carry it.
+    pub when: Matcher,
+    /// The places, first that exists.
+    pub at: Vec<SlotId>,
+}
+
+/// What makes an answer good.
+#[derive(Debug, Clone, Default)]
+pub struct AnswerRules {
+    /// Characters (Unicode scalar values) at least; 0 asks nothing, yet an empty answer is still none.
+    pub min_chars: u32,
+    /// Patterns that must all occur.
+    pub all_of: Vec<Regex>,
+    /// Patterns of which one must occur, if there are any.
+    pub any_of: Vec<Regex>,
+    /// Patterns that must not occur.
+    pub none_of: Vec<Regex>,
+}
+
+/// Whose id stands where, and how it is compared.
+#[derive(Debug, Clone)]
+pub struct IdRule {
+    /// What the profile calls it: `user`, `thread`, `run`, ...
+    pub name: Arc<str>,
+    /// What it identifies.
+    pub role: IdRole,
+    /// The places, first that exists.
+    pub at: Vec<SlotId>,
+    /// Where the expected value comes from.
+    pub source: IdSource,
+    /// How values are compared.
+    pub compare: Compare,
+    /// Over which population the value belongs to one owner.
+    pub unique: Unique,
+}
+
+/// What an id identifies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum IdRole {
+    /// A user of the target.
+    User,
+    /// A conversation.
+    Thread,
+    /// A run of the agent.
+    Run,
+    /// Anything else that has an owner (session, connection, message).
+    Other,
+}
+
+/// Where the expected value of an id comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IdSource {
+    /// A captured name, known after login.
+    Captured(Arc<str>),
+    /// Chosen by the harness and sent with the ask.
+    Chosen,
+    /// Made by the target, known by its first receipt.
+    Learned,
+}
+
+/// How two values of an id are compared. A value that the target itself truncated (it ends in `...`) is compared by its
+/// beginning under every mode, and never accuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compare {
+    /// Equal texts.
+    Exact,
+    /// One is the beginning of the other.
+    Prefix,
+}
+
+/// Over which population an id belongs to one owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unique {
+    /// The whole target.
+    Target,
+    /// One user only: small or repeated numbers, which identify nobody.
+    User,
+}
+
+/// How long to wait for what. Defaults are set in one place, `scenario`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// TCP, TLS and the upgrade together; also one HTTP request.
+    pub connect: Micros,
+    /// A `wait` of the socket script that says nothing else.
+    pub greeting: Micros,
+    /// From the ask to the first event of its run.
+    pub first_event: Micros,
+    /// Between two signs of progress.
+    pub stall: Micros,
+    /// From the ask to the end of its run.
+    pub run: Micros,
+    /// How long to go on listening after the end.
+    pub quiet: Micros,
+    /// After a signal, how long runs in flight may take to end.
+    pub drain: Micros,
+}
+
+/// What is asserted of the execution.
+#[derive(Debug, Clone)]
+pub struct Claims {
+    /// Every set-up stage of every user. `at_most` is the share that may fail, 0 to 1.
+    pub setup: Asserted,
+    /// See `setup`.
+    pub setup_at_most: f64,
+    /// Connections and frames.
+    pub transport: Asserted,
+    /// Events complete and in order.
+    pub events: Asserted,
+    /// Answers worth having.
+    pub answer: Asserted,
+    /// Nothing of one user at another; `None` with a single user.
+    pub isolation: Option<Asserted>,
+    /// Share of users whose run must have overlapped another user's, 0 to 1.
+    pub min_overlap: f64,
+    /// Failed iterations judged as a proportion.
+    pub reliability: Option<Reliability>,
+}
+
+/// Whether a claim counts for the exit code, and where that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asserted {
+    /// `required: false` reports and never fails.
+    pub required: bool,
+    /// `None` for a default claim.
+    pub origin: Option<Origin>,
+}
+
+impl Expectations {
+    /// The rules for the answer of `turn`, counted from 0.
+    pub fn answer_rules(&self, turn: usize) -> Option<&AnswerRules> {
+        self.turns.get(turn).or_else(|| self.turns.last())
+    }
+
+    /// The spelling of a kind.
+    pub fn kind_name(&self, kind: KindId) -> &str {
+        self.dialect.names.get(kind)
+    }
+}

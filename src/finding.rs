@@ -1,0 +1,511 @@
+//! A finding: one judged deviation of the target, with the smallest evidence a person needs to agree.
+//!
+//! Findings are typed; their sentences are made here from their fields, once, so that every report says the same. A finding is
+//! never a mistake of the user (that is a diagnostic) and never a failure of the harness (that is an error).
+
+use serde::{Deserialize, Serialize};
+
+use crate::identity::{Connection, Iteration, UserNumber};
+use crate::rule::Rule;
+use crate::time::{Micros, Stamp};
+
+/// One judged deviation.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Finding {
+    /// When it was certain: a frame's arrival, or the deadline that passed.
+    pub at: Stamp,
+    /// Whom it concerns.
+    pub subject: Subject,
+    /// What was wrong.
+    pub deviation: Deviation,
+    /// What shows it.
+    pub evidence: Evidence,
+}
+
+/// Whom a finding concerns. A set-up step before all users has no user.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Subject {
+    /// The user at whom it was seen.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub user: Option<UserNumber>,
+    /// The user's iteration.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub iteration: Option<Iteration>,
+    /// The user's connection.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub connection: Option<Connection>,
+    /// The run's id as sent or first received.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub run: Option<String>,
+}
+
+/// The smallest part of what was seen that shows a finding.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Evidence {
+    /// The last events of the run, in order of arrival.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub marks: Vec<Mark>,
+    /// Frames, answers and requests, shortened and without secrets.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub excerpts: Vec<Excerpt>,
+}
+
+/// One event on a user's time line.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Mark {
+    /// When it arrived or was sent.
+    pub at: Stamp,
+    /// What it was: an event's name, `asked`, `closed 1011`.
+    pub label: String,
+}
+
+/// A piece of text that was received or sent, at most `Excerpt::LIMIT` characters of it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Excerpt {
+    /// When.
+    pub at: Stamp,
+    /// What it is: `frame`, `answer`, `HTTP 403`.
+    pub label: String,
+    /// The text, ending in ` ... (N bytes)` when it was shortened.
+    pub text: String,
+}
+
+impl Excerpt {
+    /// Characters kept of a text.
+    pub const LIMIT: usize = 400;
+
+    /// Shortens `text` at a character boundary.
+    pub fn new(at: Stamp, label: impl Into<String>, text: &str) -> Excerpt {
+        let text = match text.char_indices().nth(Excerpt::LIMIT) {
+            None => text.to_owned(),
+            Some((cut, _)) => format!("{} ... ({} bytes)", &text[..cut], text.len()),
+        };
+        Excerpt { at, label: label.into(), text }
+    }
+}
+
+/// What was wrong, with what a sentence about it needs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Deviation {
+    /// See `Rule::MissingEvent`.
+    MissingEvent {
+        /// The names that never came.
+        names: Vec<String>,
+    },
+    /// See `Rule::OutOfOrder`.
+    OutOfOrder {
+        /// What came too early.
+        event: String,
+        /// What it came before.
+        before: String,
+    },
+    /// See `Rule::DuplicateEvent`.
+    DuplicateEvent {
+        /// The event that came again.
+        event: String,
+        /// The agent, call or event id by which it was recognised.
+        of: String,
+    },
+    /// See `Rule::LateEvent`.
+    LateEvent {
+        /// The event.
+        event: String,
+        /// How long after the end.
+        after: Micros,
+    },
+    /// See `Rule::UnpairedTool`.
+    UnpairedTool {
+        /// The tool's name or call id.
+        tool: String,
+        /// Its call came and its result did not; otherwise the reverse.
+        called: bool,
+    },
+    /// See `Rule::FailedRun`.
+    FailedRun {
+        /// The event that ended it.
+        event: String,
+    },
+    /// See `Rule::UnaskedRun`.
+    UnaskedRun {
+        /// The event.
+        event: String,
+    },
+    /// See `Rule::ForeignCanary`.
+    ForeignCanary {
+        /// Whose mark it was.
+        owner: UserNumber,
+        /// The iteration the mark was made for.
+        iteration: Iteration,
+    },
+    /// See `Rule::ForeignIdentity`.
+    ForeignIdentity {
+        /// Whose id it was.
+        owner: UserNumber,
+        /// What the profile calls the id.
+        id: String,
+        /// The value.
+        value: String,
+        /// How many frames carried it.
+        frames: u64,
+    },
+    /// See `Rule::IdentityCollapse`.
+    IdentityCollapse {
+        /// The identity that several users got.
+        value: String,
+        /// The users, the first few.
+        users: Vec<UserNumber>,
+        /// How many users in all.
+        count: u64,
+    },
+    /// See `Rule::MalformedIdentity`.
+    MalformedIdentity {
+        /// What the profile calls the id.
+        id: String,
+        /// The value.
+        value: String,
+        /// How many frames carried it.
+        frames: u64,
+    },
+    /// See `Rule::ForeignExecution`.
+    ForeignExecution {
+        /// The user number in the mark.
+        owner: UserNumber,
+    },
+    /// See `Rule::NeverStarted`.
+    NeverStarted {
+        /// How long was waited.
+        waited: Micros,
+        /// The last frame that did come, if any: an acknowledgement, a heartbeat.
+        last: Option<String>,
+    },
+    /// See `Rule::Stalled`.
+    Stalled {
+        /// The last event that came.
+        last: String,
+        /// How long was waited after it.
+        waited: Micros,
+        /// What had not come by then.
+        missing: Vec<String>,
+    },
+    /// See `Rule::RunTooLong`.
+    RunTooLong {
+        /// The limit.
+        limit: Micros,
+        /// The last event that came.
+        last: String,
+    },
+    /// See `Rule::OverBudget`.
+    OverBudget {
+        /// The claim: segment and statistic.
+        budget: String,
+        /// The limit.
+        limit: Micros,
+        /// The figure.
+        observed: Micros,
+        /// The lower bound of the figure, where it has one.
+        bound: Option<Micros>,
+    },
+    /// See `Rule::Unreachable`.
+    Unreachable {
+        /// What was being done: `connecting to 127.0.0.1:8000`.
+        doing: String,
+        /// What went wrong.
+        error: String,
+    },
+    /// See `Rule::NotReady`.
+    NotReady {
+        /// The step.
+        step: String,
+        /// How long was waited.
+        waited: Micros,
+        /// The last answer or error.
+        last: String,
+    },
+    /// See `Rule::LoginRefused`.
+    LoginRefused {
+        /// The step.
+        step: String,
+        /// What was answered, or missing in the answer.
+        why: String,
+    },
+    /// See `Rule::StepFailed`.
+    StepFailed {
+        /// The step.
+        step: String,
+        /// What was answered, or missing in the answer.
+        why: String,
+    },
+    /// See `Rule::UpgradeRefused`.
+    UpgradeRefused {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// See `Rule::UpgradeHung`.
+    UpgradeHung {
+        /// How long was waited.
+        waited: Micros,
+    },
+    /// See `Rule::GreetingRefused`.
+    GreetingRefused {
+        /// The frame or close.
+        by: String,
+    },
+    /// See `Rule::GreetingMissing`.
+    GreetingMissing {
+        /// How long was waited.
+        waited: Micros,
+        /// How many frames came in that time.
+        frames: u64,
+    },
+    /// See `Rule::SubprotocolMismatch`.
+    SubprotocolMismatch {
+        /// What was selected, if anything.
+        selected: Option<String>,
+    },
+    /// See `Rule::MalformedFrame`.
+    MalformedFrame {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// See `Rule::FrameTooLarge`.
+    FrameTooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// See `Rule::ClosedEarly`.
+    ClosedEarly {
+        /// The close code (RFC 6455, section 7.4); 1005 stands for none.
+        code: u16,
+        /// The reason given.
+        reason: String,
+        /// What had not come by then.
+        missing: Vec<String>,
+    },
+    /// See `Rule::ConnectionLost`.
+    ConnectionLost {
+        /// The system's word for it.
+        error: String,
+        /// What had not come by then.
+        missing: Vec<String>,
+    },
+    /// See `Rule::ProtocolViolation`.
+    ProtocolViolation {
+        /// What was violated.
+        why: String,
+    },
+    /// See `Rule::EmptyAnswer`.
+    EmptyAnswer,
+    /// See `Rule::FailureInside`.
+    FailureInside {
+        /// The event that said so.
+        event: String,
+    },
+    /// See `Rule::ShortAnswer`.
+    ShortAnswer {
+        /// Characters it has.
+        chars: u64,
+        /// Characters it must have.
+        min: u64,
+    },
+    /// See `Rule::PatternMissing`.
+    PatternMissing {
+        /// The pattern, or the alternatives of which none occurred.
+        patterns: Vec<String>,
+    },
+    /// See `Rule::PatternForbidden`.
+    PatternForbidden {
+        /// The pattern.
+        pattern: String,
+        /// What matched it.
+        matched: String,
+    },
+    /// See `Rule::AfterFailed`.
+    AfterFailed {
+        /// The step.
+        step: String,
+        /// What was answered, or missing in the answer.
+        why: String,
+    },
+}
+
+impl Deviation {
+    /// The rule that was broken.
+    pub fn rule(&self) -> Rule {
+        match self {
+            Deviation::MissingEvent { .. } => Rule::MissingEvent,
+            Deviation::OutOfOrder { .. } => Rule::OutOfOrder,
+            Deviation::DuplicateEvent { .. } => Rule::DuplicateEvent,
+            Deviation::LateEvent { .. } => Rule::LateEvent,
+            Deviation::UnpairedTool { .. } => Rule::UnpairedTool,
+            Deviation::FailedRun { .. } => Rule::FailedRun,
+            Deviation::UnaskedRun { .. } => Rule::UnaskedRun,
+            Deviation::ForeignCanary { .. } => Rule::ForeignCanary,
+            Deviation::ForeignIdentity { .. } => Rule::ForeignIdentity,
+            Deviation::IdentityCollapse { .. } => Rule::IdentityCollapse,
+            Deviation::MalformedIdentity { .. } => Rule::MalformedIdentity,
+            Deviation::ForeignExecution { .. } => Rule::ForeignExecution,
+            Deviation::NeverStarted { .. } => Rule::NeverStarted,
+            Deviation::Stalled { .. } => Rule::Stalled,
+            Deviation::RunTooLong { .. } => Rule::RunTooLong,
+            Deviation::OverBudget { .. } => Rule::OverBudget,
+            Deviation::Unreachable { .. } => Rule::Unreachable,
+            Deviation::NotReady { .. } => Rule::NotReady,
+            Deviation::LoginRefused { .. } => Rule::LoginRefused,
+            Deviation::StepFailed { .. } => Rule::StepFailed,
+            Deviation::UpgradeRefused { .. } => Rule::UpgradeRefused,
+            Deviation::UpgradeHung { .. } => Rule::UpgradeHung,
+            Deviation::GreetingRefused { .. } => Rule::GreetingRefused,
+            Deviation::GreetingMissing { .. } => Rule::GreetingMissing,
+            Deviation::SubprotocolMismatch { .. } => Rule::SubprotocolMismatch,
+            Deviation::MalformedFrame { .. } => Rule::MalformedFrame,
+            Deviation::FrameTooLarge { .. } => Rule::FrameTooLarge,
+            Deviation::ClosedEarly { .. } => Rule::ClosedEarly,
+            Deviation::ConnectionLost { .. } => Rule::ConnectionLost,
+            Deviation::ProtocolViolation { .. } => Rule::ProtocolViolation,
+            Deviation::EmptyAnswer => Rule::EmptyAnswer,
+            Deviation::FailureInside { .. } => Rule::FailureInside,
+            Deviation::ShortAnswer { .. } => Rule::ShortAnswer,
+            Deviation::PatternMissing { .. } => Rule::PatternMissing,
+            Deviation::PatternForbidden { .. } => Rule::PatternForbidden,
+            Deviation::AfterFailed { .. } => Rule::AfterFailed,
+        }
+    }
+
+    /// One sentence, lower case, without a period.
+    pub fn message(&self) -> String {
+        match self {
+            Deviation::MissingEvent { names } => format!("the run ended without {}", listed(names)),
+            Deviation::OutOfOrder { event, before } => format!("{event} came before {before}"),
+            Deviation::DuplicateEvent { event, of } if of.is_empty() => format!("{event} came twice"),
+            Deviation::DuplicateEvent { event, of } => format!("{event} of {of} came twice"),
+            Deviation::LateEvent { event, after } => format!("{event} came {after} after the run was over"),
+            Deviation::UnpairedTool { tool, called: true } => format!("tool {tool} was called and never completed"),
+            Deviation::UnpairedTool { tool, called: false } => format!("tool {tool} completed and was never called"),
+            Deviation::FailedRun { event } => format!("the run ended with {event}"),
+            Deviation::UnaskedRun { event } => format!("{event} came although no run was in flight"),
+            Deviation::ForeignCanary { owner, iteration } => {
+                format!("the mark of user {owner} (iteration {iteration}) came to this user")
+            }
+            Deviation::ForeignIdentity { owner, id, value, frames } => {
+                format!("the {id} id {value} of user {owner} came to this user in {}", counted(*frames, "frame"))
+            }
+            Deviation::IdentityCollapse { value, users, count } => {
+                let users: Vec<_> = users.iter().map(|user| user.to_string()).collect();
+                let more = if *count > users.len() as u64 { ", ..." } else { "" };
+                format!("{count} users are all {value} to the target: {}{more}", users.join(", "))
+            }
+            Deviation::MalformedIdentity { id, value, frames } => {
+                format!("the {id} id {value} in {} is no known user's", counted(*frames, "frame"))
+            }
+            Deviation::ForeignExecution { owner } => {
+                format!("a mark of another execution (its user {owner}) came to this user")
+            }
+            Deviation::NeverStarted { waited, last: None } => format!("nothing came within {waited} of the ask"),
+            Deviation::NeverStarted { waited, last: Some(last) } => {
+                format!("no event came within {waited} of the ask; the last frame was {last}")
+            }
+            Deviation::Stalled { last, waited, missing } => {
+                format!("nothing came for {waited} after {last}; missing: {}", listed(missing))
+            }
+            Deviation::RunTooLong { limit, last } => format!("the run was not over after {limit}; last came {last}"),
+            Deviation::OverBudget { budget, limit, observed, bound } => {
+                let bound = bound.map(|bound| format!(", at least {bound} at 95 %")).unwrap_or_default();
+                format!("{budget} is {observed}{bound}; the budget is {limit}")
+            }
+            Deviation::Unreachable { doing, error } => format!("{doing}: {error}"),
+            Deviation::NotReady { step, waited, last } => format!("{step} was not ready within {waited}: {last}"),
+            Deviation::LoginRefused { step, why }
+            | Deviation::StepFailed { step, why }
+            | Deviation::AfterFailed { step, why } => format!("{step}: {why}"),
+            Deviation::UpgradeRefused { status } => format!("the upgrade was answered with HTTP {status}"),
+            Deviation::UpgradeHung { waited } => format!("the upgrade was not answered within {waited}"),
+            Deviation::GreetingRefused { by } => format!("refused after the upgrade by {by}"),
+            Deviation::GreetingMissing { waited, frames: 0 } => format!("no frame came within {waited} of the upgrade"),
+            Deviation::GreetingMissing { waited, frames } => {
+                format!("{} came within {waited}, and none was the greeting", counted(*frames, "frame"))
+            }
+            Deviation::SubprotocolMismatch { selected: None } => "no offered subprotocol was selected".to_owned(),
+            Deviation::SubprotocolMismatch { selected: Some(selected) } => {
+                format!("the subprotocol {selected} was selected and never offered")
+            }
+            Deviation::MalformedFrame { why } => why.clone(),
+            Deviation::FrameTooLarge { limit } => format!("a frame is larger than {limit} bytes"),
+            Deviation::ClosedEarly { code, reason, missing } => {
+                let reason = if reason.is_empty() { String::new() } else { format!(" \"{reason}\"") };
+                format!("the target closed with {code}{reason} before the run was over{}", lacking(missing))
+            }
+            Deviation::ConnectionLost { error, missing } => {
+                format!("the connection ended without a close frame ({error}){}", lacking(missing))
+            }
+            Deviation::ProtocolViolation { why } => why.clone(),
+            Deviation::EmptyAnswer => "the run ended well and carried no answer".to_owned(),
+            Deviation::FailureInside { event } => format!("{event} says that the run failed"),
+            Deviation::ShortAnswer { chars, min } => {
+                format!("the answer has {}; at least {min} were asked", counted(*chars, "character"))
+            }
+            Deviation::PatternMissing { patterns } if patterns.len() == 1 => {
+                format!("the answer does not match {}", patterns[0])
+            }
+            Deviation::PatternMissing { patterns } => format!("the answer matches none of {}", patterns.join(", ")),
+            Deviation::PatternForbidden { pattern, matched } => {
+                format!("the answer holds {matched:?}, which {pattern} forbids")
+            }
+        }
+    }
+}
+
+/// `1 frame`, `3 frames`.
+pub fn counted(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+fn listed(names: &[String]) -> String {
+    match names {
+        [] => "nothing".to_owned(),
+        [one] => one.clone(),
+        [rest @ .., last] => format!("{} and {last}", rest.join(", ")),
+    }
+}
+
+fn lacking(missing: &[String]) -> String {
+    if missing.is_empty() { String::new() } else { format!("; missing: {}", listed(missing)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn excerpts_are_cut_between_characters() {
+        let long = "é".repeat(Excerpt::LIMIT + 1);
+        let excerpt = Excerpt::new(Stamp::ZERO, "frame", &long);
+        assert!(excerpt.text.ends_with("é ... (802 bytes)"), "{}", excerpt.text);
+        assert_eq!(Excerpt::new(Stamp::ZERO, "frame", "short").text, "short");
+    }
+
+    #[test]
+    fn sentences_read_well() {
+        let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+        for (deviation, sentence) in [
+            (
+                Deviation::MissingEvent { names: names(&["tool_executing", "tool_completed"]) },
+                "the run ended without tool_executing and tool_completed",
+            ),
+            (
+                Deviation::ClosedEarly {
+                    code: 1000,
+                    reason: "main cleanup".into(),
+                    missing: names(&["agent_completed"]),
+                },
+                "the target closed with 1000 \"main cleanup\" before the run was over; missing: agent_completed",
+            ),
+            (
+                Deviation::NeverStarted { waited: Micros::from_secs(30), last: None },
+                "nothing came within 30 s of the ask",
+            ),
+        ] {
+            assert_eq!(deviation.message(), sentence);
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! The catalogue of rules: code, name, severity, what a deviation means, what usually causes it, what to do.
+//!
+//! Codes are never reused. A rule says nothing about how it is detected (`check`) or how it is printed (`report`).
+
+use serde::{Deserialize, Serialize};
+
+/// How much a finding weighs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Fails its claim.
+    Failure,
+    /// Makes its claim inconclusive: what was seen cannot be told apart from something harmless.
+    Doubt,
+    /// Reported, and changes no verdict.
+    Note,
+}
+
+/// What a rule is about; each is a claim of its own, except that budgets are one claim each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Concern {
+    /// Readiness, login, upgrade, greeting.
+    Setup,
+    /// Connections and frames.
+    Transport,
+    /// Events complete and in order.
+    Events,
+    /// Answers worth having.
+    Answer,
+    /// Nothing of one user at another.
+    Isolation,
+    /// Latency within its budget.
+    Budget,
+}
+
+macro_rules! rules {
+    ($( $(#[doc = $doc:literal])+ $rule:ident = $code:literal $name:literal $severity:ident $concern:ident
+        causes $causes:literal advice $advice:literal; )+) => {
+        /// One kind of deviation.
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+        )]
+        pub enum Rule {
+            $( $(#[doc = $doc])+ #[serde(rename = $code)] $rule, )+
+        }
+
+        impl Rule {
+            /// All rules, by code.
+            pub const ALL: &'static [Rule] = &[$(Rule::$rule),+];
+
+            /// The stable code, `GP` and three digits.
+            pub fn code(self) -> &'static str {
+                match self { $( Rule::$rule => $code, )+ }
+            }
+
+            /// The name people use in files.
+            pub fn name(self) -> &'static str {
+                match self { $( Rule::$rule => $name, )+ }
+            }
+
+            /// How much a finding of this rule weighs.
+            pub fn severity(self) -> Severity {
+                match self { $( Rule::$rule => Severity::$severity, )+ }
+            }
+
+            /// What the rule is about.
+            pub fn concern(self) -> Concern {
+                match self { $( Rule::$rule => Concern::$concern, )+ }
+            }
+
+            /// What a finding means.
+            pub fn meaning(self) -> &'static str {
+                match self { $( Rule::$rule => concat!($($doc),+).trim_ascii(), )+ }
+            }
+
+            /// What usually causes it.
+            pub fn causes(self) -> &'static str {
+                match self { $( Rule::$rule => $causes, )+ }
+            }
+
+            /// What to do about it.
+            pub fn advice(self) -> &'static str {
+                match self { $( Rule::$rule => $advice, )+ }
+            }
+        }
+    };
+}
+
+rules! {
+    /// The run ended well, but events that every run must have never came.
+    MissingEvent = "GP101" "missing-event" Failure Events
+        causes "an emitter that is not wired to this agent, a tool dispatcher that is not wrapped, a batch lost on a failed send"
+        advice "compare the events seen with the agent's code path; if the event is optional here, say so in the scenario's grammar";
+    /// An event came before one that must precede it.
+    OutOfOrder = "GP102" "out-of-order" Failure Events
+        causes "events sent by several managers or tasks without a common queue, retries that overtake"
+        advice "send the events of one run through one ordered queue";
+    /// The same event came twice.
+    DuplicateEvent = "GP103" "duplicate-event" Failure Events
+        causes "two managers delivering the same event, an at-least-once retry without an id to recognise it"
+        advice "look for a second delivery path for this event; retries need an event id and a receiver that drops repeats";
+    /// An event of a run came after the run was over.
+    LateEvent = "GP104" "late-event" Failure Events
+        causes "a completion sent before the work behind it finished, a queue flushed after the end"
+        advice "send the completion last; whatever the interface shows after it will be lost";
+    /// A tool call without its result, or a result without its call.
+    UnpairedTool = "GP105" "unpaired-tool" Failure Events
+        causes "a tool that died or timed out without telling, a result sent under another call id"
+        advice "send a completion for every call, also for one that failed";
+    /// The target ended the run as failed.
+    FailedRun = "GP106" "failed-run" Failure Events
+        causes "an agent that raised, a model or tool that was not reachable, an empty agent registry"
+        advice "look up the run in the target's logs by its id and time";
+    /// An event came although no run was in flight on this connection.
+    UnaskedRun = "GP107" "unasked-run" Failure Events
+        causes "a run of another connection or user delivered here, a replay after a reconnect"
+        advice "find out whose run it was by the ids in the frame";
+    /// Another user's mark stood in a frame of this user.
+    ForeignCanary = "GP201" "foreign-canary" Failure Isolation
+        causes "shared state between concurrent runs, an answer cached without the user in its key, a broadcast"
+        advice "treat it as a data leak: both users and the frame are named; look for state shared by their runs";
+    /// Another known user's id stood in a frame of this user.
+    ForeignIdentity = "GP202" "foreign-identity" Failure Isolation
+        causes "events routed by a key that two users share, an identity cached across connections"
+        advice "treat it as a data leak: both users and the frame are named; look at how the socket is chosen for an event";
+    /// Several users logged in and got the same identity.
+    IdentityCollapse = "GP203" "identity-collapse" Failure Isolation
+        causes "a development login that returns one constant user, a demo mode, a cached authentication result"
+        advice "log in with distinct accounts, and switch off bypasses on the target; isolation cannot be judged before";
+    /// The user id in a frame is nobody's that this execution knows.
+    MalformedIdentity = "GP204" "malformed-identity" Note Isolation
+        causes "a thread id or prompt put where the user id belongs, an id truncated for display"
+        advice "correct the field on the target, or drop the place from the profile's `ids`";
+    /// A mark of another execution stood in a frame.
+    ForeignExecution = "GP205" "foreign-execution" Doubt Isolation
+        causes "another pipeline drives the same users, or the agent remembers an earlier execution"
+        advice "give each pipeline its own users with `users.first`, or clear the users' history";
+    /// No event of the run came after the ask.
+    NeverStarted = "GP301" "never-started" Failure Events
+        causes "a message type without a handler, a run routed to another thread's connection, an empty agent registry"
+        advice "look for the ask in the target's logs by time and run id; an acknowledgement alone proves only that it was read";
+    /// Events came, then nothing more before the end.
+    Stalled = "GP302" "stalled" Failure Events
+        causes "an agent that hangs on a model or tool, events routed to a connection that is gone"
+        advice "look at what the target did after the last event that arrived";
+    /// The run went on beyond its time limit.
+    RunTooLong = "GP303" "run-too-long" Failure Events
+        causes "an agent in a loop, a target under more load than it carries"
+        advice "raise `timeouts.run` if such runs are legitimate";
+    /// A segment took longer than its budget.
+    OverBudget = "GP304" "over-budget" Failure Budget
+        causes "load, cold starts, slow models or tools"
+        advice "see which segment grew; a budget without `proven` fails only when its bound is over, too";
+    /// The target could not be reached.
+    Unreachable = "GP401" "unreachable" Failure Setup
+        causes "a wrong address, a target that is down, a firewall, a certificate that is not trusted"
+        advice "check the address in the profile and whether the target runs";
+    /// The target did not become ready in time.
+    NotReady = "GP402" "not-ready" Failure Setup
+        causes "a deployment still starting, a dependency that is down"
+        advice "raise `within` of the `ready` step if starts take longer, or look at the target's readiness answer";
+    /// A user could not log in.
+    LoginRefused = "GP403" "login-refused" Failure Setup
+        causes "a wrong password, an account that does not exist, a rate limit on logins"
+        advice "check the credentials of the user named here with the login step of the profile";
+    /// A step before the connection failed.
+    StepFailed = "GP404" "step-failed" Failure Setup
+        causes "a changed route, an answer without the captured value"
+        advice "repeat the request that is shown, and correct the step in the profile";
+    /// The target refused the upgrade to a WebSocket.
+    UpgradeRefused = "GP405" "upgrade-refused" Failure Setup
+        causes "a token the socket does not accept, a secret that differs between services, a load balancer that strips headers"
+        advice "look at the status and body shown; try another token carrier in the profile";
+    /// The upgrade was sent and never answered.
+    UpgradeHung = "GP406" "upgrade-hung" Failure Setup
+        causes "a load balancer in front of a container that is dead or starting"
+        advice "look at the target behind the load balancer";
+    /// The target refused the user by a frame or close after the upgrade.
+    GreetingRefused = "GP407" "greeting-refused" Failure Setup
+        causes "a token that expired or was revoked, a service that is not ready, a connection limit"
+        advice "look at the frame or close code shown";
+    /// The expected greeting did not come.
+    GreetingMissing = "GP408" "greeting-missing" Failure Setup
+        causes "a handshake race on the target, a greeting under another name than the profile says"
+        advice "compare the frames that came with the profile's `connect.script`";
+    /// The target did not select an offered subprotocol as the profile demands.
+    SubprotocolMismatch = "GP409" "subprotocol-mismatch" Failure Setup
+        causes "a server or proxy that authenticates by subprotocol and accepts without selecting one"
+        advice "make the server select one that was offered (RFC 6455, section 4.2.2), or set `echo: lenient`";
+    /// A frame could not be read as the profile says.
+    MalformedFrame = "GP411" "malformed-frame" Failure Transport
+        causes "text that is not JSON, a serializer that failed halfway, a proxy's error page"
+        advice "look at the frame shown; if such frames are legitimate, the profile must know them";
+    /// A frame was larger than the limit.
+    FrameTooLarge = "GP412" "frame-too-large" Failure Transport
+        causes "an answer or tool result sent whole"
+        advice "raise `connect.max_frame` if such frames are legitimate; browsers and proxies have limits, too";
+    /// The target closed the connection before the run was over.
+    ClosedEarly = "GP413" "closed-early" Failure Transport
+        causes "a connection limit, a message loop that died, a restart, an expired token"
+        advice "look up the close code shown";
+    /// The connection ended without a close frame.
+    ConnectionLost = "GP414" "connection-lost" Failure Transport
+        causes "a process that was killed, a proxy's idle timeout, a network that failed"
+        advice "look at what stands between harness and target, and at the target's restarts";
+    /// A frame broke the WebSocket protocol.
+    ProtocolViolation = "GP415" "protocol-violation" Failure Transport
+        causes "a broken proxy, a server that writes to the socket from two places"
+        advice "look at the bytes with a network trace";
+    /// The run ended well and carried no answer.
+    EmptyAnswer = "GP501" "empty-answer" Failure Answer
+        causes "an agent without a model, an answer at another place than the profile says"
+        advice "check the profile's `events.answer` against the frame shown";
+    /// The run ended as completed, with a failure inside.
+    FailureInside = "GP502" "failure-inside" Failure Answer
+        causes "an error caught and returned as a result"
+        advice "make the target end such runs as failed; users see this as an answer";
+    /// The answer is shorter than asked.
+    ShortAnswer = "GP503" "short-answer" Failure Answer
+        causes "a fallback text, an answer that was cut"
+        advice "read the answer shown";
+    /// The answer lacks a pattern it must have.
+    PatternMissing = "GP504" "pattern-missing" Failure Answer
+        causes "a canned or degraded answer, a prompt that the agent understood differently"
+        advice "read the answer shown, and whether the pattern asks for what matters";
+    /// The answer holds a pattern it must not have.
+    PatternForbidden = "GP505" "pattern-forbidden" Failure Answer
+        causes "a placeholder, a mock, an apology in place of an answer"
+        advice "read the answer shown";
+    /// A step after the run did not find what it must.
+    AfterFailed = "GP601" "after-failed" Failure Events
+        causes "history that was not stored, or is stored late"
+        advice "repeat the request that is shown; allow for delay with `retry`";
+}
+
+impl std::fmt::Display for Rule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_names_are_unique_and_sorted() {
+        let codes: Vec<_> = Rule::ALL.iter().map(|rule| rule.code()).collect();
+        assert!(codes.is_sorted_by(|a, b| a < b), "{codes:?}");
+        let mut names: Vec<_> = Rule::ALL.iter().map(|rule| rule.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Rule::ALL.len());
+    }
+
+    #[test]
+    fn every_rule_explains_itself() {
+        for rule in Rule::ALL {
+            for text in [rule.meaning(), rule.causes(), rule.advice()] {
+                assert!(text.len() > 20, "{rule} says too little: {text}");
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The facts of a session: what the harness itself did and was answered outside the socket.
+//!
+//! The judge learns of logins, upgrades and asks only through these, so a recording that holds them can be judged again.
+//! Texts are free of secrets before they get here.
+
+use serde::{Deserialize, Serialize};
+
+use crate::identity::{Connection, Iteration};
+use crate::time::Stamp;
+
+/// Something the harness did, or was answered outside the socket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "fact", rename_all = "snake_case")]
+pub enum Fact {
+    /// An iteration begins.
+    Began {
+        /// Which.
+        iteration: Iteration,
+        /// When it was meant to begin.
+        scheduled: Stamp,
+        /// When it did.
+        at: Stamp,
+        /// It logs in and connects; otherwise it goes on with the session of the one before.
+        fresh: bool,
+    },
+    /// One HTTP step, with its retries.
+    Step {
+        /// The phase it belongs to.
+        phase: Phase,
+        /// Method and path as the profile writes them: `POST /auth/login`.
+        name: String,
+        /// Just before the first byte was written.
+        sent: Stamp,
+        /// When its body was read, or it was given up.
+        done: Stamp,
+        /// How it went.
+        outcome: StepOutcome,
+    },
+    /// A value was captured. Secrets are not told.
+    Captured {
+        /// The profile's name for it.
+        name: String,
+        /// Its text form.
+        value: String,
+        /// When.
+        at: Stamp,
+    },
+    /// A connection was tried.
+    Dialed {
+        /// Which.
+        connection: Connection,
+        /// When the TCP connect began.
+        begun: Stamp,
+        /// When the upgrade was answered, or given up.
+        done: Stamp,
+        /// How it went.
+        outcome: Dial,
+    },
+    /// The agent is about to be asked; the frame or request follows.
+    Asked {
+        /// Counted from 0 in its iteration.
+        turn: u32,
+        /// Just before the write.
+        at: Stamp,
+        /// The run id that the harness chose, where the profile sends one.
+        run: Option<String>,
+        /// The thread id that the harness chose, where the profile sends one.
+        thread: Option<String>,
+        /// The prompt as sent, mark included.
+        prompt: String,
+    },
+    /// The harness closed the connection.
+    Closed {
+        /// Which.
+        connection: Connection,
+        /// When.
+        at: Stamp,
+    },
+    /// The execution was interrupted; what was in flight is not judged as missing.
+    Interrupted {
+        /// When.
+        at: Stamp,
+    },
+    /// The iteration is over, clean-up included.
+    Ended {
+        /// When.
+        at: Stamp,
+    },
+}
+
+/// When a step is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Once, before any user.
+    Ready,
+    /// Per session.
+    Login,
+    /// Per iteration, before connecting.
+    Prepare,
+    /// Per iteration, after the runs; judged.
+    After,
+    /// Per iteration, always; never judged.
+    Finally,
+}
+
+/// How an HTTP step went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum StepOutcome {
+    /// As the profile expects.
+    Good {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// Answered, and not as the profile expects.
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// What was expected and not found.
+        why: String,
+        /// The body's beginning, at most 4 KiB.
+        body: String,
+    },
+    /// Not answered.
+    Failed(NetFailure),
+}
+
+/// How a connect and upgrade went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "dial", rename_all = "snake_case")]
+pub enum Dial {
+    /// A WebSocket.
+    Upgraded {
+        /// The selected subprotocol.
+        subprotocol: Option<String>,
+        /// It is one that was offered, or none was offered and none selected.
+        echo_fits: bool,
+        /// The profile demands that it fits.
+        echo_strict: bool,
+    },
+    /// Answered, and not with 101.
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The head's other lines.
+        headers: String,
+        /// The body's beginning, at most 4 KiB.
+        body: String,
+    },
+    /// Answered with 101 and a handshake that RFC 6455, section 4.1 tells a client to fail.
+    Invalid {
+        /// What is wrong.
+        why: String,
+    },
+    /// Not answered.
+    Failed(NetFailure),
+}
+
+/// A request that was not answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetFailure {
+    /// What was being done: `connecting to 127.0.0.1:8000`.
+    pub doing: String,
+    /// The system's words, causes included.
+    pub error: String,
+    /// The connection stood and the answer did not come in time.
+    pub hung: bool,
+}
