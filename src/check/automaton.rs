@@ -1,0 +1,387 @@
+//! One run of an agent, walked along a grammar.
+//!
+//! It is told the events of one run in the order of their arrival and says what was wrong with that order: at once where one
+//! event shows it, at the end where only the whole run does. After a violation it goes on as if the event had stood where
+//! it belongs, so that one cause is one deviation. It knows neither time limits nor users nor answers.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use crate::event::Envelope;
+use crate::expect::{Grammar, Role};
+use crate::finding::Deviation;
+use crate::time::Stamp;
+
+/// One event of a run, as far as its order is concerned.
+#[derive(Debug, Clone, Copy)]
+pub struct RunEvent<'a> {
+    /// Index into the grammar's symbols.
+    pub symbol: usize,
+    /// How it was wrapped.
+    pub envelope: Envelope,
+    /// The agent that speaks.
+    pub agent: Option<&'a str>,
+    /// The tool's name.
+    pub tool: Option<&'a str>,
+    /// The id that pairs a call with its result.
+    pub call: Option<&'a str>,
+    /// The event's own id.
+    pub event_id: Option<&'a str>,
+    /// When it arrived, at the earliest and at the latest.
+    pub arrived: (Stamp, Stamp),
+}
+
+/// What one event did.
+#[derive(Debug, Default, PartialEq)]
+pub struct Step {
+    /// What it showed at once.
+    pub deviation: Option<Deviation>,
+    /// It was a repetition and changed nothing.
+    pub repeated: bool,
+    /// It completed a tool call that began at this time (earliest, latest).
+    pub tool_called: Option<(Stamp, Stamp)>,
+    /// It ended an agent, and every agent that started has now ended.
+    pub over: bool,
+}
+
+/// The state of one run.
+#[derive(Debug, Default)]
+pub struct Automaton {
+    counts: Vec<u32>,
+    agents: Vec<Agent>,
+    calls: Vec<Call>,
+    /// Results whose call has not come.
+    orphans: Vec<Tool>,
+    /// Pairs whose result came before the call.
+    inverted: Vec<(Tool, Call)>,
+    /// Symbols that came before one that must precede them, with that one; settled when it comes or the run ends.
+    early: Vec<(usize, usize)>,
+    /// What has been seen, to recognise repetitions.
+    seen: HashSet<u64>,
+    over: bool,
+}
+
+#[derive(Debug)]
+struct Agent {
+    name: Option<String>,
+    open: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Tool {
+    call: Option<String>,
+    name: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+struct Call {
+    tool: Tool,
+    called: (Stamp, Stamp),
+}
+
+impl Tool {
+    fn of(event: &RunEvent<'_>) -> Tool {
+        Tool { call: event.call.map(str::to_owned), name: event.tool.map(str::to_owned) }
+    }
+
+    /// By call id where both have one, else by name where both have one; a tool that tells neither fits any.
+    fn fits(&self, other: &Tool) -> bool {
+        match (&self.call, &other.call, &self.name, &other.name) {
+            (Some(mine), Some(theirs), _, _) => mine == theirs,
+            (_, _, Some(mine), Some(theirs)) => mine == theirs,
+            _ => true,
+        }
+    }
+
+    fn label(&self) -> String {
+        self.name.clone().or_else(|| self.call.clone()).unwrap_or_else(|| "without a name".to_owned())
+    }
+}
+
+impl Automaton {
+    /// Takes the next event of the run.
+    pub fn event(&mut self, grammar: &Grammar, names: &dyn Fn(usize) -> String, event: &RunEvent<'_>) -> Step {
+        self.counts.resize(grammar.symbols.len(), 0);
+        let role = grammar.symbols[event.symbol].role;
+        if let Some(of) = self.repetition(role, event) {
+            let deviation = Deviation::DuplicateEvent { event: names(event.symbol), of };
+            return Step { deviation: Some(deviation), repeated: true, ..Step::default() };
+        }
+        let mut step = Step { deviation: self.order(grammar, names, event.symbol), ..Step::default() };
+        self.counts[event.symbol] += 1;
+        match role {
+            Role::Start => self.start(event.agent),
+            Role::Step => {}
+            Role::Call => self.call(event),
+            Role::Result => step.tool_called = self.result(event),
+            Role::End => {
+                self.end(event.agent);
+                step.over = !self.over && self.agents.iter().all(|agent| !agent.open);
+                self.over |= step.over;
+            }
+        }
+        step
+    }
+
+    /// Symbols that the grammar demands and that have not come often enough.
+    pub fn missing(&self, grammar: &Grammar) -> Vec<usize> {
+        let count = |index: usize| self.counts.get(index).copied().unwrap_or(0);
+        (0..grammar.symbols.len()).filter(|index| count(*index) < grammar.symbols[*index].min).collect()
+    }
+
+    /// Any event of the grammar has come.
+    pub fn begun(&self) -> bool {
+        self.counts.iter().any(|count| *count > 0)
+    }
+
+    /// What only the whole run shows, after its last event. Pairs are judged only where both of their events are spoken by
+    /// this run: a tool without results lacks the event, not a pair.
+    pub fn conclude(&self, grammar: &Grammar, names: &dyn Fn(usize) -> String) -> Vec<Deviation> {
+        let mut deviations = Vec::new();
+        let missing = self.missing(grammar);
+        if !missing.is_empty() {
+            deviations.push(Deviation::MissingEvent { names: missing.iter().map(|index| names(*index)).collect() });
+        }
+        let seen = |role| self.symbols_of(grammar, role).any(|index| self.counts.get(index).is_some_and(|n| *n > 0));
+        if seen(Role::Result) {
+            let unfinished = self.calls.iter().map(|call| &call.tool);
+            deviations.extend(unfinished.map(|tool| Deviation::UnpairedTool { tool: tool.label(), called: true }));
+        }
+        if seen(Role::Call) {
+            let orphans = self.orphans.iter();
+            deviations.extend(orphans.map(|tool| Deviation::UnpairedTool { tool: tool.label(), called: false }));
+            let first = |role| self.symbols_of(grammar, role).next().map(names).unwrap_or_default();
+            deviations.extend(
+                self.inverted
+                    .iter()
+                    .map(|_| Deviation::OutOfOrder { event: first(Role::Result), before: first(Role::Call) }),
+            );
+        }
+        deviations
+    }
+
+    fn symbols_of<'g>(&self, grammar: &'g Grammar, role: Role) -> impl Iterator<Item = usize> + use<'g> {
+        grammar.symbols.iter().enumerate().filter(move |(_, symbol)| symbol.role == role).map(|(index, _)| index)
+    }
+
+    /// By what `event` is recognised as a repetition, if it is one. Starts and ends repeat by their agent, calls and results by
+    /// their call id, each in one envelope (several envelopes for one event are how several senders look, and are not
+    /// a repetition); anything repeats by its event id.
+    fn repetition(&mut self, role: Role, event: &RunEvent<'_>) -> Option<String> {
+        if let Some(id) = event.event_id
+            && !self.seen.insert(hash(&(event.symbol, "id", id)))
+        {
+            return Some(format!("event {id}"));
+        }
+        match role {
+            Role::Step => None,
+            Role::Start | Role::End => {
+                let agent = event.agent.unwrap_or_default().to_ascii_lowercase();
+                // A sub-agent may be started again after it ended, and then end again.
+                let round = self.agents.iter().filter(|known| same(&known.name, event.agent)).count();
+                let open = self.agents.iter().any(|known| known.open && same(&known.name, event.agent));
+                let round = if role == Role::Start && !open { round + 1 } else { round };
+                let fresh = self.seen.insert(hash(&(event.symbol, event.envelope, &agent, round)));
+                (!fresh).then_some(agent)
+            }
+            Role::Call | Role::Result => {
+                let call = event.call?;
+                let fresh = self.seen.insert(hash(&(event.symbol, event.envelope, "call", call)));
+                (!fresh).then(|| format!("call {call}"))
+            }
+        }
+    }
+
+    /// Whether `symbol` settles an earlier suspicion; notes a new one.
+    fn order(
+        &mut self,
+        grammar: &Grammar,
+        names: &dyn Fn(usize) -> String,
+        symbol: usize,
+    ) -> Option<Deviation> {
+        let early = self.early.iter().position(|(_, awaited)| *awaited == symbol).map(|at| self.early[at].0);
+        if self.counts[symbol] == 0 {
+            let starts = self.symbols_of(grammar, Role::Start).map(|start| (start, symbol));
+            let before = grammar.before.iter().map(|before| (before.first, before.then));
+            for (first, then) in starts.chain(before) {
+                // The first suspicion is the cause; what follows it before the awaited event is its consequence.
+                let known = self.early.iter().any(|(_, awaited)| *awaited == first);
+                if then == symbol && first != symbol && self.counts[first] == 0 && !known {
+                    self.early.push((symbol, first));
+                }
+            }
+        }
+        self.early.retain(|(_, awaited)| *awaited != symbol);
+        early.map(|event| Deviation::OutOfOrder { event: names(event), before: names(symbol) })
+    }
+
+    fn start(&mut self, name: Option<&str>) {
+        if !self.agents.iter().any(|agent| agent.open && same(&agent.name, name)) {
+            self.agents.push(Agent { name: name.map(str::to_owned), open: true });
+        }
+    }
+
+    /// Closes the agent of that name; else one without a name; else, for an end without a name, the last that is open. An end
+    /// that names an agent which never started closes the only agent there is: it was started under another name.
+    fn end(&mut self, name: Option<&str>) {
+        let open = |agent: &Agent| agent.open;
+        let named = self.agents.iter().position(|agent| open(agent) && same(&agent.name, name));
+        let unnamed = || self.agents.iter().position(|agent| open(agent) && agent.name.is_none());
+        let last = || self.agents.iter().rposition(open);
+        let only = || {
+            let mut all = self.agents.iter().enumerate().filter(|(_, agent)| open(agent));
+            all.next().filter(|_| all.next().is_none()).map(|(index, _)| index)
+        };
+        let closes = named.or_else(unnamed).or_else(|| if name.is_none() { last() } else { only() });
+        if let Some(index) = closes {
+            self.agents[index].open = false;
+        }
+    }
+
+    fn call(&mut self, event: &RunEvent<'_>) {
+        let call = Call { tool: Tool::of(event), called: event.arrived };
+        match self.orphans.iter().position(|orphan| orphan.fits(&call.tool)) {
+            Some(index) => self.inverted.push((self.orphans.remove(index), call)),
+            None => self.calls.push(call),
+        }
+    }
+
+    fn result(&mut self, event: &RunEvent<'_>) -> Option<(Stamp, Stamp)> {
+        let tool = Tool::of(event);
+        if let Some(index) = self.calls.iter().position(|call| call.tool.fits(&tool)) {
+            return Some(self.calls.remove(index).called);
+        }
+        // A result, a call, a result: not two results and a late call, but a first call that never came.
+        if let Some(index) = self.inverted.iter().position(|(orphan, call)| {
+            (orphan.call.is_none() || call.tool.call.is_none()) && call.tool.fits(&tool)
+        }) {
+            let (orphan, call) = self.inverted.remove(index);
+            self.orphans.push(orphan);
+            return Some(call.called);
+        }
+        self.orphans.push(tool);
+        None
+    }
+}
+
+/// Agents are named without regard to case: one backend spells its orchestrator `supervisor` and `Supervisor`.
+fn same(known: &Option<String>, name: Option<&str>) -> bool {
+    match (known, name) {
+        (None, None) => true,
+        (Some(known), Some(name)) => known.eq_ignore_ascii_case(name),
+        _ => false,
+    }
+}
+
+fn hash(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::KindId;
+
+    /// Walks a run written as words: `start`, `think`, `call`, `result`, `end`, each with `:agent`, `:tool` or `:tool#id`.
+    fn walk(words: &str) -> (Vec<String>, bool) {
+        let mut next = 0;
+        let grammar = Grammar::golden_path(|_| {
+            next += 1;
+            KindId(next - 1)
+        });
+        let names = |index: usize| ["start", "think", "call", "result", "end"][index].to_owned();
+        let mut automaton = Automaton::default();
+        let (mut deviations, mut over) = (Vec::new(), false);
+        for (at, word) in words.split_whitespace().enumerate() {
+            let (name, rest) = word.split_once(':').unwrap_or((word, ""));
+            let (rest, event_id) = rest.split_once('!').unwrap_or((rest, ""));
+            let (of, id) = rest.split_once('#').unwrap_or((rest, ""));
+            let some = |text: &'_ str| -> Option<String> { (!text.is_empty()).then(|| text.to_owned()) };
+            let (of, id, event_id) = (some(of), some(id), some(event_id));
+            let symbol = (0..5).find(|index| names(*index) == name.trim_end_matches('\'')).unwrap();
+            let tool = matches!(symbol, 2 | 3);
+            let envelope = Envelope { name_at: u8::from(name.ends_with('\'')), objects: 0 };
+            let stamp = Stamp(at as u64);
+            let event = RunEvent {
+                symbol,
+                envelope,
+                agent: of.as_deref().filter(|_| !tool),
+                tool: of.as_deref().filter(|_| tool),
+                call: id.as_deref(),
+                event_id: event_id.as_deref(),
+                arrived: (stamp, stamp),
+            };
+            let step = automaton.event(&grammar, &names, &event);
+            deviations.extend(step.deviation);
+            over |= step.over;
+        }
+        deviations.extend(automaton.conclude(&grammar, &names));
+        (deviations.iter().map(Deviation::message).collect(), over)
+    }
+
+    #[track_caller]
+    fn check(words: &str, expected: &[&str]) {
+        assert_eq!(walk(words).0, expected, "{words}");
+    }
+
+    #[test]
+    fn legal_runs_have_no_deviation_and_are_over() {
+        for words in [
+            "start think call result end",
+            "start think think call:a think result:a think end",
+            "start think call:a#1 call:a#2 result:a#2 result:a#1 end",
+            "start think call:a call:b result:b result:a end",
+            "start:root start:sub think call:a result:a end:sub think end:root",
+            "start:root start:sub think call:a#1 result:a#1 end:sub start:sub end:sub end:root",
+            // Three senders of one run, of which two name no agent.
+            "start' start:supervisor think call:a result:a end end'",
+            "start:supervisor think call:a result end:Supervisor",
+        ] {
+            let (deviations, over) = walk(words);
+            assert!(deviations.is_empty() && over, "{words}: {deviations:?} over={over}");
+        }
+    }
+
+    #[test]
+    fn a_run_is_over_when_the_last_agent_has_ended() {
+        assert!(!walk("start:root start:sub think call result end:sub").1);
+        assert!(walk("start:root start:sub think call result end:sub end:root").1);
+    }
+
+    #[test]
+    fn an_event_that_never_comes_is_missing_once() {
+        check("think call result end", &["the run ended without start"]);
+        check("start call result end", &["the run ended without think"]);
+        check("start think result end", &["the run ended without call"]);
+        check("start think call end", &["the run ended without result"]);
+        check("start think end", &["the run ended without call and result"]);
+    }
+
+    #[test]
+    fn an_event_before_its_predecessor_is_out_of_order_once() {
+        check("think start call result end", &["think came before start"]);
+        check("think call start result end", &["think came before start"]);
+        check("start call think result end", &["call came before think"]);
+        check("start think result:a call:a end", &["result came before call"]);
+        check("start think result:a#1 call:a#1 call:a#2 result:a#2 end", &["result came before call"]);
+    }
+
+    #[test]
+    fn half_a_pair_is_unpaired() {
+        check("start think call:a#1 call:a#2 result:a#2 end", &["tool a was called and never completed"]);
+        check("start think result:a#1 call:a#2 result:a#2 end", &["tool a completed and was never called"]);
+        check("start think result:a call:a result:a call:a result:a end", &["tool a completed and was never called"]);
+        check("start think call:a result:a call:b end", &["tool b was called and never completed"]);
+    }
+
+    #[test]
+    fn repetitions_are_told_by_agent_call_or_event_id() {
+        check("start:a start:a think call result end:a", &["start of a came twice"]);
+        check("start:a think call result end:a end:a", &["end of a came twice"]);
+        check("start think call:t#1 call:t#1 result:t#1 end", &["call of call 1 came twice"]);
+        check("start think:!e1 think:!e1 call result end", &["think of event e1 came twice"]);
+        check("start think think call result end", &[]);
+    }
+}

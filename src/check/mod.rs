@@ -1,0 +1,3 @@
+//! THE JUDGE.
+mod automaton;
+pub mod decode;
