@@ -1,1 +1,3 @@
 //! goldenpath
+
+pub mod stats;
