@@ -1,3 +1,4 @@
 //! goldenpath
 
+pub mod canary;
 pub mod stats;
