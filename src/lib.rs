@@ -1,4 +1,5 @@
 //! goldenpath
 
 pub mod canary;
+pub mod secret;
 pub mod stats;
