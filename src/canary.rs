@@ -192,8 +192,8 @@ const SPELLINGS: usize = 5;
 
 static PREFIXES: LazyLock<[Spelling; SPELLINGS]> = LazyLock::new(|| {
     [
-        Spelling::plain(PREFIX.to_owned()),
-        Spelling::plain(PREFIX.to_ascii_uppercase()),
+        Spelling::plain(PREFIX),
+        Spelling::plain(&PREFIX.to_ascii_uppercase()),
         Spelling::base64(0),
         Spelling::base64(1),
         Spelling::base64(2),
@@ -208,9 +208,9 @@ struct Spelling {
 }
 
 impl Spelling {
-    fn plain(prefix: String) -> Self {
+    fn plain(prefix: &str) -> Self {
         Self {
-            finder: Finder::new(&prefix).into_owned(),
+            finder: Finder::new(prefix).into_owned(),
             base64_bits: None,
         }
     }
