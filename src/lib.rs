@@ -1,9 +1,13 @@
-//! goldenpath (the map is written when the house stands)
+//! goldenpath: a black-box harness for chat backends that stream events over WebSockets.
+
+pub mod canary;
 pub mod check;
 pub mod event;
 pub mod expect;
 pub mod finding;
 pub mod identity;
 pub mod rule;
+pub mod secret;
+pub mod stats;
 pub mod time;
 pub mod trace;

@@ -1,1 +1,3 @@
+//! The binary; it only enters the library.
+
 fn main() {}

@@ -193,12 +193,7 @@ impl Automaton {
     }
 
     /// Whether `symbol` settles an earlier suspicion; notes a new one.
-    fn order(
-        &mut self,
-        grammar: &Grammar,
-        names: &dyn Fn(usize) -> String,
-        symbol: usize,
-    ) -> Option<Deviation> {
+    fn order(&mut self, grammar: &Grammar, names: &dyn Fn(usize) -> String, symbol: usize) -> Option<Deviation> {
         let early = self.early.iter().position(|(_, awaited)| *awaited == symbol).map(|at| self.early[at].0);
         if self.counts[symbol] == 0 {
             let starts = self.symbols_of(grammar, Role::Start).map(|start| (start, symbol));
@@ -252,9 +247,11 @@ impl Automaton {
             return Some(self.calls.remove(index).called);
         }
         // A result, a call, a result: not two results and a late call, but a first call that never came.
-        if let Some(index) = self.inverted.iter().position(|(orphan, call)| {
-            (orphan.call.is_none() || call.tool.call.is_none()) && call.tool.fits(&tool)
-        }) {
+        if let Some(index) = self
+            .inverted
+            .iter()
+            .position(|(orphan, call)| (orphan.call.is_none() || call.tool.call.is_none()) && call.tool.fits(&tool))
+        {
             let (orphan, call) = self.inverted.remove(index);
             self.orphans.push(orphan);
             return Some(call.called);

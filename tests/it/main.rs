@@ -1,1 +1,5 @@
+//! The one integration-test binary; what it tests stands in its modules.
 
+#![allow(clippy::disallowed_methods, reason = "tests stand at the edge: they read files and start processes")]
+
+mod tidy;

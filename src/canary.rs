@@ -1,0 +1,422 @@
+//! The canary: a mark in every prompt that names its owner, so that foreign text can be traced without a table.
+//!
+//! A mark is 35 symbols: a fixed prefix, 9 symbols of check, 20 symbols that spell execution, user and iteration. It is
+//! decoded, never looked up, so finding one costs the same whether ten users ran or ten thousand, and a shard can name an
+//! owner it has never met.
+//!
+//! **Alphabet.** The ten digits and the 21 consonants of the lower-case Latin alphabet (`y` counts as one). Without vowels
+//! no mark spells a word that a model would autocorrect, translate or refuse; without upper case a mark survives being
+//! folded either way; without punctuation it passes JSON, URLs, Markdown and HTML unescaped. A 32nd symbol that is neither
+//! a vowel nor punctuation does not exist, so the base is 31: 96 bits of fields need 20 symbols (31^20 > 2^99), exactly as
+//! many as base 32 would need, and 9 symbols hold 44 bits of check (31^9 > 2^44).
+//!
+//! **Prefix.** `gp0zl1` holds symbols that no common encoding has together: hexadecimal ends at `f`, RFC 4648 base 32 has
+//! neither `0` nor `1`, Crockford's (ULIDs) has no `l`, z-base-32 has no `0` and no `l`, bech32 has no `1` after its
+//! separator. In random base-36 text it turns up once in 36^6 = 2 * 10^9 positions, in random bytes once in
+//! 10^14.
+//!
+//! **Check.** 44 bits of SHA-256 over a name of its own, the execution, the user and the iteration. A random continuation of the
+//! prefix passes with a chance of 2^-44 at most, less still for being in range: random bytes yield a mark once in some
+//! 10^27 positions. The check finds corruption; it is no secret, for whoever can read this source can make marks.
+//!
+//! Deliberately absent: repair of damaged marks (an attribution must not be a guess), partial marks (a stream delivers text
+//! in pieces, a cut mark is the ordinary case and says nothing), and marks in base 64 that were folded to upper case
+//! before or that a line break divides.
+
+use std::sync::LazyLock;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use memchr::memmem::Finder;
+use sha2::{Digest, Sha256};
+
+/// What every mark begins with.
+pub const PREFIX: &str = "gp0zl1";
+
+/// How many bytes a mark has in plain text.
+pub const LENGTH: usize = PREFIX.len() + CHECK_SYMBOLS + FIELD_SYMBOLS;
+
+const SYMBOLS: &[u8; 31] = b"0123456789bcdfghjklmnpqrstvwxyz";
+const CHECK_SYMBOLS: usize = 9;
+const FIELD_SYMBOLS: usize = 20;
+const CHECK_BITS: u32 = 44;
+
+/// Whose prompt it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Canary {
+    /// The execution that planted it.
+    pub execution: u32,
+    /// The number of the virtual user.
+    pub user: u32,
+    /// The iteration (or turn) of that user.
+    pub iteration: u32,
+}
+
+/// Why a text is not a mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotACanary {
+    /// It does not have the form of one: prefix, length or alphabet.
+    #[error("not a canary")]
+    NotOurs,
+    /// It has the form of a mark, but the check fails: somebody changed it on the way.
+    #[error("a canary whose check fails")]
+    Damaged,
+}
+
+/// How a mark stood in the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// As text, in lower or upper case.
+    Plain,
+    /// Inside base 64, standard or URL-safe.
+    Base64,
+}
+
+/// Something with the form of a mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// The offset of its first byte (of the first base-64 character that is wholly its own).
+    pub at: usize,
+    /// How many bytes it takes from there.
+    pub len: usize,
+    /// How it stood there.
+    pub form: Form,
+    /// The owner, or [`NotACanary::Damaged`]; never [`NotACanary::NotOurs`].
+    pub canary: Result<Canary, NotACanary>,
+}
+
+impl Canary {
+    /// The mark: always [`LENGTH`] symbols, lower case.
+    pub fn encode(self) -> String {
+        let mut mark = String::with_capacity(LENGTH);
+        mark.push_str(PREFIX);
+        push_symbols(&mut mark, u128::from(self.check()), CHECK_SYMBOLS);
+        push_symbols(&mut mark, self.packed(), FIELD_SYMBOLS);
+        mark
+    }
+
+    /// Reads one mark that is the whole of `text`, in any case.
+    ///
+    /// # Errors
+    ///
+    /// [`NotACanary::NotOurs`] without prefix, length and alphabet; [`NotACanary::Damaged`] if only the check fails.
+    pub fn decode(text: &str) -> Result<Self, NotACanary> {
+        let bytes = text.as_bytes();
+        let starts = bytes.get(..PREFIX.len()).is_some_and(|p| p.eq_ignore_ascii_case(PREFIX.as_bytes()));
+        if !starts || bytes.len() != LENGTH {
+            return Err(NotACanary::NotOurs);
+        }
+        Self::decode_payload(&bytes[PREFIX.len()..])
+    }
+
+    /// What follows the prefix, at its exact length.
+    fn decode_payload(payload: &[u8]) -> Result<Self, NotACanary> {
+        let (check, fields) = payload.split_at(CHECK_SYMBOLS);
+        let (check, fields) = (read_symbols(check)?, read_symbols(fields)?);
+        if check >> CHECK_BITS != 0 || fields >> 96 != 0 {
+            return Err(NotACanary::Damaged);
+        }
+        let canary = Self { execution: (fields >> 64) as u32, user: (fields >> 32) as u32, iteration: fields as u32 };
+        if u128::from(canary.check()) == check { Ok(canary) } else { Err(NotACanary::Damaged) }
+    }
+
+    fn packed(self) -> u128 {
+        u128::from(self.execution) << 64 | u128::from(self.user) << 32 | u128::from(self.iteration)
+    }
+
+    fn check(self) -> u64 {
+        // All of it has a fixed length, so no two marks hash the same bytes. There is no secret to key it with.
+        let digest = Sha256::new()
+            .chain_update(b"goldenpath canary v1")
+            .chain_update(self.execution.to_be_bytes())
+            .chain_update(self.user.to_be_bytes())
+            .chain_update(self.iteration.to_be_bytes())
+            .finalize();
+        let first = digest.first_chunk::<8>().expect("SHA-256 has 32 bytes");
+        u64::from_be_bytes(*first) >> (u64::BITS - CHECK_BITS)
+    }
+}
+
+/// All marks in `bytes`, in the order they stand there: as text in lower or upper case (JSON and URL escapes leave their
+/// symbols alone), and in base 64 at any of its three alignments. Marks cut short are passed over.
+///
+/// Allocates nothing. The bytes are searched once for each of the five spellings of the prefix, at the speed of `memmem`.
+pub fn find_in(bytes: &[u8]) -> impl Iterator<Item = Found> {
+    let mut next = [const { None }; SPELLINGS];
+    for (hit, spelling) in next.iter_mut().zip(&*PREFIXES) {
+        *hit = spelling.finder.find(bytes);
+    }
+    let mut done = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let (which, at) =
+                next.iter().enumerate().filter_map(|(i, hit)| hit.map(|at| (i, at))).min_by_key(|&(_, at)| at)?;
+            let spelling = &PREFIXES[which];
+            next[which] = spelling.finder.find(&bytes[at + 1..]).map(|offset| at + 1 + offset);
+            if at < done {
+                // Inside a mark that was already read.
+                continue;
+            }
+            let Some(found) = spelling.read(bytes, at) else {
+                continue;
+            };
+            let end = at + found.len;
+            let another_begins = next.iter().flatten().any(|&hit| hit < end);
+            if found.canary.is_err() && another_begins {
+                // Cut short, with the next mark right behind: not damage.
+                continue;
+            }
+            done = end;
+            return Some(found);
+        }
+    })
+}
+
+const SPELLINGS: usize = 5;
+
+static PREFIXES: LazyLock<[Spelling; SPELLINGS]> = LazyLock::new(|| {
+    [
+        Spelling::plain(PREFIX),
+        Spelling::plain(&PREFIX.to_ascii_uppercase()),
+        Spelling::base64(0),
+        Spelling::base64(1),
+        Spelling::base64(2),
+    ]
+});
+
+/// One way the prefix can look in the bytes.
+struct Spelling {
+    finder: Finder<'static>,
+    /// For base 64: how many bits after the first character found the prefix ends.
+    base64_bits: Option<usize>,
+}
+
+impl Spelling {
+    fn plain(prefix: &str) -> Self {
+        Self { finder: Finder::new(prefix).into_owned(), base64_bits: None }
+    }
+
+    /// The base-64 characters that are the prefix's alone when it starts `offset` bytes into a group of three.
+    fn base64(offset: usize) -> Self {
+        let mut group = vec![0; offset];
+        group.extend_from_slice(PREFIX.as_bytes());
+        let encoded = STANDARD_NO_PAD.encode(&group);
+        let first = (8 * offset).div_ceil(6);
+        let end = 8 * group.len() / 6;
+        let own = &encoded[first..end];
+        Self { finder: Finder::new(own).into_owned(), base64_bits: Some(8 * group.len() - 6 * first) }
+    }
+
+    fn read(&self, bytes: &[u8], at: usize) -> Option<Found> {
+        const PAYLOAD: usize = CHECK_SYMBOLS + FIELD_SYMBOLS;
+        let (form, len, canary) = match self.base64_bits {
+            None => {
+                let payload = bytes.get(at + PREFIX.len()..at + LENGTH)?;
+                (Form::Plain, LENGTH, Canary::decode_payload(payload))
+            }
+            Some(skip) => {
+                let len = (skip + 8 * PAYLOAD).div_ceil(6);
+                let payload: [u8; PAYLOAD] = read_base64(bytes.get(at..at + len)?, skip)?;
+                (Form::Base64, len, Canary::decode_payload(&payload))
+            }
+        };
+        (canary != Err(NotACanary::NotOurs)).then_some(Found { at, len, form, canary })
+    }
+}
+
+/// The bytes that stand `skip` bits into base-64 characters of the standard or the URL-safe alphabet.
+fn read_base64<const N: usize>(characters: &[u8], skip: usize) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    let mut filled = 0;
+    let mut window: u32 = 0;
+    // Negative while the bits to skip are not yet through.
+    let mut available = -isize::try_from(skip).ok()?;
+    for &character in characters {
+        let value = match character {
+            b'A'..=b'Z' => character - b'A',
+            b'a'..=b'z' => character - b'a' + 26,
+            b'0'..=b'9' => character - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            _ => return None,
+        };
+        window = window << 6 | u32::from(value);
+        available += 6;
+        if available >= 8 && filled < N {
+            available -= 8;
+            bytes[filled] = (window >> available) as u8;
+            filled += 1;
+        }
+    }
+    (filled == N).then_some(bytes)
+}
+
+/// `value` in base 31, most significant symbol first.
+fn push_symbols(text: &mut String, value: u128, count: usize) {
+    for position in (0..count).rev() {
+        let digit = value / 31_u128.pow(position as u32) % 31;
+        text.push(char::from(SYMBOLS[digit as usize]));
+    }
+}
+
+fn read_symbols(symbols: &[u8]) -> Result<u128, NotACanary> {
+    symbols.iter().try_fold(0_u128, |value, symbol| {
+        let digit = SYMBOLS.binary_search(&symbol.to_ascii_lowercase()).map_err(|_| NotACanary::NotOurs)?;
+        Ok(value * 31 + digit as u128)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const CANARY: Canary = Canary { execution: 0xdead_beef, user: 101, iteration: 3 };
+
+    fn found(text: impl AsRef<[u8]>) -> Vec<Found> {
+        find_in(text.as_ref()).collect()
+    }
+
+    fn owners(text: impl AsRef<[u8]>) -> Vec<Result<Canary, NotACanary>> {
+        found(text).into_iter().map(|found| found.canary).collect()
+    }
+
+    #[test]
+    fn the_spelling_of_a_mark_is_fixed() {
+        // A snapshot: recordings outlive the version that made them.
+        assert_eq!(CANARY.encode(), "gp0zl13g2shf1st35l3j4jgtq24ll6m2x3w");
+        assert_eq!(CANARY.encode().len(), LENGTH);
+    }
+
+    #[test]
+    fn the_alphabet_is_sorted_and_has_no_vowels() {
+        assert!(SYMBOLS.is_sorted());
+        assert!(!SYMBOLS.iter().any(|symbol| b"aeiou".contains(symbol)));
+        assert!(PREFIX.bytes().all(|symbol| SYMBOLS.contains(&symbol)));
+    }
+
+    #[test]
+    fn check_and_fields_fit_their_symbols() {
+        assert!(31_u128.pow(CHECK_SYMBOLS as u32) > 1 << CHECK_BITS);
+        assert!(31_u128.pow(FIELD_SYMBOLS as u32) > 1 << 96);
+    }
+
+    #[test]
+    fn a_mark_is_found_where_it_stands() {
+        let text = format!("cut costs (ref {}) now", CANARY.encode());
+        let expected = Found { at: 15, len: LENGTH, form: Form::Plain, canary: Ok(CANARY) };
+        assert_eq!(found(text), [expected]);
+    }
+
+    #[test]
+    fn escaping_does_not_hide_a_mark() {
+        let prompt = format!("say \"{}\" / ünd\n", CANARY.encode());
+        let json = serde_json::to_string(&serde_json::to_string(&prompt).expect("text")).expect("text");
+        assert_eq!(owners(json), [Ok(CANARY)]);
+        let percent = format!("q=say%20%22{}%22%2F", CANARY.encode());
+        assert_eq!(owners(percent), [Ok(CANARY)]);
+    }
+
+    #[test]
+    fn an_upper_cased_mark_is_found() {
+        let text = CANARY.encode().to_ascii_uppercase();
+        assert_eq!(owners(&text), [Ok(CANARY)]);
+        assert_eq!(Canary::decode(&text), Ok(CANARY));
+    }
+
+    #[test]
+    fn base64_does_not_hide_a_mark_at_any_alignment() {
+        for before in 0..9 {
+            for after in 0..3 {
+                let text = format!("{}{}{}", "é".repeat(before), CANARY.encode(), "?".repeat(after));
+                for body in [STANDARD.encode(&text[..]), URL_SAFE_NO_PAD.encode(&text[..])] {
+                    let json = format!(r#"{{"data":"{body}"}}"#);
+                    let hits = found(json);
+                    assert_eq!(hits.len(), 1, "{before} bytes before, {after} after");
+                    assert_eq!((hits[0].form, hits[0].canary), (Form::Base64, Ok(CANARY)));
+                }
+            }
+        }
+        for before in ["a", "ab", "abc", "abcd"] {
+            let body = STANDARD.encode(format!("{before}{}", CANARY.encode()));
+            assert_eq!(owners(body), [Ok(CANARY)], "after {before}");
+        }
+    }
+
+    #[test]
+    fn two_marks_in_one_text_are_found_in_order() {
+        let other = Canary { user: 7, ..CANARY };
+        let encoded = STANDARD.encode(format!("x{}", other.encode()));
+        let text = format!("{encoded} {}{} {}", CANARY.encode(), other.encode(), CANARY.encode().to_uppercase());
+        assert_eq!(owners(text), [Ok(other), Ok(CANARY), Ok(other), Ok(CANARY)]);
+    }
+
+    #[test]
+    fn a_changed_symbol_is_damage() {
+        let mark = CANARY.encode();
+        for at in PREFIX.len()..LENGTH {
+            let mut changed = mark.clone().into_bytes();
+            changed[at] = if changed[at] == b'z' { b'0' } else { b'z' };
+            assert_eq!(owners(&changed), [Err(NotACanary::Damaged)], "at {at}");
+            let text = String::from_utf8(changed).expect("ascii");
+            assert_eq!(Canary::decode(&text), Err(NotACanary::Damaged));
+        }
+    }
+
+    #[test]
+    fn a_number_out_of_range_is_damage() {
+        assert_eq!(Canary::decode(&format!("{PREFIX}{}", "z".repeat(29))), Err(NotACanary::Damaged));
+    }
+
+    #[test]
+    fn a_mark_cut_anywhere_is_not_found() {
+        let mark = CANARY.encode();
+        for at in 1..LENGTH {
+            assert_eq!(found(&mark[..at]), [], "cut at {at}");
+            assert_eq!(found(format!("{} {}", &mark[..at], &mark[at..])), [], "divided at {at}");
+            assert_eq!(Canary::decode(&mark[..at]), Err(NotACanary::NotOurs));
+        }
+        let body = STANDARD_NO_PAD.encode(&mark);
+        assert_eq!(found(&body[..body.len() - 1]), []);
+    }
+
+    #[test]
+    fn a_cut_mark_does_not_hide_the_next() {
+        let text = format!("{}{}", &CANARY.encode()[..20], CANARY.encode());
+        assert_eq!(owners(text), [Ok(CANARY)]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_mark_decodes_to_its_owner(execution: u32, user: u32, iteration: u32) {
+            let canary = Canary { execution, user, iteration };
+            let mark = canary.encode();
+            prop_assert_eq!(mark.len(), LENGTH);
+            prop_assert_eq!(Canary::decode(&mark), Ok(canary));
+        }
+
+        #[test]
+        fn random_bytes_are_no_mark(bytes in prop::collection::vec(any::<u8>(), 0..4_000)) {
+            prop_assert_eq!(found(bytes), []);
+        }
+
+        #[test]
+        fn a_random_continuation_is_no_mark(rest in "[0-9b-df-hj-np-tv-z]{29}") {
+            let mark = format!("{PREFIX}{rest}");
+            prop_assert_eq!(Canary::decode(&mark), Err(NotACanary::Damaged));
+        }
+
+        #[test]
+        fn base64_finds_any_owner_after_anything(
+            execution: u32, user: u32, iteration: u32,
+            before in prop::collection::vec(any::<u8>(), 0..20),
+            after in prop::collection::vec(any::<u8>(), 0..5),
+        ) {
+            let canary = Canary { execution, user, iteration };
+            let bytes = [&before[..], canary.encode().as_bytes(), &after].concat();
+            prop_assert_eq!(owners(STANDARD.encode(bytes)), [Ok(canary)]);
+        }
+    }
+}
