@@ -1,0 +1,223 @@
+//! What is wrong with a user's file, and how it is shown.
+//!
+//! A [`Diagnostic`] says what, where and what to do about it. It never concerns the target (that is a finding) nor a
+//! failure of the harness (that is an error). Rendering is a pure function of the diagnostics and the texts; counting,
+//! exit codes and the closing line are the caller's.
+
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Level as Severity, Renderer, Snippet};
+
+use super::source::{Sources, Span};
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// The file cannot be used.
+    Mistake,
+    /// The file can be used, but probably does not mean what its author thinks.
+    Warning,
+}
+
+/// One thing the user wrote wrong, with its place and advice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub level: Level,
+    /// What is wrong: a fragment without a period.
+    pub title: String,
+    /// Where.
+    pub span: Span,
+    /// Said at the caret; empty for none.
+    pub label: String,
+    /// Further facts, one `note:` line each.
+    pub notes: Vec<String>,
+    /// What to do, as a `help:` line.
+    pub help: Option<String>,
+    /// Other places that belong to it, each with a label.
+    pub secondary: Vec<(Span, String)>,
+}
+
+impl Diagnostic {
+    /// Something that makes the file unusable.
+    pub fn mistake(span: Span, title: impl Into<String>) -> Self {
+        Self::new(Level::Mistake, span, title)
+    }
+
+    /// Something doubtful.
+    pub fn warning(span: Span, title: impl Into<String>) -> Self {
+        Self::new(Level::Warning, span, title)
+    }
+
+    fn new(level: Level, span: Span, title: impl Into<String>) -> Self {
+        let title = title.into();
+        Self { level, title, span, label: String::new(), notes: Vec::new(), help: None, secondary: Vec::new() }
+    }
+
+    /// With words at the caret.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    /// With a further fact.
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+
+    /// With advice.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// With another place that belongs to it.
+    pub fn also(mut self, span: Span, label: impl Into<String>) -> Self {
+        self.secondary.push((span, label.into()));
+        self
+    }
+}
+
+/// How a rendering is decorated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// Text only.
+    Plain,
+    /// Colours as ANSI escapes.
+    Ansi,
+}
+
+/// The diagnostics in the order of the texts and of places in them, each once.
+///
+/// The same value reached through two YAML aliases is judged twice but wrong once.
+pub fn sort(diagnostics: &mut Vec<Diagnostic>) {
+    diagnostics.sort_by(|a, b| (a.span, a.level, &a.title).cmp(&(b.span, b.level, &b.title)));
+    diagnostics.dedup();
+}
+
+/// Shows diagnostics with file, line, column, source line, caret and advice, in the order of [`sort`], separated by
+/// empty lines; empty for none, and only counted beyond a hundred. `width` is the width of the terminal in columns.
+///
+/// Control characters of the file and of messages are made visible and never reach the terminal.
+pub fn render(diagnostics: &[Diagnostic], sources: &Sources, style: Style, width: usize) -> String {
+    let mut sorted = diagnostics.to_vec();
+    sort(&mut sorted);
+    let renderer = match style {
+        Style::Plain => Renderer::plain(),
+        Style::Ansi => Renderer::styled(),
+    }
+    .term_width(width);
+    let mut out = String::new();
+    for diagnostic in sorted.iter().take(MOST_SHOWN) {
+        if !out.is_empty() {
+            out.push('\n');
+        }
+        out.push_str(&render_one(diagnostic, sources, &renderer));
+        out.push('\n');
+    }
+    if let Some(more @ 1..) = sorted.len().checked_sub(MOST_SHOWN) {
+        out.push_str(&format!("\n... and {more} more\n"));
+    }
+    out
+}
+
+/// More diagnostics than this are counted instead of shown: nobody reads them, and a hostile file can hold thousands.
+const MOST_SHOWN: usize = 100;
+/// Places of one diagnostic that are at most this many lines apart are shown in one excerpt.
+const NEAR_LINES: usize = 20;
+
+/// `text` between backticks for use in a message: control characters escaped, long text cut.
+pub fn quote(text: &str) -> String {
+    const LONGEST: usize = 60;
+    let mut shown: String = text.chars().take(LONGEST).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    format!("`{}`", escape(&shown))
+}
+
+fn render_one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> String {
+    let severity = match diagnostic.level {
+        Level::Mistake => Severity::ERROR.with_name("mistake"),
+        Level::Warning => Severity::WARNING,
+    };
+    let mut near = vec![(diagnostic.span, diagnostic.label.as_str(), AnnotationKind::Primary)];
+    let mut far = Vec::new();
+    for (span, label) in &diagnostic.secondary {
+        let together = span.source == diagnostic.span.source && {
+            let source = sources.get(span.source);
+            let line = |span: &Span| source.line_of(span.start as usize);
+            line(span).abs_diff(line(&diagnostic.span)) <= NEAR_LINES
+        };
+        let place = (*span, label.as_str(), AnnotationKind::Context);
+        if together { near.push(place) } else { far.push(place) }
+    }
+    let mut group = severity.primary_title(escape(&diagnostic.title)).element(snippet(&near, sources));
+    group = group.elements(far.chunks(1).map(|place| snippet(place, sources)));
+    for note in &diagnostic.notes {
+        group = group.element(Severity::NOTE.message(escape(note)));
+    }
+    if let Some(help) = &diagnostic.help {
+        group = group.element(Severity::HELP.message(escape(help)));
+    }
+    renderer.render(&[group])
+}
+
+/// The lines that hold the given places, which are all in one text. Only these lines are handed to the renderer: its
+/// cost follows the text it is given.
+fn snippet<'a>(
+    places: &[(Span, &str, AnnotationKind)],
+    sources: &'a Sources,
+) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+    let source = sources.get(places[0].0.source);
+    let text = source.text();
+    let ranges: Vec<Range<usize>> = places.iter().map(|(span, _, _)| first_line(text, *span)).collect();
+    let first = ranges.iter().map(|range| range.start).min().unwrap_or(0);
+    let last = ranges.iter().map(|range| range.end).max().unwrap_or(0);
+    let line = source.line_of(first);
+    let from = source.line_start(line);
+    let to = text[last..].find('\n').map_or(text.len(), |at| last + at);
+    let annotations = ranges.iter().zip(places).map(|(range, (_, label, kind))| {
+        let annotation = kind.span(range.start - from..range.end - from);
+        if label.is_empty() { annotation } else { annotation.label(escape(label)) }
+    });
+    Snippet::source(visible(&text[from..to])).line_start(line).path(escape(source.name())).annotations(annotations)
+}
+
+/// The part of a span on its first line: a caret under a whole map or list helps nobody.
+fn first_line(text: &str, span: Span) -> Range<usize> {
+    let start = text.floor_char_boundary(span.start as usize);
+    let end = text.ceil_char_boundary((span.end as usize).min(text.len())).max(start);
+    let line = text[start..end].split(['\n', '\r']).next().unwrap_or_default();
+    start..start + line.trim_end().len()
+}
+
+/// A message on one line, with everything invisible or able to steer a terminal escaped.
+fn escape(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+        if steers_terminal(c) || c.is_control() {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+        out
+    })
+}
+
+/// A line of the file with what annotate-snippets leaves alone replaced, byte for byte as long as before so that carets
+/// stay in place. (It shows the C0 controls as their pictures by itself.)
+fn visible(text: &str) -> String {
+    let replace = |c: char| match c.len_utf8() {
+        _ if !(steers_terminal(c) || ('\u{80}'..='\u{9f}').contains(&c)) => c,
+        2 => '·',
+        3 => '\u{fffd}',
+        _ => c,
+    };
+    text.chars().map(replace).collect()
+}
+
+/// Characters that are not controls for Unicode, yet reorder or break the line they stand in.
+fn steers_terminal(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
