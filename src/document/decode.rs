@@ -534,8 +534,9 @@ pub(crate) use {by_shape, one_of, record, words};
 #[cfg(test)]
 mod tests {
     use super::super::testing::{decoded, titles, value};
-    use super::super::values::{Micros, OneOrMany, Percent, Whole};
+    use super::super::values::{OneOrMany, Percent, Whole};
     use super::*;
+    use crate::time::Micros;
 
     record! {
         /// What users do
@@ -586,38 +587,169 @@ mod tests {
     }
 
     #[test]
-    fn scratch() {
-        let (v, s) = decoded::<Scenario>(
-            "version: 2\nuser:\n  count: 5\nusers:\n  count: lots\n  first: -1\n  sesion: fresh\n  session: fersh\nload: {closed: {iterations: '5'}, open: {}}\nprobes: 5\ntarget: [a]\ntags: 5\nbudgets: {p95: 2, min: 90}\nthen:\n",
+    fn a_good_file_becomes_its_struct() {
+        let text = "version: 1\nusers: {count: 5, session: keep}\nload: {open: {iterations: 3}}\ntags: [a, b]\n\
+                    target: x.yaml\nbudgets: {p95: 2s}\nthen: {version: 1, users: {count: 1}, target: {min: 90%}}\n";
+        let scenario: Scenario = value(text);
+        assert_eq!(scenario.version.get(), 1);
+        assert_eq!(scenario.users.count.value.get(), 5);
+        assert_eq!(&text[scenario.users.count.span.start as usize..][..1], "5");
+        assert_eq!((scenario.users.first, scenario.users.session.as_str()), (None, "keep"));
+        let iterations = match scenario.load {
+            Some(Load::Closed(load)) => ("closed", load.iterations),
+            Some(Load::Open(load)) => ("open", load.iterations),
+            None => ("none", 0),
+        };
+        assert_eq!(iterations, ("open", 3));
+        assert!(matches!(scenario.target, Some(Target::Name(name)) if name == "x.yaml"));
+        assert_eq!(scenario.tags.0, ["a", "b"]);
+        assert_eq!(scenario.budgets.and_then(|budget| budget.p95), Some(Micros(2_000_000)));
+        let follow = scenario.follow.expect("a second scenario");
+        assert_eq!(follow.tags.0, ["none"]);
+        assert!(matches!(follow.target, Some(Target::Inline(Budget { min: Some(_), .. }))));
+    }
+
+    #[test]
+    fn every_mistake_of_a_file_is_reported_in_one_pass() {
+        let text = "version: 2\nuser:\n  count: 5\nusers:\n  first: -1\n  sesion: fresh\n  session: fersh\n\
+                    load: {closed: {iterations: '5'}, open: {}}\ntarget: [a]\ntags: 5\n\
+                    budgets: {p95: 2, min: 90}\nthen:\n";
+        assert_eq!(
+            titles::<Scenario>(text),
+            [
+                "1:10 expected a whole number from 1 to 1, found `2`",
+                "2:1 the key `user` is not known here -> did you mean `users`? allowed are `version`, `users`, `load`, \
+                 `target`, `tags`, `budgets` and `then`",
+                "4:1 `users.count` is missing -> add `count: ...` here",
+                "5:10 expected a whole number from 0 to 4,294,967,295, found `-1`",
+                "6:3 the key `sesion` is not known here -> did you mean `session`? allowed are `count`, `first` and \
+                 `session`",
+                "7:12 `fersh` is not known here -> did you mean `fresh`? allowed are `fresh` and `keep`",
+                "8:35 `closed` and `open` exclude each other -> keep exactly one of `closed` or `open`",
+                "9:9 expected a file name or a map, found a list",
+                "10:7 expected text, found a number -> put it in quotes: \"5\"",
+                "11:16 expected a duration such as `2s`, found a number -> write `2s` for seconds",
+                "11:24 expected a percentage such as `90%`, found a number -> write `90%`",
+                "12:1 expected a map, found nothing -> its keys are `version`, `users`, `load`, `target`, `tags`, \
+                 `budgets` and `then`",
+            ]
         );
-        println!("{s}");
-        println!("{}", serde_json::to_string_pretty(&schema::<Scenario>("x")).unwrap());
-        println!("{:?}", titles::<Scenario>("users: {session: pool}\nload: {replay: 5}"));
-        println!("{:?}", value::<Scenario>("version: 1\nusers: {count: 5}\ntags: [a]"));
-        for bad in [
-            "",
-            "a: 1\n\tb: 2",
-            "a:\n\t- 1",
-            "a: [1, 2",
-            "a: { b: ${x}, c: 1 }",
-            "a: 'x",
-            "a: *b",
-            "a: &a [*a]",
-            "<<: {a: 1}",
-            "a: !foo 5",
-            "%YAML 1.2\n---\na: 1",
-            "a: 1\n---\nb: 1",
-            "a: 010\na: 5\na: 6",
-            "? [a]\n: 5",
-            "{a}: 5",
-            "a: @b",
-            "a: b: c",
-            "- a\nb: c",
-            "a: \"\\q\"",
-            "a\u{1b}[31m: 5\n\u{202e}b: 010 # \u{9b}31m",
+    }
+
+    #[test]
+    fn what_is_not_judged_yet_is_refused_and_never_suggested() {
+        let text = "version: 1\nusers: {count: 1, session: pool}\nload: {replay: 1}\nprobe: 1\nprobes: 1\n";
+        let (value, shown) = decoded::<Scenario>(text);
+        assert!(value.is_none());
+        insta::assert_snapshot!(shown, @r#"
+        mistake: `users.session: pool` is not judged by this build yet
+         --> t.yaml:2:28
+          |
+        2 | users: {count: 1, session: pool}
+          |                            ^^^^
+          |
+          = note: it would share sessions
+          = help: use `keep`
+
+        mistake: `load.replay` is not judged by this build yet
+         --> t.yaml:3:8
+          |
+        3 | load: {replay: 1}
+          |        ^^^^^^
+          |
+          = note: it would repeat a recording
+          = help: use `open`
+
+        mistake: the key `probe` is not known here
+         --> t.yaml:4:1
+          |
+        4 | probe: 1
+          | ^^^^^
+          |
+          = help: allowed are `version`, `users`, `load`, `target`, `tags`, `budgets` and `then`
+
+        mistake: `probes` is not judged by this build yet
+         --> t.yaml:5:1
+          |
+        5 | probes: 1
+          | ^^^^^^
+          |
+          = note: it would watch the target between runs
+          = help: remove it
+        "#);
+        assert!(!schema::<Scenario>("t").to_string().contains("probes"));
+    }
+
+    #[test]
+    fn no_key_and_two_keys_are_both_wrong_where_one_must_stand() {
+        let start = "version: 1\nusers: {count: 1}\nload: ";
+        assert_eq!(titles::<Scenario>(&format!("{start}{{}}")), ["3:7 one of `closed` or `open` is missing"]);
+        let both = format!("{start}{{open: {{iterations: 1}}, closed: {{iterations: 1}}}}");
+        let advice = "keep exactly one of `closed` or `open`";
+        assert_eq!(titles::<Scenario>(&both), [format!("3:31 `open` and `closed` exclude each other -> {advice}")]);
+        let unknown = format!("{start}{{opne: {{iterations: 1}}}}");
+        let advice = "did you mean `open`? allowed are `closed` and `open`";
+        assert_eq!(titles::<Scenario>(&unknown), [format!("3:8 the key `opne` is not known here -> {advice}")]);
+    }
+
+    #[test]
+    fn a_duplicate_key_is_reported_once_and_the_first_counts() {
+        let shown = titles::<Closed>("iterations: 1\niterations: text\n");
+        assert_eq!(shown, ["2:1 the key `iterations` stands twice -> remove one of them"]);
+    }
+
+    #[test]
+    fn a_value_reached_by_two_aliases_is_wrong_once() {
+        let text = "version: 1\nusers: &u {count: none}\nthen: {version: 1, users: *u}\n";
+        assert_eq!(titles::<Scenario>(text), ["2:19 expected a whole number from 1 to 1,000,000, found text"]);
+    }
+
+    #[test]
+    fn the_schema_accepts_what_the_decoder_accepts() {
+        let schema = schema::<Scenario>("scenario");
+        jsonschema::meta::validate(&schema).expect("a valid schema");
+        let validator = jsonschema::validator_for(&schema).expect("a schema");
+        for text in [
+            "{version: 1, users: {count: 5}}",
+            "{version: 1, users: {count: 5, session: keep}, load: {open: {iterations: 3}}, tags: [a], target: x}",
+            "{version: 1, users: {count: 1}, budgets: {p95: 1m 30s, min: 99.95%}, target: {min: 1%}, tags: a}",
+            "{version: 1, users: {count: 1}, then: {version: 1, users: {count: 1}}}",
+            "{version: 2, users: {count: 1}}",
+            "{version: 1}",
+            "{version: 1, users: {count: 0}}",
+            "{version: 1, users: {count: 1, session: pool}}",
+            "{version: 1, users: {count: 1}, load: {open: {iterations: 3}, closed: {iterations: 3}}}",
+            "{version: 1, users: {count: 1}, load: {}}",
+            "{version: 1, users: {count: 1}, probes: 1}",
+            "{version: 1, users: {count: 1}, tags: []}",
+            "{version: 1, users: {count: 1}, budgets: {p95: 2}}",
+            "{version: 1, users: {count: 1}, budgets: {p95: 2 days}}",
+            "{version: 1, users: {count: 1}, then: {version: 1}}",
         ] {
-            println!("=== {bad:?}\n{}", super::super::testing::tree(bad).1);
+            let json = super::super::testing::node(text).to_json();
+            assert_eq!(validator.is_valid(&json), decoded::<Scenario>(text).0.is_some(), "{text}");
         }
-        println!("{}", super::super::testing::tree(b"a: \xff\xfe".to_vec()).1);
+    }
+
+    #[test]
+    fn the_schema_carries_the_doc_comments() {
+        let schema = schema::<Scenario>("scenario");
+        let at = |pointer: &str| schema.pointer(pointer).and_then(Json::as_str).unwrap_or_default();
+        assert_eq!(at("/$ref"), "#/$defs/Scenario");
+        assert_eq!(at("/$defs/Scenario/description"), "What users do and what must hold.");
+        assert_eq!(at("/$defs/Scenario/properties/users/description"), "Who logs in.");
+        assert_eq!(
+            at("/$defs/Session/description"),
+            "When users log in.\n`fresh`: each iteration\n`keep`: once per user"
+        );
+    }
+
+    #[test]
+    fn equal_names_of_different_modules_stay_apart() {
+        let mut definitions = Definitions::default();
+        let first = definitions.refer("Ask", "a::Ask", |_| json!({}));
+        let second = definitions.refer("Ask", "b::Ask", |_| json!({}));
+        assert_eq!((&first["$ref"], &second["$ref"]), (&json!("#/$defs/Ask"), &json!("#/$defs/Ask2")));
+        assert_eq!(definitions.refer("Ask", "b::Ask", |_| unreachable!("known")), second);
     }
 }

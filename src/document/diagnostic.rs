@@ -93,7 +93,7 @@ pub enum Style {
 /// The same value reached through two YAML aliases is judged twice but wrong once.
 pub fn sort(diagnostics: &mut Vec<Diagnostic>) {
     diagnostics.sort_by(|a, b| (a.span, a.level, &a.title).cmp(&(b.span, b.level, &b.title)));
-    diagnostics.dedup();
+    diagnostics.dedup_by(|a, b| (a.span, a.level, &a.title) == (b.span, b.level, &b.title));
 }
 
 /// Shows diagnostics with file, line, column, source line, caret and advice, in the order of [`sort`], separated by
@@ -220,4 +220,121 @@ fn visible(text: &str) -> String {
 /// Characters that are not controls for Unicode, yet reorder or break the line they stand in.
 fn steers_terminal(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sources() -> (Sources, Diagnostic) {
+        let mut sources = Sources::new();
+        let file = sources.add("dir/t.yaml", "users:\n  count: 5\n  count: 6\n");
+        let other = sources.add("--set", "users.count=x");
+        let diagnostic = Diagnostic::mistake(Span::new(file, 20, 25), "the key `count` stands twice")
+            .label("again here")
+            .also(Span::new(file, 9, 14), "first here")
+            .also(Span::new(other, 0, 11), "and set here")
+            .note("the first counts")
+            .help("remove one of them");
+        (sources, diagnostic)
+    }
+
+    #[test]
+    fn a_diagnostic_shows_places_caret_and_advice() {
+        let (sources, diagnostic) = sources();
+        insta::assert_snapshot!(render(&[diagnostic], &sources, Style::Plain, 100), @r#"
+        mistake: the key `count` stands twice
+         --> dir/t.yaml:3:3
+          |
+        2 |   count: 5
+          |   ----- first here
+        3 |   count: 6
+          |   ^^^^^ again here
+          |
+         ::: --set:1:1
+          |
+        1 | users.count=x
+          | ----------- and set here
+          |
+          = note: the first counts
+          = help: remove one of them
+        "#);
+    }
+
+    #[test]
+    fn order_follows_the_files_and_repetitions_are_dropped() {
+        let (sources, late) = sources();
+        let early = Diagnostic::warning(Span::new(late.span.source, 0, 5), "first");
+        let shown = render(&[late.clone(), early.clone(), late.clone()], &sources, Style::Plain, 100);
+        assert_eq!(shown, render(&[early.clone(), late.clone()], &sources, Style::Plain, 100));
+        assert!(shown.starts_with("warning: first\n"), "{shown}");
+    }
+
+    #[test]
+    fn colour_is_only_there_on_request() {
+        let (sources, diagnostic) = sources();
+        let list = [diagnostic];
+        assert!(!render(&list, &sources, Style::Plain, 100).contains('\u{1b}'));
+        assert!(render(&list, &sources, Style::Ansi, 100).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn control_characters_never_reach_the_terminal() {
+        let hostile: String = (0..0x3000).filter_map(char::from_u32).filter(|c| *c != '\n').collect();
+        let hostile = format!("{hostile}\u{feff}\u{e0001}");
+        let mut sources = Sources::new();
+        let id = sources.add(hostile.clone(), hostile.clone());
+        let span = Span::new(id, 40, 41);
+        let diagnostic = Diagnostic::mistake(span, &hostile)
+            .label(&hostile)
+            .note(&hostile)
+            .help(quote(&hostile))
+            .also(Span::new(id, 45, 46), &hostile);
+        let shown = render(&[diagnostic], &sources, Style::Plain, 100_000);
+        let steering = |c: char| c != '\n' && (c.is_control() || steers_terminal(c));
+        assert_eq!(shown.chars().find(|c| steering(*c)), None);
+    }
+
+    #[test]
+    fn far_places_of_one_file_get_excerpts_of_their_own() {
+        let mut sources = Sources::new();
+        let id = sources.add("t.yaml", format!("a: 1\n{}a: 2\n", "#\n".repeat(500)));
+        let end = sources.get(id).text().len();
+        let far = Diagnostic::mistake(Span::new(id, end - 5, end - 4), "twice").also(Span::new(id, 0, 1), "first");
+        insta::assert_snapshot!(render(&[far], &sources, Style::Plain, 100), @r#"
+        mistake: twice
+           --> t.yaml:502:1
+            |
+        502 | a: 2
+            | ^
+            |
+           ::: t.yaml:1:1
+            |
+          1 | a: 1
+            | - first
+        "#);
+    }
+
+    #[test]
+    fn what_nobody_would_read_is_counted() {
+        let mut sources = Sources::new();
+        let id = sources.add("t.yaml", "a\n".repeat(500));
+        let many: Vec<Diagnostic> =
+            (0..150).map(|at| Diagnostic::mistake(Span::new(id, at * 2, at * 2), "bad")).collect();
+        let shown = render(&many, &sources, Style::Plain, 100);
+        assert_eq!(shown.matches("mistake: ").count(), 100);
+        assert!(shown.ends_with("\n... and 50 more\n"));
+    }
+
+    #[test]
+    fn any_span_can_be_shown() {
+        let mut sources = Sources::new();
+        let id = sources.add("t.yaml", "ü: [\r\n  1\r\n]\n");
+        for start in 0..20 {
+            for end in start..20 {
+                let list = [Diagnostic::mistake(Span::new(id, start, end), "bad").label("here")];
+                assert!(render(&list, &sources, Style::Plain, 40).contains("--> t.yaml:"));
+            }
+        }
+    }
 }

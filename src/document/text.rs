@@ -463,3 +463,152 @@ fn is_name(name: &str) -> bool {
     let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     starts && name.split('.').all(fits)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::source::Sources;
+    use super::super::testing::{plain, titles, value};
+    use super::super::yaml::read;
+    use super::*;
+
+    fn lookup<'a>(name: &str) -> Option<Cow<'a, Json>> {
+        Some(Cow::Owned(match name {
+            "name" => json!("Ada & Co/ü"),
+            "user.number" => json!(7),
+            "object" => json!({ "a": [1, "x"] }),
+            "quote" => json!("say \"hi\"\n"),
+            _ => return None,
+        }))
+    }
+
+    fn rendered(text: &str) -> Result<String, Missing> {
+        value::<Text>(&json!(text).to_string()).render(&lookup)
+    }
+
+    #[test]
+    fn holes_are_filled_in() {
+        for (text, expected) in [
+            ("plain", "plain"),
+            ("", ""),
+            ("qa${user.number | pad(3)}@x", "qa007@x"),
+            ("${ user.number }${user.number}", "77"),
+            ("jwt.${name | base64url}", "jwt.QWRhICYgQ28vw7w"),
+            ("?q=${name|urlencode}", "?q=Ada%20%26%20Co%2F%C3%BC"),
+            (r#"{"q": ${quote | json}}"#, r#"{"q": "say \"hi\"\n"}"#),
+            ("${object}", r#"{"a":[1,"x"]}"#),
+            ("${object | json | urlencode}", "%7B%22a%22%3A%5B1%2C%22x%22%5D%7D"),
+            ("${none:-http://127.0.0.1:8000}/ws", "http://127.0.0.1:8000/ws"),
+            ("${none:-}", ""),
+            ("${none:- 5 | pad(3)}", "0 5"),
+            ("${user.number:-9}", "7"),
+            ("$${name} $ $$ {} $x", "${name} $ $$ {} $x"),
+            ("$$${name}", "$${name}"),
+            ("$${${user.number}", "${7"),
+            ("^\\d{3}$", "^\\d{3}$"),
+        ] {
+            assert_eq!(rendered(text).as_deref(), Ok(expected), "{text}");
+        }
+        assert_eq!(rendered("a ${none}").expect_err("no value").to_string(), "`${none}` has no value");
+    }
+
+    #[test]
+    fn a_template_keeps_the_type_of_a_lone_hole() {
+        let template: Template = value(
+            "{id: '${user.number}', text: 'n${user.number}', all: '${object}', padded: '${user.number | pad(2)}', list: [1, ~, '${none:-5}']}",
+        );
+        let expected =
+            json!({ "id": 7, "text": "n7", "all": { "a": [1, "x"] }, "padded": "07", "list": [1, null, "5"] });
+        assert_eq!(template.render(&lookup), Ok(expected));
+        assert_eq!(template.texts().len(), 5);
+    }
+
+    #[test]
+    fn mistakes_inside_texts_have_their_exact_place() {
+        for (text, expected) in [
+            ("ab ${x", "1:5 `${` without `}` -> close it, or write `$${` for the two characters"),
+            ("ab ${}", "1:5 `${...}` without a name -> write a name, or `$${` for the two characters"),
+            ("${:-x}", "1:2 `${...}` without a name -> write a name, or `$${` for the two characters"),
+            (
+                "${a + b}",
+                "1:2 `a + b` is not a name -> names are letters, digits, `_` and `-`, joined with dots; there are no \
+                 expressions",
+            ),
+            ("${a:-${b}}", "1:7 `${` inside `${...}` -> holes do not nest; give the inner one a name of its own"),
+            (
+                "${a | jsn}",
+                "1:8 the filter `jsn` does not exist -> did you mean `json`? filters are `base64url`, `json`, \
+                 `urlencode` and `pad(n)`",
+            ),
+            ("${a | json(2)}", "1:8 the filter `json` takes no argument -> write `json`"),
+            ("${a | pad(x)}", "1:8 `pad(x)` is not `pad` with a width from 1 to 64 -> write for example `pad(3)`"),
+            ("${a | pad(99)}", "1:8 `pad(99)` is not `pad` with a width from 1 to 64 -> write for example `pad(3)`"),
+        ] {
+            assert_eq!(titles::<Text>(&format!("\"{text}\"")), [expected], "{text}");
+        }
+        let missing = titles::<Text>("'${a |}'");
+        assert!(missing[0].starts_with("1:2 a filter is missing after `|`"), "{missing:?}");
+    }
+
+    #[test]
+    fn a_text_with_escapes_or_of_several_lines_is_pointed_at_as_a_whole() {
+        assert_eq!(titles::<Vec<Text>>("- \"a\\n${\"\n")[0].split(' ').next(), Some("1:3"));
+        assert_eq!(titles::<Vec<Text>>("- |\n  line\n  ${}\n").len(), 1);
+    }
+
+    #[test]
+    fn keys_are_never_filled_in() {
+        let expected = ["1:2 a key cannot hold `${...}` -> only values are filled in"];
+        assert_eq!(titles::<Template>("{'${a}': 1}"), expected);
+    }
+
+    #[test]
+    fn unknown_names_are_reported_with_what_was_meant() {
+        let mut sources = Sources::new();
+        let mut cx = Context::new();
+        let id = sources.add("t.yaml", "mail: '${user.numbr} ${env.HOME} ${envHOME} ${prompt}'");
+        let node = read(&sources, id, &mut cx).expect("a tree");
+        let template = Template::decode(&node, &mut cx).expect("a template");
+        template.check_names(&["user.number", "prompt"], &["env."], &mut cx);
+        insta::assert_snapshot!(plain(&cx.finish(), &sources), @r#"
+        mistake: `${user.numbr}` is not known here
+         --> t.yaml:1:8
+          |
+        1 | mail: '${user.numbr} ${env.HOME} ${envHOME} ${prompt}'
+          |        ^^^^^^^^^^^^^
+          |
+          = help: did you mean `${user.number}`? names here are `user.number`, `prompt` and `env.NAME`
+
+        mistake: `${envHOME}` is not known here
+         --> t.yaml:1:34
+          |
+        1 | mail: '${user.numbr} ${env.HOME} ${envHOME} ${prompt}'
+          |                                  ^^^^^^^^^^
+          |
+          = help: names here are `user.number`, `prompt` and `env.NAME`
+        "#);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_compiled_or_refused_without_panic(text in "([$]|[{]|[}]|[|]|:-|pad\\(|\\)|é|[a-z.]|\\PC){0,40}") {
+            let mut cx = Context::new();
+            let span = Span::new(Sources::new().add("t", ""), 0, text.len());
+            for verbatim_from in [None, Some(0)] {
+                let scalar = Scalar { text: text.clone(), quoted: true, verbatim_from };
+                if let Some(compiled) = Text::compile(&scalar, span, &mut cx) {
+                    let _ = compiled.render(&|_| Some(Cow::Owned(json!("v"))));
+                }
+            }
+        }
+
+        #[test]
+        fn an_escaped_text_renders_as_itself(text in "([$]|[{]|[}]|\\PC){0,40}") {
+            let mut cx = Context::new();
+            let span = Span::new(Sources::new().add("t", ""), 0, 0);
+            let compiled = Text::compile(&Scalar::new(escape(&text)), span, &mut cx).expect("no holes");
+            prop_assert_eq!(compiled.render(&|_| None), Ok(text));
+        }
+    }
+}

@@ -11,6 +11,7 @@ use super::context::Context;
 use super::decode::{Decode, Definitions, Spanned, decode_entry};
 use super::diagnostic::quote;
 use super::tree::{Node, Number, NumberValue, Value};
+use crate::time::Micros;
 
 /// A whole number from `MIN` to `MAX`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,12 +28,6 @@ impl<const MIN: u64, const MAX: u64> Whole<MIN, MAX> {
         self.0
     }
 }
-
-/// A span of time: whole microseconds.
-///
-/// Written as numbers with units from large to small, `h`, `m`, `s`, `ms`, `us`: `2s`, `750ms`, `1m 30s`, `0.5s`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Micros(pub u64);
 
 /// A proportion from 0% to 100%, exact to six decimals of a percent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,63 +53,40 @@ pub struct OneOrMany<T>(pub Vec<T>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table<T>(pub Vec<(Spanned<String>, T)>);
 
-impl Micros {
-    /// One millisecond.
-    pub const MILLISECOND: Micros = Micros(1_000);
-    /// One second.
-    pub const SECOND: Micros = Micros(1_000_000);
-
-    /// Reads the form described at [`Micros`]; the error says what is wrong.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let mut rest = text.trim();
-        let mut total: u64 = 0;
-        let mut coarser = UNITS.len();
-        while !rest.is_empty() {
-            let (number, after) =
-                rest.split_at(rest.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(rest.len()));
-            let after = after.trim_start();
-            let (unit, after) = after.split_at(after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len()));
-            if unit.is_empty() && !number.is_empty() {
-                return Err(format!("{} has no unit", quote(text)));
-            }
-            let at = UNITS.iter().position(|(name, _)| *name == unit);
-            let (Some(at), false) = (at, number.is_empty()) else {
-                return Err(format!("{} is not a duration", quote(text)));
-            };
-            if at >= coarser {
-                return Err(format!("the units of {} do not go from large to small", quote(text)));
-            }
-            coarser = at;
-            let part = exact(number, UNITS[at].1)
-                .ok_or_else(|| format!("{} is not a whole number of microseconds within range", quote(text)))?;
-            total = total.checked_add(part).ok_or_else(|| format!("{} is too long", quote(text)))?;
-            rest = after.trim_start();
+/// Reads a length of time: numbers with units from large to small, `h`, `m`, `s`, `ms`, `us`, for example `2s`, `750ms`,
+/// `1m 30s`, `0.5s`.
+///
+/// # Errors
+///
+/// What is wrong with the text, for people. Units are never guessed, and what is finer than a microsecond is refused.
+pub fn duration(text: &str) -> Result<Micros, String> {
+    let mut rest = text.trim();
+    let mut total: u64 = 0;
+    let mut coarser = UNITS.len();
+    while !rest.is_empty() {
+        let end_of_number = rest.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(rest.len());
+        let (number, after) = rest.split_at(end_of_number);
+        let after = after.trim_start();
+        let (unit, after) = after.split_at(after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len()));
+        if unit.is_empty() && !number.is_empty() {
+            return Err(format!("{} has no unit", quote(text)));
         }
-        if text.trim().is_empty() { Err("this duration is empty".to_owned()) } else { Ok(Micros(total)) }
+        let at = UNITS.iter().position(|(name, _)| *name == unit).filter(|_| !number.is_empty());
+        let at = at.ok_or_else(|| format!("{} is not a duration", quote(text)))?;
+        if at >= coarser {
+            return Err(format!("the units of {} do not go from large to small", quote(text)));
+        }
+        coarser = at;
+        total = exact(number, UNITS[at].1)
+            .and_then(|part| total.checked_add(part))
+            .ok_or_else(|| format!("{} is not a whole number of microseconds within range", quote(text)))?;
+        rest = after.trim_start();
     }
+    if text.trim().is_empty() { Err("this duration is empty".to_owned()) } else { Ok(Micros(total)) }
 }
 
 /// Units and their microseconds, from small to large.
 const UNITS: [(&str, u64); 5] = [("us", 1), ("ms", 1_000), ("s", 1_000_000), ("m", 60_000_000), ("h", 3_600_000_000)];
-
-impl fmt::Display for Micros {
-    /// The form that [`Micros::parse`] reads, `0s` for none.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 == 0 {
-            return f.write_str("0s");
-        }
-        let mut rest = self.0;
-        let mut separator = "";
-        for (unit, size) in UNITS.iter().rev() {
-            if rest >= *size {
-                write!(f, "{separator}{}{unit}", rest / size)?;
-                rest %= size;
-                separator = " ";
-            }
-        }
-        Ok(())
-    }
-}
 
 impl Percent {
     const ALL: u64 = 100 * MILLION;
@@ -370,7 +342,7 @@ decode_integers!(u8, u16, u32, u64, i32, i64);
 
 impl Decode for Micros {
     fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
-        written(node, cx, "a duration such as `2s`", |bare| format!("write `{bare}s` for seconds"), Self::parse)
+        written(node, cx, "a duration such as `2s`", |bare| format!("write `{bare}s` for seconds"), duration)
     }
 
     fn schema(_: &mut Definitions) -> Json {
@@ -466,10 +438,138 @@ fn grouped(value: i128) -> String {
     let digits = value.unsigned_abs().to_string();
     let mut out = if value < 0 { "-".to_owned() } else { String::new() };
     for (at, digit) in digits.char_indices() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{titles, value};
+    use super::*;
+
+    #[test]
+    fn durations_are_read_exactly() {
+        for (text, micros) in [
+            ("2s", 2_000_000),
+            ("750ms", 750_000),
+            ("1m 30s", 90_000_000),
+            ("1m30s", 90_000_000),
+            ("0.5s", 500_000),
+            (" 1.000001s ", 1_000_001),
+            ("1h", 3_600_000_000),
+            ("10us", 10),
+            ("0s", 0),
+            ("5 s", 5_000_000),
+        ] {
+            assert_eq!(duration(text), Ok(Micros(micros)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_duration_says_why() {
+        for (text, reason) in [
+            ("", "this duration is empty"),
+            ("2", "`2` has no unit"),
+            ("-2s", "`-2s` is not a duration"),
+            ("2 days", "`2 days` is not a duration"),
+            ("s", "`s` is not a duration"),
+            ("30s 1m", "the units of `30s 1m` do not go from large to small"),
+            ("1s 1s", "the units of `1s 1s` do not go from large to small"),
+            ("0.5us", "`0.5us` is not a whole number of microseconds within range"),
+            ("1..5s", "`1..5s` is not a whole number of microseconds within range"),
+            ("99999999999999999999h", "`99999999999999999999h` is not a whole number of microseconds within range"),
+        ] {
+            assert_eq!(duration(text), Err(reason.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn percentages_keep_their_decimals() {
+        let exact = Percent::parse("99.95%").expect("a percentage");
+        assert_eq!((exact.millionths(), exact.to_string().as_str()), (99_950_000, "99.95%"));
+        assert_eq!(exact.fraction(), 0.9995);
+        assert_eq!(Percent::parse("100 %").map(|all| all.fraction()), Ok(1.0));
+        assert_eq!(Percent::parse("0%").map(|none| none.to_string()), Ok("0%".to_owned()));
+        for bad in ["90", "101%", "-1%", "%", "1e1%", "1.%", "99.9999999%"] {
+            assert!(Percent::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn rates_schedule_without_drift() {
+        let rate = Rate::parse("3/s").expect("a rate");
+        assert_eq!(
+            (rate.due(0), rate.due(1), rate.due(3_000_000)),
+            (Micros(0), Micros(333_333), Micros(1_000_000_000_000))
+        );
+        assert_eq!(Rate::parse("10 / m").map(|rate| rate.to_string()), Ok("10/m".to_owned()));
+        assert_eq!(Rate::parse("0.5/h").map(Rate::per_second), Ok(0.5 / 3600.0));
+        for bad in ["5", "0/s", "5/d", "5/ms", "/s", "-1/s", "5/s/s"] {
+            assert!(Rate::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn wrong_values_say_what_was_expected_and_how_to_write_it() {
+        assert_eq!(
+            titles::<Vec<u8>>("[256, -1, 1.5, '7', x, 0x10]"),
+            [
+                "1:2 expected a whole number from 0 to 255, found `256`",
+                "1:7 expected a whole number from 0 to 255, found `-1`",
+                "1:11 expected a whole number from 0 to 255, found `1.5`",
+                "1:16 expected a whole number from 0 to 255, found text -> remove the quotes: 7",
+                "1:21 expected a whole number from 0 to 255, found text",
+            ]
+        );
+        assert_eq!(
+            titles::<Vec<bool>>("[true, yes, 'off', 1]"),
+            [
+                "1:8 expected true or false, found text -> write `true`",
+                "1:13 expected true or false, found text -> write `false`",
+                "1:20 expected true or false, found a number",
+            ]
+        );
+        assert_eq!(
+            titles::<Vec<String>>("[no, off, 1.50, true, ~]"),
+            [
+                "1:11 expected text, found a number -> put it in quotes: \"1.50\"",
+                "1:17 expected text, found true or false -> put it in quotes: \"true\"",
+                "1:23 expected text, found nothing -> write a value, or remove the key",
+            ]
+        );
+        assert_eq!(
+            titles::<Vec<Micros>>("[2, '2', 2 sec, []]"),
+            [
+                "1:2 expected a duration such as `2s`, found a number -> write `2s` for seconds",
+                "1:5 `2` has no unit -> write `2s` for seconds",
+                "1:10 `2 sec` is not a duration -> write a duration such as `2s`",
+                "1:17 expected a duration such as `2s`, found a list",
+            ]
+        );
+        assert_eq!(
+            titles::<Vec<Rate>>("[5, 5/d]"),
+            [
+                "1:2 expected a rate such as `5/s`, found a number -> write `5/s`",
+                "1:5 `5/d` is not per second, minute or hour -> write a rate such as `5/s`",
+            ]
+        );
+        assert_eq!(
+            titles::<OneOrMany<u8>>("[]"),
+            ["1:1 the list is empty -> write at least one value, or remove the key",]
+        );
+    }
+
+    #[test]
+    fn collections_keep_their_order() {
+        assert_eq!(value::<OneOrMany<u8>>("7").0, [7]);
+        assert_eq!(value::<OneOrMany<u8>>("[7, 8]").0, [7, 8]);
+        let table: Table<u8> = value("{z: 1, a: 2, 200: 3}");
+        let pairs: Vec<_> = table.0.iter().map(|(key, value)| (key.value.as_str(), *value)).collect();
+        assert_eq!(pairs, [("z", 1), ("a", 2), ("200", 3)]);
+        assert_eq!(value::<Json>("{b: [1, -2, 2.5, ~], a: yes}").to_string(), r#"{"b":[1,-2,2.5,null],"a":"yes"}"#);
+    }
 }

@@ -293,7 +293,10 @@ impl<'a> Reader<'a, '_> {
             | ErrorKind::TabNotAllowed
             | ErrorKind::TabInPlainScalar
             | ErrorKind::TabAtBlockScalarStart => {
-                let tab = self.text[at..].find('\t').map_or(at, |found| at + found);
+                let tab = match self.text[..at].ends_with('\t') {
+                    true => at - 1,
+                    false => self.text[at..].find('\t').map_or(at, |found| at + found),
+                };
                 let span = self.span(tab..self.after(tab));
                 Diagnostic::mistake(span, "a tab stands where YAML wants spaces").help("indent with spaces")
             }
@@ -373,5 +376,223 @@ fn height(node: &Node) -> usize {
         Value::List(items) => 1 + items.iter().map(height).max().unwrap_or(0),
         Value::Map(entries) => 1 + entries.iter().map(|entry| height(&entry.value)).max().unwrap_or(0),
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::testing::{node, tree};
+    use super::super::tree::NumberValue;
+    use super::*;
+
+    /// Title, place and advice of what reading says, one line each.
+    fn said(text: impl Into<Vec<u8>>) -> Vec<String> {
+        let mut sources = Sources::new();
+        let mut cx = Context::new();
+        let id = sources.add("t.yaml", text);
+        read(&sources, id, &mut cx);
+        let line = |d: Diagnostic| {
+            let (line, column) = sources.position(d.span);
+            format!("{line}:{column} {}", d.title)
+        };
+        cx.finish().into_iter().map(line).collect()
+    }
+
+    #[test]
+    fn scalars_follow_the_core_schema() {
+        let number = |value| Value::Number(Number { source: String::new(), value });
+        for (text, expected) in [
+            ("no", None),
+            ("off", None),
+            ("yes", None),
+            ("2s", None),
+            ("5/s", None),
+            ("2026-01-01", None),
+            ("1_000", None),
+            ("12:30", None),
+            (".inf", None),
+            ("1e999", None),
+            ("'5'", None),
+            ("\"true\"", None),
+            ("'~'", None),
+            ("~", Some(Value::Null)),
+            ("null", Some(Value::Null)),
+            ("true", Some(Value::Bool(true))),
+            ("False", Some(Value::Bool(false))),
+            ("5", Some(number(NumberValue::Unsigned(5)))),
+            ("+5", Some(number(NumberValue::Unsigned(5)))),
+            ("-5", Some(number(NumberValue::Negative(-5)))),
+            ("0", Some(number(NumberValue::Unsigned(0)))),
+            ("0.5", Some(number(NumberValue::Float(0.5)))),
+            ("1e3", Some(number(NumberValue::Float(1000.0)))),
+            ("0o10", Some(number(NumberValue::Unsigned(8)))),
+            ("0x1F", Some(number(NumberValue::Unsigned(31)))),
+            ("18446744073709551616", Some(number(NumberValue::Float(18_446_744_073_709_551_616.0)))),
+        ] {
+            let list = node(&format!("[{text}]"));
+            let Value::List(mut items) = list.value else { panic!("a list") };
+            match (items.remove(0).value, expected) {
+                (Value::Text(scalar), None) => assert_eq!(scalar.quoted, text.starts_with(['\'', '"']), "{text}"),
+                (Value::Number(found), Some(Value::Number(expected))) => {
+                    assert_eq!((found.source.as_str(), found.value), (text, expected.value), "{text}");
+                }
+                (found, expected) => assert_eq!(Some(found), expected, "{text}"),
+            }
+        }
+    }
+
+    #[test]
+    fn every_node_knows_its_place() {
+        let text =
+            "ü: [1, \"two\"]\r\nmap:\r\n  key: plain text # comment\r\n  block: |\r\n    ${x}\r\nlast: 'it''s'\r\n";
+        let root = node(text);
+        let at = |node: &Node| &text[node.span.start as usize..node.span.end as usize];
+        let Some(Value::List(items)) = root.get("ü").map(|list| &list.value) else { panic!("a list") };
+        assert_eq!(at(root.get("ü").expect("a list")), "[1, \"two\"]");
+        assert_eq!((at(&items[0]), at(&items[1])), ("1", "\"two\""));
+        let map = root.get("map").expect("a map");
+        assert_eq!(at(map.get("key").expect("text")), "plain text");
+        let verbatim = |node: &Node| match &node.value {
+            Value::Text(scalar) => scalar.verbatim_from,
+            _ => None,
+        };
+        assert_eq!(verbatim(&items[1]), Some(1));
+        assert_eq!(map.get("key").and_then(verbatim), Some(0));
+        assert_eq!(root.get("last").and_then(verbatim), None);
+        assert_eq!(map.get("block").and_then(Node::text), Some("${x}\n"));
+        let key = &root.entries().expect("entries")[1].key;
+        assert_eq!((key.text.as_str(), &text[key.span.start as usize..key.span.end as usize]), ("map", "map"));
+    }
+
+    #[test]
+    fn json_is_read_as_it_is() {
+        let text = "{\n\t\"a\": [1, -2.5, null, true, \"\\u00fc\\n\"],\n\t\"b\": {}\n}\n";
+        let expected: serde_json::Value = serde_json::from_str(text).expect("JSON");
+        assert_eq!(node(text).to_json(), expected);
+    }
+
+    #[test]
+    fn anchors_are_written_out() {
+        assert_eq!(node("a: &x {b: [1]}\nc: *x\n").to_json().to_string(), r#"{"a":{"b":[1]},"c":{"b":[1]}}"#);
+    }
+
+    #[test]
+    fn what_this_format_leaves_out_of_yaml_is_refused_by_name() {
+        for (text, expected) in [
+            ("", "1:1 the file is empty"),
+            ("# only a comment\n", "1:1 the file is empty"),
+            ("---\n", "1:1 the file is empty"),
+            ("a: 1\n\tb: 2", "2:1 a tab stands where YAML wants spaces"),
+            ("a:\n\t- 1", "2:1 a tab stands where YAML wants spaces"),
+            ("a: 1\n---\nb: 1", "2:1 a second document starts here"),
+            ("%YAML 1.2\n---\na: 1", "1:1 directives are not part of this format"),
+            ("a: !foo 5", "1:4 tags are not part of this format"),
+            ("a: !!str 5", "1:4 tags are not part of this format"),
+            ("<<: {a: 1}", "1:1 merge keys are not part of this format"),
+            ("a: *b", "1:4 no anchor `&b` stands before this alias"),
+            ("a: &a [*a]", "1:8 this alias stands inside the value it refers to"),
+            ("a: 010", "1:4 `010` starts with a zero"),
+            ("a: -007.5", "1:4 `-007.5` starts with a zero"),
+            ("? [a]\n: 5", "1:3 a key must be text, found a list"),
+            ("a: 'x", "1:4 this text has an opening quote and no closing one"),
+            ("a: [1, 2", "1:4 this `[` is never closed"),
+            ("a: \"\\d\"", "1:4 this text holds an escape that YAML does not know"),
+            ("a: b: c", "1:5 a `:` stands where no key can end"),
+            ("a: @b", "1:4 text cannot start with `@` here"),
+        ] {
+            assert_eq!(said(text), [expected], "{text:?}");
+        }
+        assert_eq!(said(b"a: \xff".to_vec()), ["1:4 the file is not UTF-8"]);
+        assert_eq!(said(vec![b'#'; MAX_BYTES + 1]), ["1:1 the file has 1048577 bytes, more than 1 MiB"]);
+    }
+
+    #[test]
+    fn every_duplicate_key_is_reported() {
+        assert_eq!(
+            said("a: 1\nb: {c: 1, c: 2}\na: 2\n'a': 3\n"),
+            ["2:11 the key `c` stands twice", "3:1 the key `a` stands twice", "4:1 the key `a` stands twice"]
+        );
+        let (root, _) = tree("a: 1\na: 2\n");
+        assert_eq!(root.map(|root| root.to_json().to_string()), Some(r#"{"a":1}"#.to_owned()));
+    }
+
+    #[test]
+    fn a_hole_without_quotes_in_a_flow_map_gets_the_right_advice() {
+        insta::assert_snapshot!(tree("a: { b: ${x}, c: 1 }").1, @r#"
+        mistake: not valid YAML: while parsing a flow mapping, did not find expected ',' or '}'
+         --> t.yaml:1:10
+          |
+        1 | a: { b: ${x}, c: 1 }
+          |          ^
+          |
+          = help: values with `${...}` need quotes inside `{ }` and `[ ]`
+        "#);
+    }
+
+    #[test]
+    fn hostile_texts_are_refused_before_they_cost_anything() {
+        let bomb = (0..30).fold("a0: &a0 [x, x]\n".to_owned(), |text, level| {
+            format!("{text}a{}: &a{} [*a{level}, *a{level}, *a{level}]\n", level + 1, level + 1)
+        });
+        let long = "x".repeat(MAX_BYTES / 2);
+        let cases = [
+            (bomb, "the document is too large here"),
+            (format!("a: &a {long}\nb: [{}]", "*a,".repeat(1000)), "the document is too large here"),
+            ("- a\n".repeat(MAX_BYTES / 4), "the document is too large here"),
+            (format!("a: [{}]", "!a b,".repeat(100_000)), "the document is too large here"),
+            (format!("[{}]", "*a,".repeat(100_000)), "the document is too large here"),
+            ("[".repeat(MAX_BYTES), "lists and maps nest deeper than 32 levels here"),
+            ("{".repeat(MAX_BYTES), "lists and maps nest deeper than 32 levels here"),
+            ("- ".repeat(MAX_BYTES / 2), "lists and maps nest deeper than 32 levels here"),
+            ("? ".repeat(MAX_BYTES / 2), "lists and maps nest deeper than 32 levels here"),
+            ("a:\n".repeat(MAX_BYTES / 3), "the document is too large here"),
+            ("&a ".repeat(MAX_BYTES / 3), "not valid YAML: "),
+            ("\"".repeat(MAX_BYTES), "not valid YAML: "),
+            ("---\n".repeat(MAX_BYTES / 4), "a second document starts here"),
+            ("\n".repeat(MAX_BYTES), "the file is empty"),
+        ];
+        for (text, expected) in cases {
+            let said = said(text.clone());
+            let told =
+                said.iter().any(|line| line.split_once(' ').is_some_and(|(_, title)| title.starts_with(expected)));
+            assert!(told, "{:?}: {:?}", &text[..20.min(text.len())], said.last());
+        }
+    }
+
+    #[test]
+    fn nesting_ends_at_its_limit() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(said(nested(MAX_DEPTH)), Vec::<String>::new());
+        assert_eq!(said(nested(MAX_DEPTH + 2)).len(), 1);
+        let through_alias = format!("a: &a {}\nb: {}*a{}", nested(20), "[".repeat(20), "]".repeat(20));
+        assert_eq!(said(through_alias).len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let (root, shown) = tree(bytes);
+            prop_assert!(root.is_some() || shown.starts_with("mistake: "));
+        }
+
+        #[test]
+        fn any_yaml_like_text_is_read_or_refused_without_panic(
+            text in "([-?:,\\[\\]{}#&*!|>'\"%@`~ \n\t]|[a-c]: |- |\\$\\{|<<|é|\r\n|\u{feff}|\u{1b}|[0-9.]){0,60}"
+        ) {
+            let (root, shown) = tree(text.clone());
+            prop_assert!(root.is_some() || shown.starts_with("mistake: "), "{text:?}");
+        }
+
+        #[test]
+        fn any_json_is_read_as_serde_json_reads_it(text in "[\\PC\n\t\"\\\\]{0,20}", number in any::<i64>(), float in any::<f32>()) {
+            let json = serde_json::json!({ "k": [text.clone(), number, float, { text: null }] });
+            for written in [json.to_string(), serde_json::to_string_pretty(&json).expect("JSON")] {
+                let (root, shown) = tree(written);
+                prop_assert_eq!(&shown, "");
+                prop_assert_eq!(root.map(|root| root.to_json()), Some(json.clone()));
+            }
+        }
     }
 }
