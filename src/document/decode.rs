@@ -6,10 +6,10 @@
 //!
 //! | macro | declares | written as |
 //! |---|---|---|
-//! | [`record!`] | a struct | a map with these keys |
-//! | [`words!`] | an enum without data | one of these words |
-//! | [`one_of!`] | an enum with data | a map with exactly one of these keys |
-//! | [`by_shape!`] | an enum with data | text, a number, a list or a map, told apart by its kind |
+//! | `record!` | a struct | a map with these keys |
+//! | `words!` | an enum without data | one of these words |
+//! | `one_of!` | an enum with data | a map with exactly one of these keys |
+//! | `by_shape!` | an enum with data | text, a number, a list or a map, told apart by its kind |
 //!
 //! Rules between several keys are not its business: decode first, then look at the decoded value.
 
@@ -130,7 +130,7 @@ impl NotYet {
     }
 }
 
-/// The entries of a map while they are decoded into a record. What [`record!`] expands to uses it.
+/// The entries of a map while they are decoded into a record. What `record!` expands to uses it.
 #[derive(Debug)]
 pub struct Fields<'a> {
     node: &'a Node,
@@ -175,7 +175,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The only entry of a map in which exactly one of `allowed` must stand. What [`one_of!`] expands to uses it.
+/// The only entry of a map in which exactly one of `allowed` must stand. What `one_of!` expands to uses it.
 pub fn only_entry<'a>(
     node: &'a Node,
     allowed: &[&'static str],
@@ -214,7 +214,7 @@ pub fn only_entry<'a>(
     }
 }
 
-/// The word among `allowed` that a node holds, as its index. What [`words!`] expands to uses it.
+/// The word among `allowed` that a node holds, as its index. What `words!` expands to uses it.
 pub fn word(node: &Node, allowed: &[&str], later: &[NotYet], cx: &mut Context) -> Option<usize> {
     let Some(text) = node.text() else {
         return cx.expected(node, &format!("one of {}", listing(allowed.iter().copied(), "or")));
@@ -232,7 +232,7 @@ pub fn decode_entry<T: Decode>(entry: &Entry, cx: &mut Context) -> Option<T> {
     cx.at_key(&entry.key.text, entry.key.span, |cx| T::decode(&entry.value, cx))
 }
 
-/// The schema of a map with the given properties. What [`record!`] and [`one_of!`] expand to uses it.
+/// The schema of a map with the given properties. What `record!` and `one_of!` expand to uses it.
 pub fn object_schema(properties: Vec<(&str, Json)>, required: Vec<&str>, description: &str) -> Json {
     let properties: serde_json::Map<String, Json> =
         properties.into_iter().map(|(key, schema)| (key.to_owned(), schema)).collect();
@@ -243,7 +243,7 @@ pub fn object_schema(properties: Vec<(&str, Json)>, required: Vec<&str>, descrip
     described(object, description)
 }
 
-/// The kind of a node as [`by_shape!`] names it.
+/// The kind of a node as `by_shape!` names it.
 pub fn shape_of(node: &Node) -> &'static str {
     match node.value {
         Value::Null => "null",
@@ -617,7 +617,7 @@ mod tests {
         assert_eq!(
             titles::<Scenario>(text),
             [
-                "1:10 expected a whole number from 1 to 1, found `2`",
+                "1:10 expected the number 1, found `2`",
                 "2:1 the key `user` is not known here -> did you mean `users`? allowed are `version`, `users`, `load`, \
                  `target`, `tags`, `budgets` and `then`",
                 "4:1 `users.count` is missing -> add `count: ...` here",

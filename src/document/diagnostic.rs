@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use annotate_snippets::{AnnotationKind, Level as Severity, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level as Severity, Origin, Renderer, Snippet};
 
 use super::source::{Sources, Span};
 
@@ -126,6 +126,10 @@ pub fn render(diagnostics: &[Diagnostic], sources: &Sources, style: Style, width
 const MOST_SHOWN: usize = 100;
 /// Places of one diagnostic that are at most this many lines apart are shown in one excerpt.
 const NEAR_LINES: usize = 20;
+/// Lines longer than this, in bytes, are cut around the place: JSON written by a program is one line.
+const LONG_EXCERPT: usize = 4_000;
+/// How many bytes of a cut line are kept on each side of the place.
+const AROUND: usize = 200;
 
 /// `text` between backticks for use in a message: control characters escaped, long text cut.
 pub fn quote(text: &str) -> String {
@@ -147,14 +151,17 @@ fn render_one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -
     for (span, label) in &diagnostic.secondary {
         let together = span.source == diagnostic.span.source && {
             let source = sources.get(span.source);
-            let line = |span: &Span| source.line_of(span.start as usize);
-            line(span).abs_diff(line(&diagnostic.span)) <= NEAR_LINES
+            let (one, other) = (source.line_of(span.start as usize), source.line_of(diagnostic.span.start as usize));
+            one.abs_diff(other) <= NEAR_LINES && source.lines(one.min(other)..=one.max(other)).len() <= LONG_EXCERPT
         };
         let place = (*span, label.as_str(), AnnotationKind::Context);
         if together { near.push(place) } else { far.push(place) }
     }
-    let mut group = severity.primary_title(escape(&diagnostic.title)).element(snippet(&near, sources));
-    group = group.elements(far.chunks(1).map(|place| snippet(place, sources)));
+    let group = Group::with_title(severity.primary_title(escape(&diagnostic.title)));
+    let mut group = excerpt(group, &near, sources);
+    for place in far.chunks(1) {
+        group = excerpt(group, place, sources);
+    }
     for note in &diagnostic.notes {
         group = group.element(Severity::NOTE.message(escape(note)));
     }
@@ -164,33 +171,46 @@ fn render_one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -
     renderer.render(&[group])
 }
 
-/// The lines that hold the given places, which are all in one text. Only these lines are handed to the renderer: its
-/// cost follows the text it is given.
-fn snippet<'a>(
-    places: &[(Span, &str, AnnotationKind)],
-    sources: &'a Sources,
-) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+/// The group with the lines that hold the given places, which are all in one text. Only these lines are handed to the
+/// renderer, and of a very long line only the surroundings: its cost follows the text it is given.
+fn excerpt<'a>(group: Group<'a>, places: &[(Span, &str, AnnotationKind)], sources: &Sources) -> Group<'a> {
     let source = sources.get(places[0].0.source);
     let text = source.text();
     let ranges: Vec<Range<usize>> = places.iter().map(|(span, _, _)| first_line(text, *span)).collect();
     let first = ranges.iter().map(|range| range.start).min().unwrap_or(0);
     let last = ranges.iter().map(|range| range.end).max().unwrap_or(0);
     let line = source.line_of(first);
-    let from = source.line_start(line);
-    let to = text[last..].find('\n').map_or(text.len(), |at| last + at);
+    let line_start = source.line_start(line);
+    let line_end = text[last..].find('\n').map_or(text.len(), |at| last + at);
+    let cut = line_end - line_start > LONG_EXCERPT && places.len() == 1;
+    let (from, to) = match cut {
+        true => (
+            text.ceil_char_boundary(line_start.max(first.saturating_sub(AROUND))),
+            text.floor_char_boundary(line_end.min(last + AROUND)),
+        ),
+        false => (line_start, line_end),
+    };
     let annotations = ranges.iter().zip(places).map(|(range, (_, label, kind))| {
         let annotation = kind.span(range.start - from..range.end - from);
         if label.is_empty() { annotation } else { annotation.label(escape(label)) }
     });
-    Snippet::source(visible(&text[from..to])).line_start(line).path(escape(source.name())).annotations(annotations)
+    let snippet = Snippet::source(visible(&text[from..to])).line_start(line).annotations(annotations);
+    let name = escape(source.name());
+    if cut {
+        // The renderer would count the column from where the line was cut.
+        let (line, column) = sources.position(places[0].0);
+        group.element(Origin::path(name).line(line).char_column(column)).element(snippet)
+    } else {
+        group.element(snippet.path(name))
+    }
 }
 
-/// The part of a span on its first line: a caret under a whole map or list helps nobody.
+/// The beginning of a span on its first line: a caret under a whole map or list helps nobody.
 fn first_line(text: &str, span: Span) -> Range<usize> {
     let start = text.floor_char_boundary(span.start as usize);
     let end = text.ceil_char_boundary((span.end as usize).min(text.len())).max(start);
     let line = text[start..end].split(['\n', '\r']).next().unwrap_or_default();
-    start..start + line.trim_end().len()
+    start..text.floor_char_boundary(start + line.trim_end().len().min(AROUND))
 }
 
 /// A message on one line, with everything invisible or able to steer a terminal escaped.
@@ -324,6 +344,16 @@ mod tests {
         let shown = render(&many, &sources, Style::Plain, 100);
         assert_eq!(shown.matches("mistake: ").count(), 100);
         assert!(shown.ends_with("\n... and 50 more\n"));
+    }
+
+    #[test]
+    fn a_very_long_line_is_cut_around_the_place_and_keeps_its_column() {
+        let mut sources = Sources::new();
+        let id = sources.add("t.json", "é".repeat(500_000));
+        let far = Diagnostic::mistake(Span::new(id, 400_000, 900_000), "bad").also(Span::new(id, 0, 2), "first");
+        let shown = render(&[far], &sources, Style::Plain, 100);
+        assert!(shown.contains("--> t.json:1:200001\n") && shown.contains("t.json:1:1\n"), "{shown}");
+        assert!(shown.len() < 4_000, "{shown}");
     }
 
     #[test]

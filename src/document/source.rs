@@ -115,4 +115,10 @@ impl Source {
     pub(super) fn line_start(&self, line: usize) -> usize {
         self.line_starts[line - 1]
     }
+
+    /// The text of some lines (from 1).
+    pub(super) fn lines(&self, lines: std::ops::RangeInclusive<usize>) -> &str {
+        let end = self.line_starts.get(*lines.end()).copied().unwrap_or(self.text.len());
+        &self.text[self.line_start(*lines.start())..end]
+    }
 }

@@ -265,6 +265,17 @@ impl Decode for Json {
     }
 }
 
+impl Decode for Node {
+    /// The tree itself, for parts that are laid over others before they are decoded.
+    fn decode(node: &Node, _: &mut Context) -> Option<Self> {
+        Some(node.clone())
+    }
+
+    fn schema(_: &mut Definitions) -> Json {
+        json!({})
+    }
+}
+
 impl Decode for bool {
     fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
         let meant = match &node.value {
@@ -410,7 +421,10 @@ fn written<T>(
 }
 
 fn whole(node: &Node, min: i128, max: i128, cx: &mut Context) -> Option<i128> {
-    let what = || format!("a whole number from {} to {}", grouped(min), grouped(max));
+    let what = || match min == max {
+        true => format!("the number {}", grouped(min)),
+        false => format!("a whole number from {} to {}", grouped(min), grouped(max)),
+    };
     let Value::Number(number) = &node.value else {
         return cx.expected_with_help(node, &what(), unquoted(node));
     };

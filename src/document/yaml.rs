@@ -474,6 +474,23 @@ mod tests {
     }
 
     #[test]
+    fn pointers_rates_and_texts_need_no_quotes() {
+        let text = "ready:  # once\n  - { get: /health/ready, within: 60s, capture: { build: [/version] } }\n\
+                    when: { /access_token: { exists: true } }\n\
+                    http: \"${env.URL:-http://127.0.0.1:8000}\"\nsocket: ${env.WS:-ws://127.0.0.1}/ws\n\
+                    limits: { rate: 5/s, share: 90% }\nall_of: ['\\d']\n";
+        let expected = serde_json::json!({
+            "ready": [{ "get": "/health/ready", "within": "60s", "capture": { "build": ["/version"] } }],
+            "when": { "/access_token": { "exists": true } },
+            "http": "${env.URL:-http://127.0.0.1:8000}",
+            "socket": "${env.WS:-ws://127.0.0.1}/ws",
+            "limits": { "rate": "5/s", "share": "90%" },
+            "all_of": ["\\d"],
+        });
+        assert_eq!(node(text).to_json(), expected);
+    }
+
+    #[test]
     fn anchors_are_written_out() {
         assert_eq!(node("a: &x {b: [1]}\nc: *x\n").to_json().to_string(), r#"{"a":{"b":[1]},"c":{"b":[1]}}"#);
     }
