@@ -2,6 +2,7 @@
 
 pub mod canary;
 pub mod check;
+pub mod document;
 pub mod event;
 pub mod expect;
 pub mod finding;

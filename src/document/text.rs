@@ -1,0 +1,614 @@
+//! `${...}` in texts: compiled once, filled in many times.
+//!
+//! | written | means |
+//! |---|---|
+//! | `${name}`, `${a.b}` | the value of that name |
+//! | `${name:-text}` | the text where the name has no value; it ends at the first `}` or at a `\|` |
+//! | `${name \| filter}` | the value after a [`Filter`]; several apply from left to right |
+//! | `$${` | `${` itself |
+//!
+//! There are no expressions and holes do not nest. Which names exist is the caller's table ([`Text::check_names`]); where
+//! their values come from is the caller's function. Keys of maps are never filled in.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value as Json, json};
+
+use super::context::{Context, advise, closest, listing};
+use super::decode::{Decode, Definitions};
+use super::diagnostic::{Diagnostic, quote};
+use super::source::Span;
+use super::tree::{Node, Scalar, Value};
+
+/// A text with holes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Text {
+    /// What it consists of, in order; neighbouring literals are one.
+    pub segments: Vec<Segment>,
+    /// Where it was written.
+    pub span: Span,
+}
+
+/// A part of a [`Text`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Segment {
+    /// Stands for itself.
+    Literal(String),
+    /// Is filled in.
+    Hole(Hole),
+}
+
+/// A `${...}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hole {
+    /// The name, for example `user.number`.
+    pub name: String,
+    /// What stands where the name has no value.
+    pub default: Option<String>,
+    /// Applied from left to right.
+    pub filters: Vec<Filter>,
+    /// Where it was written: the hole itself, or the whole text where escapes hide the exact place.
+    pub span: Span,
+}
+
+/// What can be done to a value on its way into a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filter {
+    /// `base64url`: URL-safe base64 without padding (RFC 4648 section 5), as tokens in subprotocols need it.
+    Base64Url,
+    /// `json`: as JSON, text with quotes and escapes.
+    Json,
+    /// `urlencode`: percent-encoded but for the unreserved characters of RFC 3986 section 2.3.
+    UrlEncode,
+    /// `pad(n)`: zeros on the left up to `n` characters, 1 to 64.
+    Pad(usize),
+}
+
+/// A name without a value and without a default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// The name.
+    pub name: String,
+    /// The hole.
+    pub span: Span,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`${{{}}}` has no value", self.name)
+    }
+}
+
+impl std::error::Error for Missing {}
+
+/// A JSON value whose texts have holes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Template {
+    /// Null, a boolean or a number.
+    Fixed(Json),
+    /// A text; one that is exactly one hole without filters takes the value with its type.
+    Text(Text),
+    /// A list.
+    List(Vec<Template>),
+    /// A map; the first of duplicate keys.
+    Map(Vec<(String, Template)>),
+}
+
+/// Where values come from: the value of a name, `None` if it has none.
+pub type Lookup<'l> = dyn Fn(&str) -> Option<Cow<'l, Json>> + 'l;
+
+impl Text {
+    /// Reads a text. Its mistakes are reported to `cx`; `None` then.
+    pub fn compile(scalar: &Scalar, span: Span, cx: &mut Context) -> Option<Self> {
+        let mut compiler = Compiler { scalar, span, cx, clean: true, segments: Vec::new() };
+        compiler.run();
+        let (segments, clean) = (compiler.segments, compiler.clean);
+        clean.then_some(Self { segments, span })
+    }
+
+    /// The holes, in order.
+    pub fn holes(&self) -> impl Iterator<Item = &Hole> {
+        self.segments.iter().filter_map(|segment| match segment {
+            Segment::Hole(hole) => Some(hole),
+            Segment::Literal(_) => None,
+        })
+    }
+
+    /// The text, if it has no holes.
+    pub fn as_literal(&self) -> Option<&str> {
+        match self.segments.as_slice() {
+            [] => Some(""),
+            [Segment::Literal(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Reports every hole whose name is neither in `names` nor starts with one of `prefixes` (for example `env.`).
+    pub fn check_names(&self, names: &[&str], prefixes: &[&str], cx: &mut Context) {
+        for hole in self.holes() {
+            let prefixed = |prefix: &&str| hole.name.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty());
+            if names.contains(&hole.name.as_str()) || prefixes.iter().any(prefixed) {
+                continue;
+            }
+            let patterns: Vec<String> = prefixes.iter().map(|prefix| format!("{prefix}NAME")).collect();
+            let all: Vec<&str> = names.iter().copied().chain(patterns.iter().map(String::as_str)).collect();
+            let known = match all.as_slice() {
+                [] => "no names have a value here".to_owned(),
+                all => format!("names here are {}", listing(all.iter().copied(), "and")),
+            };
+            let help = match closest(&hole.name, names.iter().copied()) {
+                Some(meant) => format!("did you mean `${{{meant}}}`? {known}"),
+                None => known,
+            };
+            let mistake = Diagnostic::mistake(hole.span, format!("`${{{}}}` is not known here", hole.name));
+            cx.report(mistake.help(help));
+        }
+    }
+
+    /// The text with every hole filled in.
+    ///
+    /// # Errors
+    ///
+    /// The first hole without a value and without a default.
+    pub fn render(&self, lookup: &Lookup<'_>) -> Result<String, Missing> {
+        let mut out = String::new();
+        for segment in &self.segments {
+            match segment {
+                Segment::Literal(text) => out.push_str(text),
+                Segment::Hole(hole) => out.push_str(&text_form(hole.value(lookup)?.as_ref())),
+            }
+        }
+        Ok(out)
+    }
+
+    /// As [`Text::render`], but a text that is exactly one hole without filters gives the value with its type.
+    ///
+    /// # Errors
+    ///
+    /// As [`Text::render`].
+    pub fn render_value(&self, lookup: &Lookup<'_>) -> Result<Json, Missing> {
+        match self.segments.as_slice() {
+            [Segment::Hole(hole)] => hole.value(lookup).map(Cow::into_owned),
+            _ => self.render(lookup).map(Json::String),
+        }
+    }
+}
+
+impl Hole {
+    fn value<'l>(&self, lookup: &Lookup<'l>) -> Result<Cow<'l, Json>, Missing> {
+        let default = || self.default.clone().map(|text| Cow::Owned(Json::String(text)));
+        let value = lookup(&self.name).or_else(default);
+        let value = value.ok_or_else(|| Missing { name: self.name.clone(), span: self.span })?;
+        Ok(self.filters.iter().fold(value, |value, filter| Cow::Owned(Json::String(filter.apply(&value)))))
+    }
+}
+
+impl Filter {
+    const NAMES: [&str; 4] = ["base64url", "json", "urlencode", "pad(n)"];
+
+    fn apply(self, value: &Json) -> String {
+        match self {
+            Filter::Base64Url => URL_SAFE_NO_PAD.encode(text_form(value).as_bytes()),
+            Filter::Json => value.to_string(),
+            Filter::UrlEncode => percent_encode(&text_form(value)),
+            Filter::Pad(width) => format!("{:0>width$}", text_form(value)),
+        }
+    }
+
+    /// Reads a filter; the error is what is wrong and what to do.
+    fn parse(written: &str) -> Result<Self, (String, String)> {
+        let (name, argument) = match written.split_once('(') {
+            Some((name, rest)) => (name.trim_end(), Some(rest)),
+            None => (written, None),
+        };
+        let filter = match name {
+            "base64url" => Filter::Base64Url,
+            "json" => Filter::Json,
+            "urlencode" => Filter::UrlEncode,
+            "pad" => {
+                let width = argument.and_then(|rest| rest.strip_suffix(')')?.trim().parse().ok());
+                return match width.filter(|width| (1..=64).contains(width)) {
+                    Some(width) => Ok(Filter::Pad(width)),
+                    None => {
+                        let title = format!("{} is not `pad` with a width from 1 to 64", quote(written));
+                        Err((title, "write for example `pad(3)`".to_owned()))
+                    }
+                };
+            }
+            "" => {
+                return Err(("a filter is missing after `|`".to_owned(), advise("", &Self::NAMES)));
+            }
+            _ => {
+                return Err((format!("the filter {} does not exist", quote(name)), Self::suggest(name)));
+            }
+        };
+        match argument {
+            None => Ok(filter),
+            Some(_) => Err((format!("the filter `{name}` takes no argument"), format!("write `{name}`"))),
+        }
+    }
+
+    fn suggest(name: &str) -> String {
+        let all = format!("filters are {}", listing(Self::NAMES, "and"));
+        match closest(name, ["base64url", "json", "urlencode", "pad"]) {
+            Some(meant) => format!("did you mean `{meant}`? {all}"),
+            None => all,
+        }
+    }
+}
+
+impl Template {
+    /// The texts in it, in order.
+    pub fn texts(&self) -> Vec<&Text> {
+        match self {
+            Template::Fixed(_) => Vec::new(),
+            Template::Text(text) => vec![text],
+            Template::List(items) => items.iter().flat_map(Template::texts).collect(),
+            Template::Map(entries) => entries.iter().flat_map(|(_, value)| value.texts()).collect(),
+        }
+    }
+
+    /// As [`Text::check_names`] for every text in it.
+    pub fn check_names(&self, names: &[&str], prefixes: &[&str], cx: &mut Context) {
+        for text in self.texts() {
+            text.check_names(names, prefixes, cx);
+        }
+    }
+
+    /// The value with every hole filled in.
+    ///
+    /// # Errors
+    ///
+    /// The first hole without a value and without a default.
+    pub fn render(&self, lookup: &Lookup<'_>) -> Result<Json, Missing> {
+        match self {
+            Template::Fixed(value) => Ok(value.clone()),
+            Template::Text(text) => text.render_value(lookup),
+            Template::List(items) => items.iter().map(|item| item.render(lookup)).collect(),
+            Template::Map(entries) => {
+                let rendered = entries.iter().map(|(key, value)| Ok((key.clone(), value.render(lookup)?)));
+                rendered.collect::<Result<serde_json::Map<_, _>, _>>().map(Json::Object)
+            }
+        }
+    }
+}
+
+impl Decode for Text {
+    fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
+        match &node.value {
+            Value::Text(scalar) => Text::compile(scalar, node.span, cx),
+            _ => {
+                let text = String::decode(node, cx)?;
+                Text::compile(&Scalar::new(text), node.span, cx)
+            }
+        }
+    }
+
+    fn schema(_: &mut Definitions) -> Json {
+        json!({ "type": "string" })
+    }
+}
+
+impl Decode for Template {
+    fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
+        match &node.value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => Some(Template::Fixed(node.to_json())),
+            Value::Text(scalar) => Text::compile(scalar, node.span, cx).map(Template::Text),
+            Value::List(_) => Vec::decode(node, cx).map(Template::List),
+            Value::Map(entries) => {
+                let mut decoded: Vec<(String, Option<Template>)> = Vec::new();
+                for entry in entries {
+                    let key = &entry.key;
+                    if key.text.contains("${") {
+                        let mistake = Diagnostic::mistake(key.span, "a key cannot hold `${...}`");
+                        cx.report(mistake.help("only values are filled in"));
+                    }
+                    let value = cx.at_key(&key.text, key.span, |cx| Template::decode(&entry.value, cx));
+                    decoded.push((key.text.clone(), value.filter(|_| !key.text.contains("${"))));
+                }
+                let values: Option<Vec<_>> = decoded.into_iter().map(|(key, value)| Some((key, value?))).collect();
+                values.map(Template::Map)
+            }
+        }
+    }
+
+    fn schema(_: &mut Definitions) -> Json {
+        json!({})
+    }
+}
+
+/// `text` written so that compiling it gives it back: every `${` escaped.
+pub fn escape(text: &str) -> String {
+    text.replace("${", "$${")
+}
+
+/// How a value stands inside a longer text: text as it is, anything else as compact JSON.
+fn text_form(value: &Json) -> Cow<'_, str> {
+    match value {
+        Json::String(text) => Cow::Borrowed(text),
+        other => Cow::Owned(other.to_string()),
+    }
+}
+
+fn percent_encode(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+        out
+    })
+}
+
+struct Compiler<'a, 'c> {
+    scalar: &'a Scalar,
+    span: Span,
+    cx: &'c mut Context,
+    clean: bool,
+    segments: Vec<Segment>,
+}
+
+impl<'a> Compiler<'a, '_> {
+    fn run(&mut self) {
+        let text = self.scalar.text.as_str();
+        let mut literal = String::new();
+        let mut at = 0;
+        while let Some(found) = text[at..].find("${").map(|found| at + found) {
+            let escaped = text[at..found].ends_with('$');
+            literal.push_str(&text[at..found]);
+            if escaped {
+                // The last `$` copied belongs to `$${`: what is meant is one `$` and the brace.
+                literal.push('{');
+                at = found + 2;
+                continue;
+            }
+            let Some(length) = text[found..].find('}') else {
+                self.mistake(found..text.len(), "`${` without `}`", "close it, or write `$${` for the two characters");
+                return;
+            };
+            let end = found + length + 1;
+            if !literal.is_empty() {
+                self.segments.push(Segment::Literal(std::mem::take(&mut literal)));
+            }
+            self.hole(found, end);
+            at = end;
+        }
+        literal.push_str(&text[at..]);
+        if !literal.is_empty() {
+            self.segments.push(Segment::Literal(literal));
+        }
+    }
+
+    /// The hole between the byte offsets `start` (of `${`) and `end` (behind `}`).
+    fn hole(&mut self, start: usize, end: usize) {
+        let inside = &self.scalar.text[start + 2..end - 1];
+        if let Some(nested) = inside.find("${") {
+            let from = start + 2 + nested;
+            return self.mistake(
+                from..end,
+                "`${` inside `${...}`",
+                "holes do not nest; give the inner one a name of its own",
+            );
+        }
+        let mut parts = inside.split('|');
+        let head = parts.next().unwrap_or_default();
+        let piped = head.len() < inside.len();
+        let (name, default) = match head.split_once(":-") {
+            // The space that sets a filter off is not part of the default.
+            Some((name, default)) if piped => (name.trim(), Some(default.trim_end())),
+            Some((name, default)) => (name.trim(), Some(default)),
+            None => (head.trim(), None),
+        };
+        if name.is_empty() {
+            return self.mistake(
+                start..end,
+                "`${...}` without a name",
+                "write a name, or `$${` for the two characters",
+            );
+        }
+        if !is_name(name) {
+            let title = format!("{} is not a name", quote(name));
+            return self.mistake(
+                start..end,
+                &title,
+                "names are letters, digits, `_` and `-`, joined with dots; there are no expressions",
+            );
+        }
+        let mut filters = Vec::new();
+        let mut at = start + 2 + head.len();
+        for part in parts {
+            let from = at + 1;
+            at = from + part.len();
+            match Filter::parse(part.trim()) {
+                Ok(filter) => filters.push(filter),
+                Err((title, help)) => {
+                    let lead = part.len() - part.trim_start().len();
+                    let written = from + lead..from + lead + part.trim().len();
+                    let place = if written.is_empty() { start..end } else { written };
+                    self.mistake(place, &title, &help);
+                }
+            }
+        }
+        let span = self.place(start..end);
+        let (name, default) = (name.to_owned(), default.map(str::to_owned));
+        self.segments.push(Segment::Hole(Hole { name, default, filters, span }));
+    }
+
+    fn mistake(&mut self, range: std::ops::Range<usize>, title: &str, help: &str) {
+        self.clean = false;
+        let span = self.place(range);
+        self.cx.report(Diagnostic::mistake(span, title).help(help));
+    }
+
+    /// The place of a part of the text, as exact as the way it was written allows.
+    fn place(&self, range: std::ops::Range<usize>) -> Span {
+        match self.scalar.verbatim_from {
+            Some(from) => {
+                let start = self.span.start as usize + from as usize;
+                Span::new(self.span.source, start + range.start, start + range.end)
+            }
+            None => self.span,
+        }
+    }
+}
+
+/// `[A-Za-z_][A-Za-z0-9_-]*` joined with dots; behind the first dot a part may start with a digit.
+fn is_name(name: &str) -> bool {
+    let fits =
+        |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    starts && name.split('.').all(fits)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::source::Sources;
+    use super::super::testing::{plain, titles, value};
+    use super::super::yaml::read;
+    use super::*;
+
+    fn lookup<'a>(name: &str) -> Option<Cow<'a, Json>> {
+        Some(Cow::Owned(match name {
+            "name" => json!("Ada & Co/ü"),
+            "user.number" => json!(7),
+            "object" => json!({ "a": [1, "x"] }),
+            "quote" => json!("say \"hi\"\n"),
+            _ => return None,
+        }))
+    }
+
+    fn rendered(text: &str) -> Result<String, Missing> {
+        value::<Text>(&json!(text).to_string()).render(&lookup)
+    }
+
+    #[test]
+    fn holes_are_filled_in() {
+        for (text, expected) in [
+            ("plain", "plain"),
+            ("", ""),
+            ("qa${user.number | pad(3)}@x", "qa007@x"),
+            ("${ user.number }${user.number}", "77"),
+            ("jwt.${name | base64url}", "jwt.QWRhICYgQ28vw7w"),
+            ("?q=${name|urlencode}", "?q=Ada%20%26%20Co%2F%C3%BC"),
+            (r#"{"q": ${quote | json}}"#, r#"{"q": "say \"hi\"\n"}"#),
+            ("${object}", r#"{"a":[1,"x"]}"#),
+            ("${object | json | urlencode}", "%7B%22a%22%3A%5B1%2C%22x%22%5D%7D"),
+            ("${none:-http://127.0.0.1:8000}/ws", "http://127.0.0.1:8000/ws"),
+            ("${none:-}", ""),
+            ("${none:- 5 | pad(3)}", "0 5"),
+            ("${user.number:-9}", "7"),
+            ("$${name} $ $$ {} $x", "${name} $ $$ {} $x"),
+            ("$$${name}", "$${name}"),
+            ("$${${user.number}", "${7"),
+            ("^\\d{3}$", "^\\d{3}$"),
+        ] {
+            assert_eq!(rendered(text).as_deref(), Ok(expected), "{text}");
+        }
+        assert_eq!(rendered("a ${none}").expect_err("no value").to_string(), "`${none}` has no value");
+    }
+
+    #[test]
+    fn a_template_keeps_the_type_of_a_lone_hole() {
+        let template: Template = value(
+            "{id: '${user.number}', text: 'n${user.number}', all: '${object}', padded: '${user.number | pad(2)}', list: [1, ~, '${none:-5}']}",
+        );
+        let expected =
+            json!({ "id": 7, "text": "n7", "all": { "a": [1, "x"] }, "padded": "07", "list": [1, null, "5"] });
+        assert_eq!(template.render(&lookup), Ok(expected));
+        assert_eq!(template.texts().len(), 5);
+    }
+
+    #[test]
+    fn mistakes_inside_texts_have_their_exact_place() {
+        for (text, expected) in [
+            ("ab ${x", "1:5 `${` without `}` -> close it, or write `$${` for the two characters"),
+            ("ab ${}", "1:5 `${...}` without a name -> write a name, or `$${` for the two characters"),
+            ("${:-x}", "1:2 `${...}` without a name -> write a name, or `$${` for the two characters"),
+            (
+                "${a + b}",
+                "1:2 `a + b` is not a name -> names are letters, digits, `_` and `-`, joined with dots; there are no \
+                 expressions",
+            ),
+            ("${a:-${b}}", "1:7 `${` inside `${...}` -> holes do not nest; give the inner one a name of its own"),
+            (
+                "${a | jsn}",
+                "1:8 the filter `jsn` does not exist -> did you mean `json`? filters are `base64url`, `json`, \
+                 `urlencode` and `pad(n)`",
+            ),
+            ("${a | json(2)}", "1:8 the filter `json` takes no argument -> write `json`"),
+            ("${a | pad(x)}", "1:8 `pad(x)` is not `pad` with a width from 1 to 64 -> write for example `pad(3)`"),
+            ("${a | pad(99)}", "1:8 `pad(99)` is not `pad` with a width from 1 to 64 -> write for example `pad(3)`"),
+        ] {
+            assert_eq!(titles::<Text>(&format!("\"{text}\"")), [expected], "{text}");
+        }
+        let missing = titles::<Text>("'${a |}'");
+        assert!(missing[0].starts_with("1:2 a filter is missing after `|`"), "{missing:?}");
+    }
+
+    #[test]
+    fn a_text_with_escapes_or_of_several_lines_is_pointed_at_as_a_whole() {
+        assert_eq!(titles::<Vec<Text>>("- \"a\\n${\"\n")[0].split(' ').next(), Some("1:3"));
+        assert_eq!(titles::<Vec<Text>>("- |\n  line\n  ${}\n").len(), 1);
+    }
+
+    #[test]
+    fn keys_are_never_filled_in() {
+        let expected = ["1:2 a key cannot hold `${...}` -> only values are filled in"];
+        assert_eq!(titles::<Template>("{'${a}': 1}"), expected);
+    }
+
+    #[test]
+    fn unknown_names_are_reported_with_what_was_meant() {
+        let mut sources = Sources::new();
+        let mut cx = Context::new();
+        let id = sources.add("t.yaml", "mail: '${user.numbr} ${env.HOME} ${envHOME} ${prompt}'");
+        let node = read(&sources, id, &mut cx).expect("a tree");
+        let template = Template::decode(&node, &mut cx).expect("a template");
+        template.check_names(&["user.number", "prompt"], &["env."], &mut cx);
+        insta::assert_snapshot!(plain(&cx.finish(), &sources), @r#"
+        mistake: `${user.numbr}` is not known here
+         --> t.yaml:1:8
+          |
+        1 | mail: '${user.numbr} ${env.HOME} ${envHOME} ${prompt}'
+          |        ^^^^^^^^^^^^^
+          |
+          = help: did you mean `${user.number}`? names here are `user.number`, `prompt` and `env.NAME`
+
+        mistake: `${envHOME}` is not known here
+         --> t.yaml:1:34
+          |
+        1 | mail: '${user.numbr} ${env.HOME} ${envHOME} ${prompt}'
+          |                                  ^^^^^^^^^^
+          |
+          = help: names here are `user.number`, `prompt` and `env.NAME`
+        "#);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_compiled_or_refused_without_panic(text in "([$]|[{]|[}]|[|]|:-|pad\\(|\\)|é|[a-z.]|\\PC){0,40}") {
+            let mut cx = Context::new();
+            let span = Span::new(Sources::new().add("t", ""), 0, text.len());
+            for verbatim_from in [None, Some(0)] {
+                let scalar = Scalar { text: text.clone(), quoted: true, verbatim_from };
+                if let Some(compiled) = Text::compile(&scalar, span, &mut cx) {
+                    let _ = compiled.render(&|_| Some(Cow::Owned(json!("v"))));
+                }
+            }
+        }
+
+        #[test]
+        fn an_escaped_text_renders_as_itself(text in "([$]|[{]|[}]|\\PC){0,40}") {
+            let mut cx = Context::new();
+            let span = Span::new(Sources::new().add("t", ""), 0, 0);
+            let compiled = Text::compile(&Scalar::new(escape(&text)), span, &mut cx).expect("no holes");
+            prop_assert_eq!(compiled.render(&|_| None), Ok(text));
+        }
+    }
+}
