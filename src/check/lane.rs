@@ -122,7 +122,8 @@ struct Run {
     answer: Option<String>,
     answer_frame: Option<Excerpt>,
     failed: Option<(String, Excerpt)>,
-    malformed: usize,
+    /// Frames that could not be read and have not explained anything yet.
+    unread: usize,
     over: Option<Over>,
 }
 
@@ -140,7 +141,7 @@ struct PastRun {
     ids: Vec<String>,
     iteration: Iteration,
     connection: Connection,
-    over: Stamp,
+    over: Over,
 }
 
 /// How many marks of a run are kept as evidence.
@@ -494,7 +495,7 @@ impl Lane {
             answer: None,
             answer_frame: None,
             failed: None,
-            malformed: 0,
+            unread: 0,
             over: None,
         };
         asked.mark(at, "asked".to_owned());
@@ -750,12 +751,20 @@ impl Lane {
                 arrived: bounds,
             };
             let names = |index: usize| expect.kind_name(expect.grammar.symbols[index].kind).to_owned();
-            let step = run.automaton.event(&expect.grammar, &names, &event);
+            let step = match was_over {
+                None => run.automaton.event(&expect.grammar, &names, &event),
+                Some(_) => run.automaton.late(&expect.grammar, &names, &event),
+            };
             repeated = step.repeated;
             if let Some((earliest, latest)) = step.tool_called {
                 self.record(bench, Segment::Tool, bounds.0.since(latest), bounds.1.since(earliest));
             }
-            if let Some(deviation) = step.deviation {
+            // What could not be read explains one thing that seems out of order, or is lacking in the end.
+            if let Some(Deviation::OutOfOrder { .. }) = step.deviation
+                && run.unread > 0
+            {
+                run.unread -= 1;
+            } else if let Some(deviation) = step.deviation {
                 let evidence = run.evidence(Some(Excerpt::new(frame.at, "frame", text)));
                 self.report_for(bench, &run, frame.at, deviation, evidence);
             }
@@ -834,9 +843,10 @@ impl Lane {
         let evidence = Evidence { marks: Vec::new(), excerpts: vec![excerpt] };
         let mut subject = Subject { user: Some(self.user), connection: Some(number), ..Subject::default() };
         let deviation = match past {
+            Some(PastRun { over: Over { explained: true, .. }, .. }) => return,
             Some(run) => {
                 (subject.iteration, subject.run) = (Some(run.iteration), run.ids.first().cloned());
-                Deviation::LateEvent { event, after: frame.at.since(run.over) }
+                Deviation::LateEvent { event, after: frame.at.since(run.over.latest) }
             }
             None => {
                 if !connection.reported_unasked.insert(run_id.clone().unwrap_or_default()) {
@@ -851,7 +861,7 @@ impl Lane {
 
     fn malformed(&mut self, bench: &mut Bench<'_>, at: Stamp, why: String, excerpt: Excerpt) {
         if let Some(run) = &mut self.run {
-            run.malformed += 1;
+            run.unread += 1;
         }
         let Some(connection) = &mut self.connection else { return };
         if !std::mem::replace(&mut connection.reported_malformed, true) {
@@ -986,8 +996,7 @@ impl Lane {
             } else {
                 let names = |index: usize| expect.kind_name(expect.grammar.symbols[index].kind).to_owned();
                 let deviations = run.automaton.conclude(&expect.grammar, &names);
-                // A frame that could not be read explains one event that is lacking.
-                for deviation in deviations.into_iter().skip(run.malformed) {
+                for deviation in deviations.into_iter().skip(run.unread) {
                     let evidence = run.evidence(None);
                     self.report_for(bench, &run, over.latest, deviation, evidence);
                 }
@@ -999,7 +1008,7 @@ impl Lane {
             self.past.pop_front();
         }
         let Run { ids, iteration, connection, .. } = run;
-        self.past.push_back(PastRun { ids, iteration, connection, over: over.latest });
+        self.past.push_back(PastRun { ids, iteration, connection, over });
         self.tally(bench);
     }
 

@@ -21,6 +21,8 @@ pub mod decode;
 mod judgement;
 mod lane;
 mod reach;
+#[cfg(test)]
+mod tests;
 
 pub use conclude::{Claim, ClaimKind, Conclusion, Figure, Outcome, Verdict, conclude};
 pub use judgement::{Counts, FindingLog, Judgement, Latencies, Ledger, OpenId, Sighting};
