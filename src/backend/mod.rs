@@ -20,7 +20,7 @@
 //! ```
 //!
 //! What it deliberately does not do: persist anything beyond the process, speak TLS, call a language model, or
-//! misbehave (a fault belongs into [`delivery`], where every event passes).
+//! misbehave (a fault belongs into `delivery`, where every event passes).
 //!
 //! ```no_run
 //! use goldenpath::backend;

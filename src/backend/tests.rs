@@ -415,22 +415,31 @@ async fn a_thread_remembers_and_its_history_is_complete_when_the_run_is() {
 }
 
 #[tokio::test]
-async fn a_reader_that_comes_late_loses_nothing() {
+async fn a_reader_that_comes_late_holds_the_run_up_and_loses_nothing() {
+    // More than the buffers of both kernel sides hold.
+    const THOUGHTS: usize = 40_000;
+    let script = Script { thinking_steps: THOUGHTS, delays: Delays::every(Duration::ZERO), ..Script::default() };
     let limits = Limits { outbox_frames: 1, ..Limits::default() };
-    let running = start(Options { limits, ..quick() }).unwrap();
-    let mut client = connected(&running, "a@example.com").await.1;
-    let runs: Vec<String> = (0..200).map(|run| format!("r-{run}")).collect();
-    for run in &runs {
-        client.ask("Cut it", "t-1", run).await;
+    let running = start(Options { script, limits, journal: false, ..quick() }).unwrap();
+    let (user, mut late) = connected(&running, "a@example.com").await;
+    let mut prompt = connect(&running, &user).await;
+    late.ask("Cut it", "t-1", "r-1").await;
+    let mut ahead = 0;
+    while let Ok(frame) = tokio::time::timeout(Duration::from_millis(300), prompt.socket.next()).await {
+        assert!(frame.expect("an open connection").unwrap().is_text());
+        ahead += 1;
     }
-    let mut completed = BTreeSet::new();
-    for _ in 0..5 * runs.len() {
-        let frame = client.receive().await;
-        if frame["type"] == "agent_completed" {
-            completed.insert(text_of(&frame, "run_id"));
+    assert!(ahead < THOUGHTS, "nothing held the run up");
+    assert_eq!(late.receive().await["type"], "agent_started");
+    for step in 1..=THOUGHTS {
+        assert_eq!(late.receive().await["step_number"], step);
+        if step >= ahead {
+            prompt.receive().await;
         }
     }
-    assert_eq!(completed, runs.into_iter().collect());
+    for kind in &FIVE[2..] {
+        assert_eq!(late.receive().await["type"], *kind);
+    }
 }
 
 #[tokio::test]
@@ -540,6 +549,14 @@ async fn the_journal_says_exactly_what_the_clients_received() {
     // Frames that a client has seen are in the journal before it stops.
     let early = running.journal();
     assert_eq!(early.iter().filter(|entry| entry.connection.is_some()).count(), received.len());
+
+    // The file is brought up to date at the end of every run, for other processes.
+    let flushed = async {
+        while std::fs::read_to_string(&path).unwrap().matches("\"kind\":\"agent_completed\"").count() < 3 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, flushed).await.expect("three ends of runs in the file");
 
     let stopping = tokio::task::spawn_blocking(move || running.stop());
     for (_, client) in &mut users {
@@ -780,7 +797,11 @@ impl Client {
     async fn closed(&mut self) -> (u16, String) {
         loop {
             match self.message().await {
-                Message::Close(Some(close)) => return (close.code.into(), close.reason.to_string()),
+                Message::Close(Some(close)) => {
+                    // The reply to it leaves with the next read, which then ends.
+                    let _ = tokio::time::timeout(PATIENCE, self.socket.next()).await;
+                    return (close.code.into(), close.reason.to_string());
+                }
                 Message::Text(text) if text.contains("\"ping\"") => {}
                 other => panic!("not a close: {other:?}"),
             }
