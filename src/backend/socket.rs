@@ -218,7 +218,6 @@ impl Line {
             "ping" => self.control(&Control::Pong { user_id }).await?,
             "heartbeat" => self.control(&Control::HeartbeatAck).await?,
             "pong" | "heartbeat_ack" => *pong_due = None,
-            "auth" => self.control(&Control::AuthSuccess { user_id }).await?,
             "disconnect" => {
                 return Ok(ControlFlow::Break(Goodbye { code: CloseCode::Normal, reason: "client disconnect" }));
             }
