@@ -1,5 +1,6 @@
 //! goldenpath: a black-box harness for chat backends that stream events over WebSockets.
 
+pub mod backend;
 pub mod canary;
 pub mod check;
 pub mod document;
