@@ -19,15 +19,13 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use super::auth::User;
 use super::jwt::Refusal;
 use super::routes::{Problem, bearer};
 use super::{Backend, socket, unix_seconds};
-
-/// RFC 6455 section 1.3.
-const ACCEPT_GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// A message may exceed our limit by this before it ends the connection instead of being answered.
 const LARGEST_READ_BYTES: usize = 1 << 20;
@@ -115,7 +113,7 @@ fn welcome(backend: &Backend, headers: &HeaderMap, uri: &Uri) -> Result<Welcome,
     };
     let header =
         |text: &str| HeaderValue::from_str(text).map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "malformed header"));
-    Ok((header(&accept_key(key))?, echo(&offered).map(header).transpose()?, user))
+    Ok((header(&derive_accept_key(key.as_bytes()))?, echo(&offered).map(header).transpose()?, user))
 }
 
 fn handshake_key(headers: &HeaderMap) -> Result<&str, Problem> {
@@ -191,75 +189,9 @@ fn echo<'a>(offered: &[&'a str]) -> Option<&'a str> {
     plain.or_else(|| offered.iter().find(|protocol| protocol_token(protocol).is_some())).copied()
 }
 
-fn accept_key(key: &str) -> String {
-    STANDARD.encode(sha1(format!("{key}{ACCEPT_GUID}").as_bytes()))
-}
-
-/// SHA-1 (FIPS 180-4, section 6.1.2), which RFC 6455 wants for its accept key; good for nothing else any more.
-fn sha1(message: &[u8]) -> [u8; 20] {
-    let mut padded = message.to_vec();
-    padded.push(0x80);
-    padded.resize((padded.len() + 8).next_multiple_of(64), 0);
-    let length_bits = 8 * message.len() as u64;
-    let end = padded.len();
-    padded[end - 8..].copy_from_slice(&length_bits.to_be_bytes());
-
-    let mut state: [u32; 5] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
-    for block in padded.chunks_exact(64) {
-        let mut words = [0_u32; 80];
-        for (word, bytes) in words.iter_mut().zip(block.chunks_exact(4)) {
-            *word = u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-        }
-        for at in 16..80 {
-            words[at] = (words[at - 3] ^ words[at - 8] ^ words[at - 14] ^ words[at - 16]).rotate_left(1);
-        }
-        let [mut a, mut b, mut c, mut d, mut e] = state;
-        for (at, word) in words.into_iter().enumerate() {
-            let (f, k) = match at {
-                0..20 => ((b & c) | (!b & d), 0x5a82_7999),
-                20..40 => (b ^ c ^ d, 0x6ed9_eba1),
-                40..60 => ((b & c) | (b & d) | (c & d), 0x8f1b_bcdc),
-                _ => (b ^ c ^ d, 0xca62_c1d6),
-            };
-            let next = a.rotate_left(5).wrapping_add(f).wrapping_add(e).wrapping_add(k).wrapping_add(word);
-            (a, b, c, d, e) = (next, a, b.rotate_left(30), c, d);
-        }
-        for (sum, value) in state.iter_mut().zip([a, b, c, d, e]) {
-            *sum = sum.wrapping_add(value);
-        }
-    }
-    let mut digest = [0; 20];
-    for (bytes, word) in digest.chunks_exact_mut(4).zip(state) {
-        bytes.copy_from_slice(&word.to_be_bytes());
-    }
-    digest
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::hex;
     use super::*;
-
-    #[test]
-    fn the_accept_key_is_the_one_of_the_rfc() {
-        assert_eq!(accept_key("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-    }
-
-    #[test]
-    fn sha1_agrees_with_known_digests_around_the_block_size() {
-        assert_eq!(hex(&sha1(b"")), "da39a3ee5e6b4b0d3255bfef95601890afd80709");
-        assert_eq!(hex(&sha1(b"abc")), "a9993e364706816aba3e25717850c26c9cd0d89d");
-        let two_blocks = b"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq";
-        assert_eq!(hex(&sha1(two_blocks)), "84983e441c3bd26ebaae4aa1f95129e5e54670f1");
-        for (length, digest) in [
-            (55, "c1c8bbdc22796e28c0e15163d20899b65621d65a"),
-            (56, "c2db330f6083854c99d4b5bfb6e8f29f201be699"),
-            (63, "03f09f5b158a7a8cdad920bddc29b81c18a551f5"),
-            (64, "0098ba824b5c16427bd7a1122a5a442a25ec644d"),
-        ] {
-            assert_eq!(hex(&sha1(&vec![b'a'; length])), digest, "{length}");
-        }
-    }
 
     fn headers(protocols: &str) -> HeaderMap {
         HeaderMap::from_iter([(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_str(protocols).unwrap())])
