@@ -8,6 +8,7 @@ pub mod event;
 pub mod expect;
 pub mod finding;
 pub mod identity;
+pub mod plan;
 pub mod rule;
 pub mod secret;
 pub mod stats;
