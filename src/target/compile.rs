@@ -37,6 +37,14 @@ pub fn compile(tree: &Node, greeting_default: Micros, cx: &mut Context) -> Optio
     let blocks = tree.get("environments").and_then(Node::entries).unwrap_or_default();
     let mut clean = true;
     for block in blocks {
+        if let Some(entry) =
+            block.value.entries().and_then(|keys| keys.iter().find(|key| key.key.text == "environments"))
+        {
+            let mistake = Diagnostic::mistake(entry.key.span, "an environment cannot hold further environments");
+            cx.report(mistake.help("write them beside each other"));
+            clean = false;
+            continue;
+        }
         let mut variant = tree.clone();
         merge(&mut variant, block.value.clone());
         clean &= compile_one(&variant, greeting_default, cx).is_some();
@@ -99,6 +107,11 @@ struct Compiler<'c> {
 
 impl Compiler<'_> {
     fn profile(&mut self, file: File) -> Profile {
+        if file.name.value.trim().is_empty() {
+            self.mistake(
+                Diagnostic::mistake(file.name.span, "the name is empty").help("reports show it; name the target"),
+            );
+        }
         let has_base = file.http.is_some();
         let http = file.http.map(|http| self.http(http));
         self.check_address(&file.socket, &["ws://", "wss://"]);
@@ -132,7 +145,7 @@ impl Compiler<'_> {
         let reads = Reads { dialect, script, heartbeats, ends, failed, answers, ids };
 
         let mut profile = Profile {
-            name: file.name,
+            name: file.name.value,
             http,
             socket: file.socket,
             limits,
@@ -262,7 +275,9 @@ impl Compiler<'_> {
                 let warning = warning.also(earlier.span, "captured here as well");
                 self.cx.report(warning.help("the later value replaces the earlier one; give one of them another name"));
             }
-            if earlier.is_none() && captured.moment != Moment::Ready && !self.scope.is_used(&captured.name) {
+            // After a mistake the use may be what is misspelt.
+            let unused = captured.moment != Moment::Ready && !self.scope.is_used(&captured.name);
+            if earlier.is_none() && unused && self.clean {
                 let warning = Diagnostic::warning(captured.span, format!("nothing uses {name}"));
                 self.cx.report(warning.help("remove it, or use it in a text or as `is` of an id"));
             }
@@ -498,7 +513,7 @@ impl Compiler<'_> {
         }
         if let Some(span) = file_reference(&template.value) {
             let remedy = "write the JSON in place";
-            self.mistake(not_yet(span, "file: ...", "read the JSON from a file", remedy));
+            self.mistake(not_yet(span, "`file: ...`", "read the JSON from a file", remedy));
         }
         template.value
     }

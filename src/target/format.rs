@@ -20,7 +20,7 @@ record! {
         /// Version of this format: 1.
         pub version: Whole<1, 1> = required,
         /// What reports call the target.
-        pub name: String = required,
+        pub name: Spanned<String> = required,
         /// The HTTP side: where paths of steps begin, and headers for all of them.
         pub http: Option<Http>,
         /// Address of the WebSocket, `ws://` or `wss://`. `--url` replaces it as a whole, so a token in the query belongs into
@@ -521,7 +521,7 @@ impl Decode for EventName {
     fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
         if node.entries().is_some() {
             let would = "name events by matchers";
-            let path = format!("{} as a map", cx.path());
+            let path = format!("{} as a map", quote(&cx.path()));
             cx.report(super::matcher::not_yet(node.span, &path, would, "write the JSON Pointers of the name"));
             return None;
         }

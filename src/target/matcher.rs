@@ -71,9 +71,9 @@ impl BodyWhen {
     }
 }
 
-/// Reports a part of the format that this build cannot judge, in the words of the decoder.
-pub(super) fn not_yet(span: Span, path: &str, would: &str, remedy: &str) -> Diagnostic {
-    let mistake = Diagnostic::mistake(span, format!("`{path}` is not judged by this build yet"));
+/// A part of the format that this build cannot judge, in the words of the decoder. `what` is shown as it is.
+pub(super) fn not_yet(span: Span, what: &str, would: &str, remedy: &str) -> Diagnostic {
+    let mistake = Diagnostic::mistake(span, format!("{what} is not judged by this build yet"));
     mistake.note(format!("it would {would}")).help(remedy)
 }
 
@@ -168,7 +168,7 @@ fn decode_clause(entry: &Entry, subject: Subject, cx: &mut Context) -> Option<Cl
         "any" => decode_alternatives(node, subject, cx).map(Clause::Any),
         "prefix" => {
             let would = "match the beginning of a frame's text";
-            cx.report(not_yet(key.span, &cx.path(), would, "write `text: { matches: '^...' }`"));
+            cx.report(not_yet(key.span, &quote(&cx.path()), would, "write `text: { matches: '^...' }`"));
             None
         }
         pointer if pointer.starts_with('/') || pointer.is_empty() => {
@@ -200,7 +200,8 @@ fn decode_kinds(node: &Node, cx: &mut Context) -> Option<Vec<String>> {
                 items.iter().enumerate().map(|(at, item)| cx.at_index(at, |cx| decode_literal(item, cx))).collect();
             kinds.into_iter().collect::<Option<Vec<_>>>()?
         }
-        Value::List(_) | Value::Map(_) => {
+        Value::List(_) => return empty_list(node, cx),
+        Value::Map(_) => {
             let help = "to test a name otherwise, test its place, for example `/type: { matches: '^agent_' }`";
             return cx.expected_with_help(node, "the name of an event or a list of names", Some(help.to_owned()));
         }
@@ -212,7 +213,8 @@ fn decode_kinds(node: &Node, cx: &mut Context) -> Option<Vec<String>> {
 fn decode_alternatives(node: &Node, subject: Subject, cx: &mut Context) -> Option<Vec<When>> {
     let items = match &node.value {
         Value::List(items) if !items.is_empty() => items,
-        _ => return cx.expected(node, "a list of at least one matcher"),
+        Value::List(_) => return empty_list(node, cx),
+        _ => return cx.expected(node, "a list of matchers"),
     };
     let any: Vec<_> =
         items.iter().enumerate().map(|(at, item)| cx.at_index(at, |cx| decode_when(item, subject, cx))).collect();
@@ -246,9 +248,7 @@ fn decode_test(node: &Node, operators: &[&str], cx: &mut Context) -> Option<Test
         }
         Value::List(items) => {
             if items.is_empty() {
-                let mistake = cx.mistake(node, "the list is empty").help("write at least one value");
-                cx.report(mistake);
-                return None;
+                return empty_list(node, cx);
             }
             let decode = |(at, item): (usize, &Node), cx: &mut Context| {
                 cx.at_index(at, |cx| match &item.value {
@@ -311,6 +311,12 @@ fn decode_scalar(node: &Node, operators: &[&str], cx: &mut Context) -> Option<Te
     }
 }
 
+fn empty_list<T>(node: &Node, cx: &mut Context) -> Option<T> {
+    let mistake = cx.mistake(node, "the list is empty").help("write at least one value, or remove the key");
+    cx.report(mistake);
+    None
+}
+
 /// A text without holes.
 fn decode_literal(node: &Node, cx: &mut Context) -> Option<String> {
     let text = Text::decode(node, cx)?;
@@ -320,7 +326,7 @@ fn decode_literal(node: &Node, cx: &mut Context) -> Option<String> {
             let would = "compare with a value that is known only while running";
             let remedy = "write the value itself, or `$${` for the two characters";
             let span = text.holes().next().map_or(node.span, |hole| hole.span);
-            cx.report(not_yet(span, "${...} in a matcher", would, remedy));
+            cx.report(not_yet(span, "`${...}` in a matcher", would, remedy));
             None
         }
     }

@@ -178,7 +178,7 @@ impl Scope {
             let mistake = mistake.also(later.span, "captured here");
             return Some(mistake.help(match moment {
                 Base => "the base must be known before anything is captured".to_owned(),
-                _ => format!("`{}` captures it later", later.step),
+                _ => format!("it comes with the answer to `{}`", later.step),
             }));
         }
         let here: Vec<&Known> = KNOWN.iter().filter(|known| known.moments.contains(&moment)).collect();
