@@ -59,7 +59,6 @@ record! {
         "redact" => ("keep parts of frames out of recordings", "remove it; what steps capture as `secret` is kept out"),
         "leave" => ("send something before the connection is closed", "remove it"),
         "probes" => ("watch the target between runs", "remove it"),
-        "order" => ("spell the order of events", "write it in the scenario, under `expect.events`"),
     }
 }
 

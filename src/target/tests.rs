@@ -723,10 +723,6 @@ fn what_this_build_cannot_do_is_refused_with_a_remedy() {
         ("probes: []", &["1:1 `probes` is not judged by this build yet -> remove it"]),
         ("leave: {send: 1}", &["1:1 `leave` is not judged by this build yet -> remove it"]),
         (
-            "order: []",
-            &["1:1 `order` is not judged by this build yet -> write it in the scenario, under `expect.events`"],
-        ),
-        (
             r#"heartbeats: [{when: {event: [a, "${b}"]}}]"#,
             &[
                 "1:34 `${...}` in a matcher is not judged by this build yet -> write the value itself, or `$${` for the two characters",

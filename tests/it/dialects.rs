@@ -488,3 +488,17 @@ fn a_run_that_fails_is_told_apart_from_one_that_never_came() {
     let acknowledged = [r#"{"type":"ack","received_type":"start_agent"}"#, r#"{"type":"ping","data":{}}"#];
     assert_eq!(verdict(&acknowledged), (vec!["GP301".to_owned()], 0), "acknowledged and never started");
 }
+
+#[test]
+fn a_run_of_three_producers_is_a_good_run() {
+    let frames = [
+        r#"{"type":"agent_started","payload":{"thread_id":"t1","run_id":"r1"}}"#,
+        r#"{"type":"agent_started","run_id":"r1","user_id":"u-1","agent_name":"data","timestamp":"t","data":{"status":"started"}}"#,
+        r#"{"timestamp":"t","critical":true,"attempt":null,"type":"agent_thinking","reasoning":"hm","user_id":"t1","thread_id":"t1","run_id":"r1","request_id":"q1"}"#,
+        r#"{"type":"tool_executing","run_id":"r1","user_id":"u-1","agent_name":"data","data":{"tool_name":"cost_lookup"}}"#,
+        r#"{"type":"tool_completed","run_id":"r1","user_id":"u-1","agent_name":"data","data":{"tool_name":"cost_lookup","result":{"usd":12},"status":"completed"}}"#,
+        r#"{"timestamp":"t","critical":true,"attempt":null,"type":"agent_completed","result":{"usd":12},"user_id":"t1","thread_id":"t1","run_id":"r1","request_id":"q1"}"#,
+        r#"{"type":"agent_completed","payload":{"advice":"cut 3 nodes"}}"#,
+    ];
+    assert_eq!(verdict(&frames), (vec![], 1));
+}
