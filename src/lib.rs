@@ -12,5 +12,6 @@ pub mod plan;
 pub mod rule;
 pub mod secret;
 pub mod stats;
+pub mod target;
 pub mod time;
 pub mod trace;
