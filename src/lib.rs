@@ -7,6 +7,7 @@ pub mod event;
 pub mod expect;
 pub mod finding;
 pub mod identity;
+pub mod report;
 pub mod rule;
 pub mod secret;
 pub mod stats;

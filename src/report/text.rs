@@ -1,0 +1,190 @@
+//! Text for people: hostile characters made visible, display widths, wrapping.
+//!
+//! What a target sends is printed by every format, so it must not move a cursor, set a colour, reorder a line or pass for
+//! text of ours. Nothing here knows what the text says.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use tabled::grid::util::string::get_char_width;
+
+/// Spells out whatever does not stand for itself: control characters as `\n`, `\t`, `\r`, `\u{1b}`, and so invisible
+/// characters and those that reorder text. All else, backslashes included, stays as it is; this is for eyes, not for
+/// reading back.
+pub fn escape(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_hostile) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            '\r' => out.push_str("\\r"),
+            c if is_hostile(c) => write!(out, "\\u{{{:x}}}", u32::from(c)).expect("a string takes any text"),
+            c => out.push(c),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Characters that act on a terminal or a reader instead of being seen.
+///
+/// Cc, the bidirectional controls of UAX #9, line and paragraph separators, and what Unicode 16 lists as
+/// `Default_Ignorable_Code_Point` except the variation selectors of emoji.
+pub(super) fn is_hostile(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{61c}'
+                | '\u{115f}'..='\u{1160}'
+                | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{3164}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fffb}'
+                | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
+}
+
+/// Columns that escaped `text` takes, at most: terminals differ in how they join emoji, and a line that is too short does
+/// less harm than one that is too long.
+pub(super) fn columns(text: &str) -> usize {
+    text.chars().map(columns_of).sum()
+}
+
+/// `text`, cut to at most `width` columns; a cut text ends in `...`.
+pub(super) fn clip(text: &str, width: usize) -> String {
+    if columns(text) <= width {
+        return text.to_owned();
+    }
+    let room = width.saturating_sub(3);
+    let mut out = beginning(text, room).to_owned();
+    out.push_str(&"..."[..width.min(3)]);
+    out
+}
+
+/// Divides `text` into lines of at most `width` columns, between words where it can; never none.
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let width = width.max(1);
+    let mut lines = vec![String::new()];
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        let mut word = word;
+        let line = lines.last_mut().expect("there is always a line");
+        let taken = columns(line);
+        if taken > 0 && taken + 1 + columns(word) <= width {
+            line.push(' ');
+            line.push_str(word);
+            continue;
+        }
+        // A word that fits no line goes on in the rest of this one, where there is a rest worth it.
+        if taken > 0 && columns(word) > width && width - taken > width / 3 {
+            line.push(' ');
+            let part = beginning(word, width - taken - 1);
+            line.push_str(part);
+            word = &word[part.len()..];
+        } else if taken == 0 {
+            lines.pop();
+        }
+        while columns(word) > width {
+            let part = at_least_one(word, width);
+            lines.push(part.to_owned());
+            word = &word[part.len()..];
+        }
+        lines.push(word.to_owned());
+    }
+    lines
+}
+
+fn columns_of(c: char) -> usize {
+    // The selector of the emoji form makes the character before it two columns wide (UAX #11).
+    if c == '\u{fe0f}' { 1 } else { get_char_width(c) }
+}
+
+fn beginning(text: &str, width: usize) -> &str {
+    let mut taken = 0;
+    for (at, c) in text.char_indices() {
+        taken += columns_of(c);
+        if taken > width {
+            return &text[..at];
+        }
+    }
+    text
+}
+
+/// So that wrapping ends even where one character is wider than the line.
+fn at_least_one(text: &str, width: usize) -> &str {
+    match beginning(text, width) {
+        "" => &text[..text.chars().next().map_or(0, char::len_utf8)],
+        part => part,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_acts_on_a_terminal_is_spelled_out() {
+        for (text, harmless) in [
+            ("plain, \"quoted\" \\ and 日本語 🚀", "plain, \"quoted\" \\ and 日本語 🚀"),
+            ("\u{1b}[31mred\u{1b}[0m", "\\u{1b}[31mred\\u{1b}[0m"),
+            ("\u{9b}31m and \u{7f} and \0", "\\u{9b}31m and \\u{7f} and \\u{0}"),
+            ("one\r\ntwo\tthree", "one\\r\\ntwo\\tthree"),
+            ("user\u{202e}txt.exe", "user\\u{202e}txt.exe"),
+            ("\u{2066}a\u{2069}\u{200f}\u{61c}", "\\u{2066}a\\u{2069}\\u{200f}\\u{61c}"),
+            ("a\u{200b}b\u{feff}c\u{ad}d", "a\\u{200b}b\\u{feff}c\\u{ad}d"),
+            ("a\u{2028}b\u{85}c", "a\\u{2028}b\\u{85}c"),
+            ("\u{e0041}", "\\u{e0041}"),
+        ] {
+            assert_eq!(escape(text), harmless);
+        }
+    }
+
+    #[test]
+    fn clipping_counts_columns_and_says_that_it_cut() {
+        assert_eq!(clip("abcdef", 6), "abcdef");
+        assert_eq!(clip("abcdefg", 6), "abc...");
+        assert_eq!(clip("日本語日本語", 8), "日本...");
+        assert_eq!(clip("abcdef", 2), "..");
+    }
+
+    #[test]
+    fn lines_break_between_words() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("", 7), [""]);
+        assert_eq!(wrap("abcdefghij", 4), ["abcd", "efgh", "ij"]);
+        assert_eq!(wrap("go abcdefghij", 6), ["go abc", "defghi", "j"]);
+        assert_eq!(wrap("日本語", 4), ["日本", "語"]);
+        assert_eq!(wrap("日", 1), ["日"]);
+    }
+
+    proptest! {
+        #[test]
+        fn escaped_text_is_one_harmless_line(text in any::<String>()) {
+            let escaped = escape(&text);
+            prop_assert!(!escaped.contains(is_hostile));
+            prop_assert_eq!(escape(&escaped), escaped.as_ref());
+        }
+
+        #[test]
+        fn wrapped_lines_fit_and_lose_nothing(text in "\\PC{0,200}", width in 2_usize..40) {
+            let lines = wrap(&text, width);
+            for line in &lines {
+                prop_assert!(columns(line) <= width, "{line:?}");
+            }
+            let letters = |text: &str| text.chars().filter(|c| *c != ' ').collect::<String>();
+            prop_assert_eq!(letters(&lines.concat()), letters(&text));
+        }
+    }
+}
