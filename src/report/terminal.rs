@@ -37,10 +37,12 @@ pub fn render(report: &Report, page: &Page<'_>) -> String {
     sheet.out
 }
 
-/// Events of a time line that are shown: the first, and so many of the last.
-const LAST_MARKS: usize = 7;
-/// Lines of an excerpt that are shown; the report holds the rest.
-const EXCERPT_LINES: usize = 3;
+/// Rows of a time line that are shown: the first, and so many of the last.
+const LAST_ROWS: usize = 7;
+/// Lines of an excerpt that are shown: all of it, unless escaping made it long.
+const EXCERPT_LINES: usize = 9;
+/// Witnesses of a rule of which at least a sentence is shown.
+const WITNESSES: usize = 4;
 /// Excerpts of a witness that are shown.
 const EXCERPTS: usize = 2;
 /// Unknown events and leftovers that are listed.
@@ -89,8 +91,19 @@ fn claims(sheet: &mut Sheet, report: &Report) {
     sheet.blank();
     let longest = report.claims.iter().map(|claim| columns(&escape(&claim.name))).max().unwrap_or_default();
     let name_width = longest.min(sheet.width / 3);
-    for claim in &report.claims {
+    // Where nothing could be tested there is one cause, and nothing to be said of each claim.
+    let untested = |claim: &&Claim| report.verdict.outcome == Word::Blocked && claim.verdict == Word::Inconclusive;
+    for claim in report.claims.iter().filter(|claim| !untested(claim)) {
         self::claim(sheet, claim, name_width);
+    }
+    let names: Vec<&str> = report.claims.iter().filter(untested).map(|claim| claim.name.as_str()).collect();
+    if !names.is_empty() {
+        let (symbol, word, ink) = look(Word::Inconclusive);
+        sheet.hang(
+            &[(Ink::Plain, "  "), (ink, symbol), (Ink::Plain, " ")],
+            &format!("{word}: {}", names.join(", ")),
+            ink,
+        );
     }
     for sentence in &report.unclaimed {
         sheet.hang(&[(Ink::Faint, "  - ")], sentence, Ink::Faint);
@@ -99,10 +112,11 @@ fn claims(sheet: &mut Sheet, report: &Report) {
 
 fn claim(sheet: &mut Sheet, claim: &Claim, name_width: usize) {
     let (symbol, word, ink) = look(claim.verdict);
+    let ink = if ink == Ink::Bad && !claim.required { Ink::Open } else { ink };
     let name = clip(&escape(&claim.name), name_width);
     let padding = " ".repeat(name_width - columns(&name) + 2);
     let lead = [(Ink::Plain, "  "), (ink, symbol), (Ink::Plain, " "), (Ink::Plain, name.as_str())];
-    let mut text = if claim.verdict == Word::Pass { String::new() } else { format!("{word}  ") };
+    let mut text = if claim.verdict == Word::Pass { String::new() } else { format!("{word}: ") };
     text.push_str(&claim.figures);
     if !claim.required {
         text.push_str(" (not required)");
@@ -146,16 +160,18 @@ fn segments(sheet: &mut Sheet, segments: &[Segment]) {
     if segments.iter().any(|segment| segment.p95_us.is_none() || (with_p99 && segment.p99_us.is_none())) {
         sheet.hang(&[(Ink::Plain, "  ")], "- too few runs: p95 needs 20, p99 needs 100", Ink::Faint);
     }
-    if let Some(most) = segments.iter().map(|segment| segment.uncertainty_us).max().filter(|most| *most > 0) {
-        let text =
-            format!("arrivals are known up to the read that found them: figures may lie up to {} lower", Micros(most));
+    // Below a hundredth of what is usual it is of no interest.
+    let unsure = segments.iter().filter(|segment| segment.uncertainty_us * 100 > segment.p50_us.unwrap_or_default());
+    if let Some(most) = unsure.map(|segment| segment.uncertainty_us).max() {
+        let text = format!("up to {} less is possible: arrivals are known only up to a read", Micros(most));
         sheet.hang(&[(Ink::Plain, "  ")], &text, Ink::Faint);
     }
 }
 
 fn finding(sheet: &mut Sheet, group: &FindingGroup) {
     let (symbol, weight, ink) = match group.severity {
-        Severity::Failure => ("✗", "", Ink::Bad),
+        Severity::Failure if group.blamed => ("✗", "", Ink::Bad),
+        Severity::Failure => ("✗", ", failing no required claim", Ink::Open),
         Severity::Doubt => ("?", ", in doubt", Ink::Open),
         Severity::Note => ("-", ", a note", Ink::Faint),
     };
@@ -165,24 +181,29 @@ fn finding(sheet: &mut Sheet, group: &FindingGroup) {
     let lead = [(ink, symbol), (Ink::Plain, " "), (ink.bold(), group.code.as_str()), (Ink::Plain, " ")];
     sheet.hang(&lead, &format!("{}: {count}", group.name), Ink::Bold);
     sheet.hang(&[(Ink::Plain, "  ")], &group.meaning, Ink::Plain);
-    if let Some(first) = group.witnesses.first() {
-        witness(sheet, first);
+    let mut told: Vec<&str> = Vec::new();
+    for witness in group.witnesses.iter().take(WITNESSES) {
+        // The first with its evidence, then only those that say something else.
+        if told.contains(&witness.message.as_str()) {
+            continue;
+        }
+        self::witness(sheet, witness, told.is_empty());
+        told.push(&witness.message);
     }
-    if group.count > 1 {
-        let rest = format!("and {} more in the report", group.count - 1);
-        sheet.hang(&[(Ink::Plain, "    ")], &rest, Ink::Faint);
+    let rest = group.count.saturating_sub(told.len() as u64);
+    if rest > 0 {
+        sheet.line(&format!("  and {rest} more in the report"), Ink::Faint);
     }
     sheet.hang(&[(Ink::Faint, "  cause  ")], &group.causes, Ink::Plain);
     sheet.hang(&[(Ink::Faint, "  do     ")], &group.advice, Ink::Plain);
 }
 
-fn witness(sheet: &mut Sheet, witness: &Witness) {
+fn witness(sheet: &mut Sheet, witness: &Witness, with_evidence: bool) {
     let whom = whom(&witness.subject);
     let colon = if whom.is_empty() { "" } else { ": " };
     sheet.hang(&[(Ink::Plain, "  ")], &format!("{whom}{colon}{}", witness.message), Ink::Plain);
-    time_line(sheet, &witness.marks);
-    for excerpt in witness.excerpts.iter().take(EXCERPTS) {
-        self::excerpt(sheet, excerpt);
+    if with_evidence {
+        evidence(sheet, &witness.marks, &witness.excerpts);
     }
 }
 
@@ -190,52 +211,58 @@ fn whom(subject: &Subject) -> String {
     let parts = [
         subject.user.map(|user| format!("user {user}")),
         subject.iteration.map(|iteration| format!("iteration {iteration}")),
-        subject.connection.map(|connection| format!("connection {connection}")),
+        subject.connection.filter(|connection| connection.0 > 1).map(|connection| format!("connection {connection}")),
         subject.run.as_ref().map(|run| format!("run {run}")),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// Times count from the ask, or from the first event that is known when the ask lies too far back.
-fn time_line(sheet: &mut Sheet, marks: &[Mark]) {
-    let Some(first) = marks.first() else { return };
-    let zero = marks.iter().find(|mark| mark.label == "asked").unwrap_or(first).at_us;
-    let row = |mark: &Mark| match (mark.at_us.checked_sub(zero), zero.saturating_sub(mark.at_us)) {
-        (Some(0), _) => "0".to_owned(),
-        (Some(after), _) => format!("+{}", Micros(after)),
-        (None, before) => format!("-{}", Micros(before)),
+/// A time line and the texts beside it. Times count from the ask, or from the first event that is known when the ask lies
+/// too far back; without a run there are none.
+fn evidence(sheet: &mut Sheet, marks: &[Mark], excerpts: &[Excerpt]) {
+    let zero = marks.iter().find(|mark| mark.label == "asked").or(marks.first()).map(|mark| mark.at_us);
+    let time = |at_us: u64| match zero {
+        None => String::new(),
+        Some(zero) if at_us == zero => "0".to_owned(),
+        Some(zero) if at_us > zero => format!("+{}", Micros(at_us - zero)),
+        Some(zero) => format!("-{}", Micros(zero - at_us)),
     };
-    let skipped = marks.len().saturating_sub(1 + LAST_MARKS);
-    let shown: Vec<&Mark> = marks.iter().take(1).chain(marks.iter().skip(1 + skipped)).collect();
-    let times: Vec<String> = shown.iter().map(|mark| row(mark)).collect();
-    let time_width = times.iter().map(String::len).max().unwrap_or_default();
-    for (index, (mark, time)) in shown.iter().zip(&times).enumerate() {
-        let lead = format!("    {time:>time_width$}  ");
-        sheet.clipped(&[(Ink::Faint, &lead)], &mark.label, Ink::Plain);
-        if index == 0 && skipped > 0 {
-            let text = format!("    {:>time_width$}  {skipped} more", "...");
-            sheet.line(&text, Ink::Faint);
-        }
+    let mut rows: Vec<(String, String)> = Vec::new();
+    for repeated in marks.chunk_by(|a, b| a.label == b.label) {
+        let [first, .., last] = repeated else {
+            rows.extend(repeated.iter().map(|mark| (time(mark.at_us), mark.label.clone())));
+            continue;
+        };
+        let label = format!("{}, {} x until {}", first.label, repeated.len(), time(last.at_us));
+        rows.push((time(first.at_us), label));
+    }
+    let skipped = rows.len().saturating_sub(1 + LAST_ROWS);
+    if skipped > 1 {
+        rows.splice(1..=skipped, [("...".to_owned(), format!("{skipped} more"))]);
+    }
+    let shown: Vec<(String, &Excerpt)> =
+        excerpts.iter().take(EXCERPTS).map(|excerpt| (time(excerpt.at_us), excerpt)).collect();
+    let times = rows.iter().map(|(time, _)| time).chain(shown.iter().map(|(time, _)| time));
+    let time_width = times.map(String::len).max().unwrap_or_default();
+    let lead = |time: &str| if zero.is_none() { "    ".to_owned() } else { format!("    {time:>time_width$}  ") };
+    for (time, label) in &rows {
+        sheet.clipped(&[(Ink::Faint, &lead(time))], label, Ink::Plain);
+    }
+    for (time, excerpt) in shown {
+        self::excerpt(sheet, &lead(&time), excerpt);
     }
 }
 
-fn excerpt(sheet: &mut Sheet, excerpt: &Excerpt) {
-    let label = format!("    {}  ", clip(&escape(&excerpt.label), sheet.width / 3));
-    let room = sheet.width - columns(&label);
+fn excerpt(sheet: &mut Sheet, lead: &str, excerpt: &Excerpt) {
+    let lead = format!("{lead}{}: ", clip(&escape(&excerpt.label), sheet.width / 3));
+    let indent = " ".repeat(columns(&lead));
     let text = escape(&excerpt.text);
-    let mut lines = wrap(&text, room);
-    if lines.len() > EXCERPT_LINES {
-        lines.truncate(EXCERPT_LINES);
-        let last = lines.last_mut().expect("some lines are shown");
-        *last = clip(&format!("{last} ..."), room);
-        if !last.ends_with("...") {
-            last.push_str("...");
-        }
+    let lines = wrap(&text, sheet.width - indent.len());
+    for (index, line) in lines.iter().take(EXCERPT_LINES).enumerate() {
+        sheet.clipped(&[(Ink::Faint, if index == 0 { &lead } else { &indent })], line, Ink::Faint);
     }
-    let indent = " ".repeat(columns(&label));
-    for (index, line) in lines.iter().enumerate() {
-        let lead = if index == 0 { &label } else { &indent };
-        sheet.clipped(&[(Ink::Faint, lead)], line, Ink::Faint);
+    if lines.len() > EXCERPT_LINES {
+        sheet.clipped(&[(Ink::Plain, &indent)], "...", Ink::Faint);
     }
 }
 
@@ -250,7 +277,7 @@ fn foot(sheet: &mut Sheet, report: &Report, saved: Option<&str>) {
     if !report.unknown_events.is_empty() {
         let names: Vec<String> =
             report.unknown_events.iter().map(|(name, count)| format!("{name} ({count})")).collect();
-        sheet.field("ignored", &format!("events that nothing mentions: {}", listed(&names, ", ")), Ink::Plain);
+        sheet.field("unknown", &format!("events that nothing mentions: {}", listed(&names, ", ")), Ink::Plain);
     }
     if !report.waits.is_empty() {
         let waits =

@@ -72,11 +72,12 @@ pub(super) fn clip(text: &str, width: usize) -> String {
     out
 }
 
-/// Divides `text` into lines of at most `width` columns, between words where it can; never none.
+/// Divides `text` into lines of at most `width` columns, between words where it can; never none. A number stays with its
+/// unit, and a word that fits no line is divided behind punctuation where there is some.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(1);
     let mut lines = vec![String::new()];
-    for word in text.split(' ').filter(|word| !word.is_empty()) {
+    for word in words(text) {
         let mut word = word;
         let line = lines.last_mut().expect("there is always a line");
         let taken = columns(line);
@@ -86,22 +87,49 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
             continue;
         }
         // A word that fits no line goes on in the rest of this one, where there is a rest worth it.
-        if taken > 0 && columns(word) > width && width - taken > width / 3 {
+        if taken > 0 && columns(word) > width && width - taken > (width / 3).max(1) {
             line.push(' ');
-            let part = beginning(word, width - taken - 1);
+            let part = part(word, width - taken - 1);
             line.push_str(part);
             word = &word[part.len()..];
         } else if taken == 0 {
             lines.pop();
         }
         while columns(word) > width {
-            let part = at_least_one(word, width);
+            let part = part(word, width);
             lines.push(part.to_owned());
             word = &word[part.len()..];
         }
-        lines.push(word.to_owned());
+        if !word.is_empty() {
+            lines.push(word.to_owned());
+        }
     }
     lines
+}
+
+/// Units that do not begin a line.
+const UNITS: [&str; 7] = ["us", "ms", "s", "min", "h", "%", "x"];
+
+/// The words of `text`; a number and its unit are one.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text.trim_start_matches(' ');
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let end = rest.find(' ').unwrap_or(rest.len());
+        let (mut word, mut after) = rest.split_at(end);
+        if let Some(next) = after.strip_prefix(' ')
+            && word.ends_with(|c: char| c.is_ascii_digit())
+        {
+            let unit_end = next.find(' ').unwrap_or(next.len());
+            if UNITS.contains(&next[..unit_end].trim_end_matches([',', ';', '.', ':', ')'])) {
+                (word, after) = rest.split_at(end + 1 + unit_end);
+            }
+        }
+        rest = after.trim_start_matches(' ');
+        Some(word)
+    })
 }
 
 fn columns_of(c: char) -> usize {
@@ -120,11 +148,13 @@ fn beginning(text: &str, width: usize) -> &str {
     text
 }
 
-/// So that wrapping ends even where one character is wider than the line.
-fn at_least_one(text: &str, width: usize) -> &str {
-    match beginning(text, width) {
-        "" => &text[..text.chars().next().map_or(0, char::len_utf8)],
-        part => part,
+/// The beginning of a long word; never empty, so that wrapping ends even where one character is wider than the line.
+fn part(word: &str, width: usize) -> &str {
+    let fits = beginning(word, width);
+    match fits.rfind([',', ';', '/', '&', ' ']) {
+        _ if fits.is_empty() => &word[..word.chars().next().map_or(0, char::len_utf8)],
+        Some(at) if at >= fits.len() / 2 => &fits[..=at],
+        _ => fits,
     }
 }
 
@@ -165,6 +195,9 @@ mod tests {
         assert_eq!(wrap("", 7), [""]);
         assert_eq!(wrap("abcdefghij", 4), ["abcd", "efgh", "ij"]);
         assert_eq!(wrap("go abcdefghij", 6), ["go abc", "defghi", "j"]);
+        assert_eq!(wrap("0 abc", 2), ["0", "ab", "c"]);
+        assert_eq!(wrap("it took 12 s, 3 x", 9), ["it took", "12 s, 3 x"]);
+        assert_eq!(wrap("{\"a\":1,\"b\":22}", 9), ["{\"a\":1,", "\"b\":22}"]);
         assert_eq!(wrap("日本語", 4), ["日本", "語"]);
         assert_eq!(wrap("日", 1), ["日"]);
     }

@@ -48,7 +48,7 @@ pub struct Report {
     pub unclaimed: Vec<String>,
     /// Every segment that was measured, in the order in which an iteration passes them.
     pub segments: Vec<Segment>,
-    /// Deviations by rule: failures first, among them leaks first, then by code.
+    /// Deviations by rule: what failed a required claim first, among it leaks first, then by weight and code.
     pub findings: Vec<FindingGroup>,
     /// How much was seen. All are plain sums over users.
     pub counts: Counts,
@@ -273,6 +273,8 @@ pub struct FindingGroup {
     pub severity: Severity,
     /// Which claim it concerns.
     pub concern: Concern,
+    /// A required claim failed over findings of this rule; otherwise they are allowed for, or concern what is not required.
+    pub blamed: bool,
     /// How many findings.
     #[schemars(range(min = 1))]
     pub count: u64,
@@ -444,6 +446,17 @@ fn segment(conclusion: &Conclusion, figure: &check::Figure) -> Segment {
 }
 
 fn findings(conclusion: &Conclusion, command: &str) -> Vec<FindingGroup> {
+    let failed: Vec<Concern> = conclusion
+        .claims
+        .iter()
+        .filter(|claim| claim.required && matches!(claim.verdict, check::Verdict::Fail | check::Verdict::Blocked))
+        .filter_map(|claim| match claim.kind {
+            check::ClaimKind::About(concern) => Some(concern),
+            check::ClaimKind::Budget(..) => Some(Concern::Budget),
+            // Its failures are findings of the other concerns, each of which is allowed for as long as the share is.
+            check::ClaimKind::Reliability(_) => None,
+        })
+        .collect();
     let mut rules: Vec<(Rule, FindingGroup)> = conclusion
         .judgement
         .findings
@@ -454,6 +467,7 @@ fn findings(conclusion: &Conclusion, command: &str) -> Vec<FindingGroup> {
                 name: rule.name().to_owned(),
                 severity: rule.severity(),
                 concern: rule.concern(),
+                blamed: rule.severity() == Severity::Failure && failed.contains(&rule.concern()),
                 count,
                 users,
                 meaning: rule.meaning().to_owned(),
@@ -466,7 +480,10 @@ fn findings(conclusion: &Conclusion, command: &str) -> Vec<FindingGroup> {
         })
         .collect();
     // A leak outweighs everything else that fails.
-    rules.sort_by_key(|(rule, _)| (rule.severity(), Reverse(rule.concern() == Concern::Isolation), *rule));
+    rules.sort_by_key(|(rule, group)| {
+        let leak = rule.concern() == Concern::Isolation;
+        (Reverse(group.blamed), rule.severity(), Reverse(leak), *rule)
+    });
     rules.into_iter().map(|(_, group)| group).collect()
 }
 
@@ -495,15 +512,14 @@ fn verdict(
         WhichClock::Kernel => "arrivals stamped by the kernel",
         WhichClock::Read => "arrivals stamped when read",
     };
-    let command = &context.execution.command;
     let first = findings.iter().find(|group| group.severity == Severity::Failure);
     let next = match outcome {
         Outcome::Pass => None,
         Outcome::Failed => first.map(|group| format!("goldenpath explain {}", group.code)),
         Outcome::Blocked => Some(format!("goldenpath doctor {}", context.target.profile)),
-        Outcome::Inconclusive => Some(format!("get what is missing, then {command}")),
-        Outcome::Interrupted => Some(format!("let it run to its end: {command}")),
-        Outcome::Broke => Some(format!("see the error, then {command}")),
+        Outcome::Inconclusive => Some("get what is missing, as said beside each claim, and repeat it".to_owned()),
+        Outcome::Interrupted => Some("repeat it and let it run to its end".to_owned()),
+        Outcome::Broke => Some("see the error, and repeat it".to_owned()),
     };
     let mut sentence = sentence(outcome, claims, &context.execution);
     if context.target.embedded {
@@ -527,9 +543,13 @@ fn sentence(outcome: Outcome, claims: &[Claim], execution: &Execution) -> String
     let of = |names: &[&str], what: &str| {
         format!("{} of {} {what}: {}", names.len(), counted(required as u64, "claim"), names.join(", "))
     };
+    let others = claims.iter().filter(|claim| !claim.required && claim.verdict != Word::Pass);
+    let others: Vec<&str> = others.map(|claim| claim.name.as_str()).collect();
     match outcome {
-        Outcome::Pass if required == 1 => "the claim holds".to_owned(),
-        Outcome::Pass => format!("all {required} claims hold"),
+        Outcome::Pass if others.is_empty() => format!("all {required} claims hold"),
+        Outcome::Pass => {
+            format!("all {required} required claims hold; not required, and not passed: {}", others.join(", "))
+        }
         Outcome::Failed => of(&named(Word::Fail), "failed"),
         Outcome::Blocked => {
             let blocked = claims.iter().find(|claim| claim.verdict == Word::Blocked);

@@ -21,6 +21,9 @@ use goldenpath::time::{Micros, Stamp};
 use goldenpath::trace::{Content, Dial, Direction, Fact, Frame, NetFailure, Phase, StepOutcome};
 use serde_json::{Value, json};
 
+const PAGE: Page<'static> =
+    Page { width: 80, color: false, saved: Some("reports/20261120T093000Z-isolation-00c0ffee/report.json") };
+
 const EXECUTION: ExecutionId = ExecutionId(0x00c0_ffee);
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -29,6 +32,11 @@ const EXECUTION: ExecutionId = ExecutionId(0x00c0_ffee);
 #[test]
 fn a_pass_says_why_it_counts() {
     insta::assert_snapshot!(page(&passed(), 80));
+}
+
+#[test]
+fn what_is_not_required_neither_fails_nor_hides() {
+    insta::assert_snapshot!(page(&passed_with_a_remark(), 80));
 }
 
 #[test]
@@ -62,11 +70,22 @@ fn an_interrupted_one_says_what_was_seen_until_then() {
 }
 
 #[test]
+fn a_harness_that_broke_says_nothing_of_the_target() {
+    let mut told = Told::new(expectations(2));
+    told.good(1, 1);
+    let mut conclusion = told.conclude(false);
+    conclusion.outcome = check::Outcome::Broke;
+    let report = Report::new(&conclusion, context(2, 1));
+    assert_eq!(report.verdict.exit_code, 5);
+    let text = page(&report, 80);
+    assert!(text.starts_with("BROKE  the harness broke, so nothing is said of the target\n"), "{text}");
+}
+
+#[test]
 fn the_embedded_backend_is_never_taken_for_the_readers_system() {
-    let text = page(&embedded(), 80);
-    let head = text.lines().next().unwrap();
-    assert!(head.contains("embedded backend: not your system"), "{head}");
-    insta::assert_snapshot!(text);
+    let report = embedded();
+    assert!(report.verdict.sentence.ends_with("(embedded backend: not your system)"), "{}", report.verdict.sentence);
+    insta::assert_snapshot!(page(&report, 80));
 }
 
 #[test]
@@ -81,7 +100,7 @@ fn hostile_text_stays_text() {
 #[test]
 fn colour_adds_nothing_but_colour() {
     for report in examples() {
-        let colored = render(&report, &Page { width: 80, color: true, saved: Some("reports/latest") });
+        let colored = render(&report, &Page { color: true, ..PAGE });
         assert_eq!(without_colour(&colored), page(&report, 80));
     }
 }
@@ -181,8 +200,8 @@ fn the_committed_schema_is_the_one_this_build_writes() {
 // ---------------------------------------------------------------------------------------------------------------------
 // Examples
 
-fn examples() -> [Report; 7] {
-    [passed(), failed(), blocked(), inconclusive(), interrupted(), embedded(), hostile()]
+fn examples() -> [Report; 8] {
+    [passed(), passed_with_a_remark(), failed(), blocked(), inconclusive(), interrupted(), embedded(), hostile()]
 }
 
 fn passed() -> Report {
@@ -201,7 +220,9 @@ fn passed() -> Report {
 }
 
 fn failed() -> Report {
-    let mut told = Told::new(expectations(20));
+    let mut expect = expectations(20);
+    expect.budgets[2].limit = Micros::from_millis(20);
+    let mut told = Told::new(expect);
     for user in 1..=20 {
         match user {
             2 => told.leak(user, 1),
@@ -212,6 +233,19 @@ fn failed() -> Report {
         }
     }
     told.leave_behind(4);
+    Report::new(&told.conclude(false), context(20, 1))
+}
+
+/// What is not required went wrong, and nothing else.
+fn passed_with_a_remark() -> Report {
+    let mut expect = expectations(20);
+    expect.budgets[2].limit = Micros::from_millis(20);
+    expect.claims.answer.required = false;
+    expect.turns[0].min_chars = 200;
+    let mut told = Told::new(expect);
+    for user in 1..=20 {
+        told.good(user, 1);
+    }
     Report::new(&told.conclude(false), context(20, 1))
 }
 
@@ -564,7 +598,7 @@ fn expectations(users: u32) -> Expectations {
         budgets: vec![
             budget(Segment::FirstEvent, Statistic::Quantile(0.95), Micros::from_millis(50), true, 24),
             budget(Segment::GoldenPath, Statistic::Max, Micros::from_secs(2), true, 25),
-            budget(Segment::Tool, Statistic::Mean, Micros::from_millis(20), false, 26),
+            budget(Segment::Tool, Statistic::Mean, Micros::from_millis(100), false, 26),
         ],
         timeouts: Timeouts {
             connect: Micros::from_secs(10),
