@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use schemars::generate::SchemaSettings;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::text::is_hostile;
 use super::tree::{Report, VERSION};
@@ -49,7 +49,16 @@ pub fn from_json(text: &str) -> Result<Report, Unreadable> {
 
 /// The JSON Schema (2020-12) of the document that `to_json` writes.
 pub fn schema() -> Value {
-    SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<Report>().to_value()
+    let generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
+    let Value::Object(mut generated) = generator.into_root_schema_for::<Report>().to_value() else {
+        unreachable!("a struct's schema is an object");
+    };
+    // What the file is stands at its beginning.
+    let head = ["$schema", "$id", "title", "description"];
+    let mut schema: Map<String, Value> =
+        head.iter().filter_map(|key| Some((key.to_string(), generated.shift_remove(*key)?))).collect();
+    schema.extend(generated);
+    Value::Object(schema)
 }
 
 fn write_value(out: &mut String, value: &Value, depth: usize) {

@@ -8,7 +8,7 @@ use tabled::settings::object::{Columns, Object, Rows};
 use tabled::settings::{Alignment, Padding, Style};
 
 use super::text::{clip, columns, escape, wrap};
-use super::tree::{Claim, Excerpt, FindingGroup, Mark, Report, Segment, Witness, Word};
+use super::tree::{Claim, Excerpt, Execution, FindingGroup, Mark, Report, Segment, Witness, Word};
 use crate::finding::{Subject, counted};
 use crate::rule::Severity;
 use crate::time::Micros;
@@ -53,13 +53,14 @@ fn head(sheet: &mut Sheet, report: &Report) {
     sheet.blank();
     let scenario = &report.scenario;
     let file = scenario.file.as_ref().map(|file| format!(" ({file})")).unwrap_or_default();
+    let users = counted(scenario.users, "user");
     let load = match scenario.iterations {
-        Some(1) => counted(scenario.users, "user"),
-        Some(iterations) => format!("{} x {iterations} iterations", counted(scenario.users, "user")),
-        None => format!("{}, open load", counted(scenario.users, "user")),
+        Some(1) => users,
+        Some(iterations) => format!("{users} x {iterations} iterations"),
+        None => format!("{users}, open load"),
     };
-    let took = Micros(report.execution.duration_us);
-    sheet.field("scenario", &format!("{}{file}, {load}, {took}", scenario.name), Ink::Plain);
+    let first = if scenario.first > 1 { format!(", first user {}", scenario.first) } else { String::new() };
+    sheet.field("scenario", &format!("{}{file}, {load}{first}", scenario.name), Ink::Plain);
     let target = &report.target;
     let at = target.http.as_ref().or(target.socket.as_ref()).map(|url| format!(" at {url}")).unwrap_or_default();
     let build = target.build.as_ref().map(|build| format!(", build {build}")).unwrap_or_default();
@@ -68,6 +69,9 @@ fn head(sheet: &mut Sheet, report: &Report) {
     } else {
         sheet.field("target", &format!("{}{at}{build}", target.name), Ink::Plain);
     }
+    let Execution { id, seed, began, duration_us, .. } = &report.execution;
+    let took = Micros(*duration_us);
+    sheet.field("began", &format!("{began}, took {took}, execution {id}, seed {seed}"), Ink::Plain);
 }
 
 fn verdict(sheet: &mut Sheet, report: &Report) {
@@ -295,7 +299,7 @@ fn foot(sheet: &mut Sheet, report: &Report, saved: Option<&str>) {
     if let Some(next) = &report.verdict.next {
         sheet.field("next", next, Ink::Bold);
     }
-    sheet.field("repeat", &report.execution.command, Ink::Plain);
+    sheet.command("repeat", &report.execution.command);
     if let Some(saved) = saved {
         sheet.field("report", saved, Ink::Plain);
     }
@@ -355,6 +359,13 @@ impl Ink {
     }
 }
 
+/// What ends a line of a command that goes on.
+const CONTINUED: &str = " \\";
+
+fn labelled(label: &str) -> String {
+    format!("  {label:<8}  ")
+}
+
 /// The only way onto the page: escapes every text and keeps every line within the width.
 struct Sheet {
     out: String,
@@ -369,8 +380,23 @@ impl Sheet {
 
     /// A label of the head or foot and its text.
     fn field(&mut self, label: &str, text: &str, ink: Ink) {
-        let label = format!("  {label:<8}  ");
-        self.hang(&[(Ink::Faint, &label)], text, ink);
+        self.hang(&[(Ink::Faint, &labelled(label))], text, ink);
+    }
+
+    /// A command line under a label. One that takes several lines is continued as a shell reads it, so that it can be copied.
+    fn command(&mut self, label: &str, command: &str) {
+        let room = self.width - columns(&labelled(label)) - CONTINUED.len();
+        let command = escape(command);
+        let divisible = !command.contains(['\'', '"', '\\']) && command.split(' ').all(|word| columns(word) <= room);
+        if !divisible {
+            return self.field(label, &command, Ink::Plain);
+        }
+        let lines = wrap(&command, room);
+        for (index, line) in lines.iter().enumerate() {
+            let lead = labelled(if index == 0 { label } else { "" });
+            let end = if index + 1 < lines.len() { CONTINUED } else { "" };
+            self.clipped(&[(Ink::Faint, &lead)], &format!("{line}{end}"), Ink::Plain);
+        }
     }
 
     /// `lead`, and `text` wrapped beside it. Returns the column at which the text stands.

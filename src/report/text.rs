@@ -80,19 +80,20 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     for word in words(text) {
         let mut word = word;
         let line = lines.last_mut().expect("there is always a line");
-        let taken = columns(line);
-        if taken > 0 && taken + 1 + columns(word) <= width {
+        let (begun, taken) = (!line.is_empty(), columns(line));
+        if begun && taken + 1 + columns(word) <= width {
             line.push(' ');
             line.push_str(word);
             continue;
         }
-        // A word that fits no line goes on in the rest of this one, where there is a rest worth it.
-        if taken > 0 && columns(word) > width && width - taken > (width / 3).max(1) {
+        // A word that fits no line goes on in the rest of this one, where that is worth it and any character fits.
+        let rest = width.saturating_sub(taken + 1);
+        if begun && columns(word) > width && rest >= (width / 3).max(2) {
             line.push(' ');
-            let part = part(word, width - taken - 1);
+            let part = part(word, rest);
             line.push_str(part);
             word = &word[part.len()..];
-        } else if taken == 0 {
+        } else if !begun {
             lines.pop();
         }
         while columns(word) > width {
@@ -196,6 +197,8 @@ mod tests {
         assert_eq!(wrap("abcdefghij", 4), ["abcd", "efgh", "ij"]);
         assert_eq!(wrap("go abcdefghij", 6), ["go abc", "defghi", "j"]);
         assert_eq!(wrap("0 abc", 2), ["0", "ab", "c"]);
+        assert_eq!(wrap("\u{301} abc", 2), ["\u{301}", "ab", "c"], "a mark without a letter takes no column");
+        assert_eq!(wrap("a 日本語", 3), ["a", "日", "本", "語"]);
         assert_eq!(wrap("it took 12 s, 3 x", 9), ["it took", "12 s, 3 x"]);
         assert_eq!(wrap("{\"a\":1,\"b\":22}", 9), ["{\"a\":1,", "\"b\":22}"]);
         assert_eq!(wrap("日本語", 4), ["日本", "語"]);

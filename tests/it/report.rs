@@ -272,6 +272,7 @@ fn interrupted() -> Report {
     }
     told.cut(25);
     let mut context = context(25, 10);
+    context.scenario.first = 101;
     context.execution.interrupted = true;
     Report::new(&told.conclude(true), context)
 }
