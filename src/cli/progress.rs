@@ -10,18 +10,18 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::finding::counted;
 use crate::time::Micros;
 
-/// How far an execution is.
+/// How far an execution is. Where it is not said otherwise, numbers are sums from the beginning and never fall.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// Users that take part.
     pub users: u64,
-    /// Users that have logged in at least once.
+    /// Sessions logged in: one per user, or per iteration with fresh sessions.
     pub logged_in: u64,
-    /// Users whose connection stands.
+    /// Sockets upgraded.
     pub connected: u64,
-    /// Users that wait for an answer.
+    /// Runs in flight now: asked and not settled.
     pub asking: u64,
-    /// Users that are done with all of their iterations.
+    /// Runs that ended or were given up.
     pub settled: u64,
     /// Iterations that are over.
     pub iterations_done: u64,
@@ -137,11 +137,11 @@ impl Drop for Progress {
 
 impl Stage {
     fn of(snapshot: &Snapshot) -> Stage {
-        let over = snapshot.iterations_total.is_some_and(|total| snapshot.iterations_done >= total)
-            || (snapshot.users > 0 && snapshot.settled >= snapshot.users);
         match snapshot {
-            _ if over => Stage::Ending,
-            snapshot if snapshot.asking > 0 || snapshot.iterations_done > 0 => Stage::Asking,
+            Snapshot { iterations_total: Some(total), iterations_done, .. } if iterations_done >= total => {
+                Stage::Ending
+            }
+            snapshot if snapshot.asking > 0 || snapshot.settled > 0 => Stage::Asking,
             snapshot if snapshot.connected > 0 => Stage::Connecting,
             snapshot if snapshot.logged_in > 0 => Stage::LoggingIn,
             _ => Stage::Reaching,
@@ -170,14 +170,16 @@ fn write_line(text: &str) {
 
 /// One line for a log.
 fn line(stage: Stage, snapshot: &Snapshot) -> String {
-    let Snapshot { users, logged_in, connected, asking, settled, .. } = *snapshot;
+    let Snapshot { users, logged_in, connected, asking, settled, findings, .. } = *snapshot;
     format!(
-        "{:>6}  {:<10}  {}; of {}: {logged_in} logged in, {connected} connected, {asking} asking, {settled} settled; {}",
+        "{:>6}  {:<10}  {}; {}: {}, {}, {asking} asking, {settled} settled; {}",
         clock(snapshot.elapsed),
         stage.name(),
         iterations(snapshot),
         counted(users, "user"),
-        counted(snapshot.findings, "finding"),
+        counted(logged_in, "login"),
+        counted(connected, "connection"),
+        counted(findings, "finding"),
     )
 }
 
@@ -203,12 +205,11 @@ fn paint(text: &str, codes: &str, color: bool) -> String {
 }
 
 fn users(snapshot: &Snapshot, color: bool) -> String {
-    let width = digits(snapshot.users);
-    let Snapshot { users, logged_in, connected, asking, settled, findings, .. } = *snapshot;
+    let Snapshot { users, logged_in, connected, asking, findings, iterations_total, .. } = *snapshot;
+    let (most, width) = (digits(users.max(iterations_total.unwrap_or_default())), digits(users));
     let findings = paint(&counted(findings, "finding"), "1;31", color && findings > 0);
     format!(
-        "{users} users: {logged_in:>width$} in, {connected:>width$} connected, {asking:>width$} asking, \
-         {settled:>width$} settled; {findings}"
+        "{users} users: {logged_in:>most$} logins, {connected:>most$} connections, {asking:>width$} asking; {findings}"
     )
 }
 
@@ -245,10 +246,10 @@ mod tests {
         elapsed: Micros::ZERO,
     };
     const ASKING: Snapshot = Snapshot {
-        logged_in: 50,
-        connected: 48,
+        logged_in: 60,
+        connected: 58,
         asking: 23,
-        settled: 4,
+        settled: 35,
         iterations_done: 34,
         findings: 1,
         elapsed: Micros::from_secs(67),
@@ -272,7 +273,8 @@ mod tests {
             (Snapshot { logged_in: 50, connected: 50, asking: 1, ..BEGUN }, Stage::Asking),
             (ASKING, Stage::Asking),
             (Snapshot { iterations_done: 150, ..ASKING }, Stage::Ending),
-            (Snapshot { settled: 50, iterations_total: None, ..ASKING }, Stage::Ending),
+            (Snapshot { asking: 0, ..ASKING }, Stage::Asking),
+            (Snapshot { iterations_total: None, ..ASKING }, Stage::Asking),
             (Snapshot::default(), Stage::Reaching),
         ] {
             assert_eq!(Stage::of(&snapshot), stage, "{snapshot:?}");
@@ -283,7 +285,7 @@ mod tests {
     fn the_stage_never_goes_back() {
         let mut progress = Progress::new(Show::Nothing);
         progress.update(&ASKING);
-        progress.update(&Snapshot { asking: 0, iterations_done: 0, ..ASKING });
+        progress.update(&BEGUN);
         assert_eq!(progress.stage, Stage::Asking);
     }
 
@@ -304,11 +306,11 @@ mod tests {
     fn lines_say_everything_in_words() {
         assert_eq!(
             line(Stage::Asking, &ASKING),
-            "  1:07  asking       34/150 iterations; of 50 users: 50 logged in, 48 connected, 23 asking, 4 settled; 1 finding"
+            "  1:07  asking       34/150 iterations; 50 users: 60 logins, 58 connections, 23 asking, 35 settled; 1 finding"
         );
         assert_eq!(
             line(Stage::Reaching, &Snapshot { users: 1, iterations_total: None, ..BEGUN }),
-            "  0:00  reaching         0 iterations; of 1 user: 0 logged in, 0 connected, 0 asking, 0 settled; 0 findings"
+            "  0:00  reaching         0 iterations; 1 user: 0 logins, 0 connections, 0 asking, 0 settled; 0 findings"
         );
     }
 
@@ -317,7 +319,7 @@ mod tests {
         let before = users(&Snapshot { asking: 9, findings: 0, ..ASKING }, false);
         let after = users(&Snapshot { asking: 10, findings: 0, ..ASKING }, false);
         assert_eq!(before.len(), after.len());
-        assert_eq!(after, "50 users: 50 in, 48 connected, 10 asking,  4 settled; 0 findings");
+        assert_eq!(after, "50 users:  60 logins,  58 connections, 10 asking; 0 findings");
         assert_eq!(iterations(&BEGUN).len(), iterations(&ASKING).len());
     }
 
@@ -327,7 +329,7 @@ mod tests {
         assert_eq!(
             text,
             "  asking      ━━━━━━──────────────────────   34/150 iterations    1:07\n  \
-             50 users: 50 in, 48 connected, 23 asking,  4 settled; 1 finding"
+             50 users:  60 logins,  58 connections, 23 asking; 1 finding"
         );
         let most = Snapshot { users: 5_000, iterations_total: Some(50_000), ..ASKING };
         for snapshot in [most, Snapshot { iterations_total: None, ..most }, Snapshot::default()] {
