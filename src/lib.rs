@@ -9,6 +9,7 @@ pub mod expect;
 pub mod finding;
 pub mod identity;
 pub mod plan;
+pub mod report;
 pub mod rule;
 pub mod secret;
 pub mod stats;

@@ -3,4 +3,5 @@
 #![allow(clippy::disallowed_methods, reason = "tests stand at the edge: they read files and start processes")]
 
 mod dialects;
+mod report;
 mod tidy;
