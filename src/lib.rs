@@ -4,5 +4,6 @@ pub mod expect;
 pub mod finding;
 pub mod identity;
 pub mod rule;
+pub mod session;
 pub mod time;
 pub mod trace;
