@@ -1,4 +1,5 @@
 //! goldenpath (the map is written when the house stands)
+pub mod engine;
 pub mod event;
 pub mod expect;
 pub mod finding;

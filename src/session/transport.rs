@@ -244,11 +244,18 @@ impl Socket {
     /// When the connection is gone, or the target does not take the message in time.
     pub async fn send_text(&mut self, text: String, within: Micros) -> Result<(), NetFailure> {
         let doing = format!("sending {} bytes to {}", text.len(), self.stream.get_ref().peer);
+        let closed = |doing| NetFailure { doing, error: "the connection is closed".to_owned(), hung: false };
+        if self.ended {
+            return Err(closed(doing));
+        }
         match timeout(within.to_std(), self.stream.send(Message::text(text))).await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) => match &self.stream.get_ref().tcp_ref().write_error {
+                None => Ok(()),
+                Some(error) => Err(failure::failed(doing, error)),
+            },
             Ok(Err(
                 Error::ConnectionClosed | Error::AlreadyClosed | Error::Protocol(ProtocolError::SendAfterClosing),
-            )) => Err(NetFailure { doing, error: "the connection is closed".to_owned(), hung: false }),
+            )) => Err(closed(doing)),
             Ok(Err(error)) => Err(failure::failed(doing, &error)),
             Err(_) => Err(failure::hung(doing, within)),
         }
@@ -364,6 +371,9 @@ struct Stamping {
     /// The socket was empty then.
     empty_at: Stamp,
     last: Read,
+    /// The first write that failed. Later ones go nowhere and succeed: tungstenite answers a ping before it reads on, and a
+    /// failed answer would hide what the target said before it hung up.
+    write_error: Option<io::Error>,
 }
 
 /// When bytes were read, and since when they can have been there.
@@ -378,7 +388,8 @@ impl Stamping {
         let arrivals = Arrivals::new(clock);
         let now = clock.now();
         let waker = Waker::from(Arc::clone(&arrivals));
-        Stamping { tcp, clock, arrivals, waker, empty_at: now, last: Read { read_at: now, not_before: now } }
+        let last = Read { read_at: now, not_before: now };
+        Stamping { tcp, clock, arrivals, waker, empty_at: now, last, write_error: None }
     }
 
     /// Asks the kernel, not the runtime. The target's hanging up counts as something.
@@ -425,11 +436,21 @@ impl AsyncRead for Stamping {
 
 impl AsyncWrite for Stamping {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write(cx, bytes)
+        if self.write_error.is_some() {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        match Pin::new(&mut self.tcp).poll_write(cx, bytes) {
+            Poll::Ready(Err(error)) => {
+                self.write_error = Some(error);
+                Poll::Ready(Ok(bytes.len()))
+            }
+            polled => polled,
+        }
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // TCP holds nothing back.
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -607,6 +628,13 @@ mod tests {
         contents
     }
 
+    /// Returns when the kernel has something for this socket, without letting the runtime know.
+    fn arrived(socket: &mut Socket) {
+        while matches!(socket.stream.get_mut().tcp().is_empty(), Ok(true)) {
+            std::thread::yield_now();
+        }
+    }
+
     fn said(text: &str) -> Content<'static> {
         Content::Text(text.to_owned().into())
     }
@@ -640,6 +668,31 @@ mod tests {
             Content::Close { code: 4001, reason: "bye".into() },
         ];
         assert_eq!(contents_of(&bytes.concat()).await, expected);
+    }
+
+    #[tokio::test]
+    async fn pings_that_cannot_be_answered_hide_nothing_that_arrived() {
+        let (mut socket, mut far) = open(b"").await;
+        let ping = frame(0x89, b"");
+        let bytes =
+            [ping.clone(), ping.clone(), ping, text("last words"), frame(0x88, &1000u16.to_be_bytes())].concat();
+        far.write_all(&bytes).await.unwrap();
+        // The first pong meets a connection that is gone, the next ones a reset.
+        drop(far);
+        let close = Content::Close { code: 1000, reason: "".into() };
+        let expected = [Content::Ping, Content::Ping, Content::Ping, said("last words"), close];
+        assert_eq!(contents(&mut socket).await, expected);
+    }
+
+    #[tokio::test]
+    async fn a_send_to_a_target_that_is_gone_fails() {
+        let (mut socket, far) = open(b"").await;
+        far.set_zero_linger().unwrap();
+        drop(far);
+        arrived(&mut socket);
+        let failure = socket.send_text("x".to_owned(), LONG).await.unwrap_err();
+        assert!(!failure.hung, "{failure:?}");
+        assert!(socket.next().await.content().ends_connection());
     }
 
     #[tokio::test]
@@ -709,15 +762,16 @@ mod tests {
     async fn what_the_kernel_holds_is_not_overlooked() {
         let (mut socket, mut far) = open(b"").await;
         assert_eq!(socket.next_arrived().await, None);
-        // A write on this machine is in the other socket when it returns; the loop has not looked since.
         for round in 0..100 {
             let message = format!("message {round}");
             far.try_write(&text(&message)).unwrap();
+            arrived(&mut socket);
             let received = socket.next_arrived().await;
             assert_eq!(received.as_ref().and_then(Received::text), Some(message.as_str()));
             assert_eq!(socket.next_arrived().await, None);
         }
         far.shutdown().await.unwrap();
+        arrived(&mut socket);
         let end = socket.next_arrived().await.unwrap();
         assert!(end.content().ends_connection(), "{end:?}");
         assert_eq!(socket.next_arrived().await, None);
@@ -948,6 +1002,7 @@ mod tests {
                 let message = format!("message {round}");
                 far.write_all(&[text(&message), text("and another")].concat()).await.unwrap();
                 far.flush().await.unwrap();
+                arrived(&mut socket);
                 let received = socket.next_arrived().await.expect("it has arrived");
                 assert_eq!(received.text(), Some(message.as_str()));
                 assert!(received.not_before <= received.at && received.at <= received.read_at);
