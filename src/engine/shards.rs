@@ -49,6 +49,10 @@ pub enum ShardFailure {
     },
 }
 
+/// Sockets reported by one look of the loop at most. What is ready and not reported would seem to arrive after the look; so
+/// as many as a process may usually open (12 bytes each, once per thread).
+const EVENTS_PER_LOOK: usize = 20_000;
+
 /// Runs one shard per input and returns what each brought back, in their order. A shard that breaks does not end the others.
 ///
 /// The first runs on the calling thread, so that a single shard starts no thread. Tasks are started inside with
@@ -92,6 +96,7 @@ fn run_one<I, A>(
     let index = context.index;
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
+        .max_io_events_per_tick(EVENTS_PER_LOOK)
         .on_thread_park(hooks.parking)
         .on_thread_unpark(hooks.woken)
         .build()

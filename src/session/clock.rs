@@ -7,7 +7,7 @@
 //! A stamp taken after a read says when bytes had arrived at the latest. How long they had been there is known only from
 //! when somebody last looked and did not find them. Two look: a read that left nothing behind, and the loop, which asks the
 //! kernel for all sockets at once before it sleeps and sleeps until there is something. [`parking`] and [`woken`] note the
-//! loop's looks (`Builder::on_thread_park`, `on_thread_unpark`); [`Arrivals`] notes for one socket which look woke it.
+//! loop's looks (`Builder::on_thread_park`, `on_thread_unpark`); `Arrivals` notes for one socket which look woke it.
 
 use std::cell::Cell;
 use std::sync::Arc;

@@ -178,9 +178,10 @@ fn failed(error: reqwest::Error, request: &HttpRequest, what: &str) -> NetFailur
         true => format!("connecting to {}", &url[Position::BeforeHost..Position::AfterPort]),
         false => format!("sending {what}"),
     };
-    // Its own words only say that something failed while sending.
+    // Its own words and those of the layer below only say that something failed while sending.
     let error = error.without_url();
-    match error.source() {
+    let below = error.source();
+    match below.and_then(|cause| cause.source()).or(below) {
         Some(cause) => failure::failed(doing, cause),
         None => failure::failed(doing, &error),
     }
@@ -261,7 +262,7 @@ mod tests {
         let http = Http::new(&Net::for_tests(), LONG);
         let failure = http.send(&request(Method::GET, &format!("http://{address}/a?secret=1"))).await.unwrap_err();
         assert_eq!(failure.doing, format!("connecting to {address}"));
-        assert!(failure.error.to_lowercase().contains("connection refused"), "{failure:?}");
+        assert!(failure.error.starts_with("tcp connect error: connection refused"), "{failure:?}");
         assert!(!failure.hung);
     }
 
