@@ -131,6 +131,7 @@ impl Automaton {
             let deviation = Deviation::DuplicateEvent { event: names(event.symbol), of };
             return Step { deviation: Some(deviation), repeated: true, ..Step::default() };
         }
+        self.counts.resize(grammar.symbols.len(), 0);
         self.counts[event.symbol] += 1;
         let tool = Tool::of(event);
         match role {

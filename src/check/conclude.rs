@@ -349,6 +349,8 @@ impl Court<'_> {
         let least = self.expect.claims.min_overlap;
         let seen = if self.failing(Concern::Isolation) > 0 {
             Seen::Broken
+        } else if counts.identities_dropped > 0 {
+            Seen::Doubtful("more unknown user ids were seen than are kept; correct the profile's ids".to_owned())
         } else if self.count(Concern::Isolation, Severity::Doubt) > 0 {
             Seen::Doubtful("marks of another execution were seen; give this one users of its own".to_owned())
         } else if self.judgement.in_flight.len() < 2 {

@@ -4,6 +4,7 @@
 //! machine are the same thing to it. Nothing is concluded here: verdicts need the whole (`conclude`).
 
 use std::cmp::Reverse;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -35,8 +36,11 @@ pub struct Judgement {
     pub leftovers: BTreeSet<String>,
 }
 
-/// How many unknown names, leftovers and unsettled ids one part of an execution keeps.
+/// How many unknown names and leftovers one part of an execution keeps.
 pub const NAMES_KEPT: usize = 1_000;
+
+/// How many ids that nobody owns yet one part of an execution keeps, of users and of anything else (at most 4 KiB each).
+pub const OPEN_KEPT: usize = 5_000;
 
 /// How many runs of a user are kept for the overlap between users (16 bytes each).
 pub const RUNS_KEPT: usize = 64;
@@ -84,7 +88,9 @@ pub struct Counts {
     pub canaries: u64,
     /// Marks whose check failed.
     pub canaries_damaged: u64,
-    /// Ids beyond what the ledger keeps.
+    /// Ids of users beyond what the ledger keeps; isolation is inconclusive then.
+    pub identities_dropped: u64,
+    /// Other ids beyond what the ledger keeps; a leak between threads could hide among them.
     pub ids_dropped: u64,
 }
 
@@ -150,6 +156,8 @@ pub struct Ledger {
     pub owners: BTreeMap<u64, UserNumber>,
     /// Ids that were seen at a user and are not known to be his.
     pub open: BTreeMap<OpenId, Sighting>,
+    /// How many of `open` are ids of users.
+    open_users: usize,
 }
 
 /// An id that is not known to be its receiver's.
@@ -262,6 +270,7 @@ impl Counts {
             heartbeats: self.heartbeats + other.heartbeats,
             canaries: self.canaries + other.canaries,
             canaries_damaged: self.canaries_damaged + other.canaries_damaged,
+            identities_dropped: self.identities_dropped + other.identities_dropped,
             ids_dropped: self.ids_dropped + other.ids_dropped,
         }
     }
@@ -318,6 +327,19 @@ impl Ledger {
         hasher.finish()
     }
 
+    /// Whether another id of this role may be kept open. Users and other ids do not take each other's room: targets make
+    /// ids of runs without end, and a foreign user among them must not be missed.
+    pub fn has_room(&self, role: IdRole) -> bool {
+        let kept = if role == IdRole::User { self.open_users } else { self.open.len() - self.open_users };
+        kept < OPEN_KEPT
+    }
+
+    /// Keeps an id open.
+    pub fn add_open(&mut self, open: OpenId, sighting: Sighting) {
+        self.open_users += usize::from(open.role == IdRole::User);
+        self.open.insert(open, sighting);
+    }
+
     /// Another user than `user` who is known to own `value`, if `user` is not among its owners.
     pub fn other_owner(&self, role: IdRole, value: &str, user: UserNumber) -> Option<UserNumber> {
         if role == IdRole::User {
@@ -337,10 +359,11 @@ impl Ledger {
         }
         for (open, theirs) in other.open {
             match self.open.entry(open) {
-                std::collections::btree_map::Entry::Vacant(entry) => {
+                Entry::Vacant(entry) => {
+                    self.open_users += usize::from(entry.key().role == IdRole::User);
                     entry.insert(theirs);
                 }
-                std::collections::btree_map::Entry::Occupied(mut entry) => {
+                Entry::Occupied(mut entry) => {
                     let mine = entry.get_mut();
                     let (frames, own_known) = (mine.frames + theirs.frames, mine.own_known || theirs.own_known);
                     if (theirs.at, &theirs.subject, &theirs.evidence) < (mine.at, &mine.subject, &mine.evidence) {

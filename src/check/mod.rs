@@ -8,7 +8,7 @@
 //! | `lane.rs` | one user's stream: set-up, greeting, runs, silence |
 //! | `judgement.rs` | what judging leaves behind, and how it merges |
 //! | `conclude.rs` | claims and the verdict of the whole |
-//! | `reach.rs` | what a plan can show at best |
+//! | `reach.rs` | how often a plan passes each segment |
 //!
 //! There is no clock, no socket, no task and no randomness here. Time is an argument: `expire(t)` promises that everything that
 //! arrived up to `t` was told, frames stamped before a deadline go first, and a deadline fires at its own time. So a live
@@ -27,7 +27,7 @@ mod tests;
 pub use conclude::{Claim, ClaimKind, Conclusion, Figure, Outcome, Verdict, conclude};
 pub use judgement::{Counts, FindingLog, Judgement, Latencies, Ledger, OpenId, Sighting};
 pub use lane::Move;
-pub use reach::{Planned, Shortfall, shortfalls};
+pub use reach::Planned;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -358,6 +358,14 @@ fn a_bad_end_is_one_finding_with_its_explanation() {
 }
 
 #[test]
+fn a_run_that_failed_before_its_first_event_takes_late_ones_calmly() {
+    let mut stream = Stream::asked(1);
+    stream.text(110, event(0, 1, "agent_error", ""));
+    stream.text(120, event(0, 1, "agent_started", ""));
+    expect_findings(&[stream.ends(5_000)], &["GP106 the run ended with agent_error"]);
+}
+
+#[test]
 fn completed_with_failure_inside_is_not_an_answer() {
     let mut stream = Stream::asked(1).run(&simple(1)[..5]);
     stream.text(200, event(0, 1, "agent_completed", r#","agent_name":"triage","success":false"#));

@@ -3,6 +3,8 @@
 //! It executes what was planned without knowing what a user does: the iteration comes as a function. It opens no socket,
 //! judges nothing and prints nothing.
 
+#![expect(clippy::disallowed_methods, reason = "the engine owns pace and threads: it reads the clock and waits")]
+
 mod gate;
 mod lateness;
 mod limiter;

@@ -1,6 +1,7 @@
 //! What tests put at the other end of a connection: a listener and raw bytes, and no opinion on what is correct.
 
 use std::net::SocketAddr;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -43,7 +44,7 @@ pub(super) async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> String {
 /// The answer that accepts the upgrade in `head`, with `more` header lines.
 pub(super) fn switching(head: &str, more: &str) -> String {
     let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
-    let accept = super::upgrade::accept_for(key);
+    let accept = derive_accept_key(key.as_bytes());
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: keep-alive, upgrade\r\n\
          Sec-WebSocket-Accept: {accept}\r\n{more}\r\n"

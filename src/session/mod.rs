@@ -3,6 +3,8 @@
 //! What is read here is stamped here and handed on unjudged: whether an answer is good, late or somebody else's is
 //! `check`'s to say. Several users at once, their threads and their pace are `engine`'s.
 
+#![expect(clippy::disallowed_methods, reason = "the session is where the clock, the network and waiting are")]
+
 pub mod clock;
 mod failure;
 #[cfg(test)]

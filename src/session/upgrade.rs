@@ -11,6 +11,7 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use url::Url;
 
 use super::failure;
@@ -26,8 +27,6 @@ const LINES_LIMIT: usize = 128;
 const BODY_LIMIT: usize = 4 * 1024;
 /// How long the rest of a refusal's body is waited for. A target that refuses says what it has to say at once.
 const BODY_WAIT: Micros = Micros::from_millis(500);
-/// RFC 6455, section 1.3.
-const ACCEPT_GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// How the upgrade went, and what had already come after the answer's head.
 pub(super) struct Answer {
@@ -201,7 +200,7 @@ fn switched(head: &Head, request: &DialRequest, key: &str, leftover: Vec<u8>) ->
     }
     match head.values("sec-websocket-accept").next() {
         None => return invalid("101 without `Sec-WebSocket-Accept`"),
-        Some(accept) if accept != accept_for(key) => {
+        Some(accept) if accept != derive_accept_key(key.as_bytes()) => {
             return invalid("101 with a `Sec-WebSocket-Accept` that does not answer the key");
         }
         Some(_) => {}
@@ -304,48 +303,6 @@ fn new_key() -> Result<String, io::Error> {
     Ok(STANDARD.encode(nonce))
 }
 
-pub(super) fn accept_for(key: &str) -> String {
-    STANDARD.encode(sha1(format!("{key}{ACCEPT_GUID}").as_bytes()))
-}
-
-/// SHA-1 (RFC 3174, section 6.1). The upgrade proves with it that the target read the key; nothing is secured by it.
-fn sha1(message: &[u8]) -> [u8; 20] {
-    let mut padded = message.to_vec();
-    padded.push(0x80);
-    padded.resize((message.len() + 9).next_multiple_of(64) - 8, 0);
-    padded.extend_from_slice(&(message.len() as u64 * 8).to_be_bytes());
-
-    let mut state: [u32; 5] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
-    for block in padded.chunks_exact(64) {
-        let mut words = [0u32; 80];
-        for (word, bytes) in words.iter_mut().zip(block.chunks_exact(4)) {
-            *word = u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-        }
-        for t in 16..80 {
-            words[t] = (words[t - 3] ^ words[t - 8] ^ words[t - 14] ^ words[t - 16]).rotate_left(1);
-        }
-        let [mut a, mut b, mut c, mut d, mut e] = state;
-        for (t, word) in words.iter().enumerate() {
-            let (mix, constant) = match t {
-                0..20 => ((b & c) | (!b & d), 0x5a82_7999),
-                20..40 => (b ^ c ^ d, 0x6ed9_eba1),
-                40..60 => ((b & c) | (b & d) | (c & d), 0x8f1b_bcdc),
-                _ => (b ^ c ^ d, 0xca62_c1d6),
-            };
-            let next = a.rotate_left(5).wrapping_add(mix).wrapping_add(e).wrapping_add(*word).wrapping_add(constant);
-            (e, d, c, b, a) = (d, c, b.rotate_left(30), a, next);
-        }
-        for (sum, value) in state.iter_mut().zip([a, b, c, d, e]) {
-            *sum = sum.wrapping_add(value);
-        }
-    }
-    let mut digest = [0; 20];
-    for (bytes, word) in digest.chunks_exact_mut(4).zip(state) {
-        bytes.copy_from_slice(&word.to_be_bytes());
-    }
-    digest
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::io::DuplexStream;
@@ -398,22 +355,6 @@ mod tests {
             Dial::Invalid { why } => why,
             other => panic!("not invalid: {other:?}"),
         }
-    }
-
-    #[test]
-    fn the_accept_key_is_the_one_of_the_rfc() {
-        assert_eq!(accept_for("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-    }
-
-    #[test]
-    fn sha1_agrees_with_known_digests() {
-        let hex = |message: &[u8]| sha1(message).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        assert_eq!(hex(b"abc"), "a9993e364706816aba3e25717850c26c9cd0d89d");
-        assert_eq!(hex(b""), "da39a3ee5e6b4b0d3255bfef95601890afd80709");
-        assert_eq!(
-            hex(b"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),
-            "84983e441c3bd26ebaae4aa1f95129e5e54670f1"
-        );
     }
 
     #[tokio::test(start_paused = true)]

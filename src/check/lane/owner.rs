@@ -4,7 +4,7 @@
 
 use super::{Bench, Lane};
 use crate::canary;
-use crate::check::judgement::{Judgement, Ledger, NAMES_KEPT, OpenId, Sighting};
+use crate::check::judgement::{Judgement, Ledger, OpenId, Sighting};
 use crate::event::Extract;
 use crate::expect::{Compare, IdRole, IdRule, IdSource, Unique};
 use crate::finding::{Deviation, Excerpt};
@@ -104,16 +104,19 @@ impl Lane {
         text: &str,
     ) {
         let key = OpenId { name: rule.name.to_string(), role: rule.role, value: value.to_owned(), user: self.user };
-        let open = &mut bench.out.ledger.open;
-        if let Some(sighting) = open.get_mut(&key) {
+        let ledger = &mut bench.out.ledger;
+        if let Some(sighting) = ledger.open.get_mut(&key) {
             sighting.frames += 1;
             sighting.own_known |= own_known;
-        } else if open.len() >= NAMES_KEPT {
-            bench.out.counts.ids_dropped += 1;
+        } else if !ledger.has_room(rule.role) && ledger.other_owner(rule.role, value, self.user).is_none() {
+            let counts = &mut bench.out.counts;
+            let dropped =
+                if rule.role == IdRole::User { &mut counts.identities_dropped } else { &mut counts.ids_dropped };
+            *dropped += 1;
         } else {
             let evidence = self.evidence(Excerpt::new(frame.at, "frame", text));
             let sighting = Sighting { at: frame.at, subject: self.subject(), evidence, frames: 1, own_known };
-            open.insert(key, sighting);
+            bench.out.ledger.add_open(key, sighting);
         }
     }
 }
