@@ -186,7 +186,9 @@ mod tests {
         }
         let hooks = Hooks { parking: || PARKED.set(PARKED.get() + 1), woken: || WOKEN.set(WOKEN.get() + 1) };
         let results = run_shards(vec![(), ()], hooks, async |_, ()| {
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            // A timer is the surest way to make a loop park.
+            let timer = tokio::time::timeout(std::time::Duration::from_millis(1), std::future::pending::<()>());
+            timer.await.unwrap_err();
             (PARKED.get(), WOKEN.get())
         });
         for result in results {

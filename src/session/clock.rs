@@ -225,7 +225,11 @@ mod tests {
             .on_thread_unpark(woken)
             .build()
             .unwrap();
-        runtime.block_on(async { tokio::time::sleep(Micros::from_millis(3).to_std()).await });
+        runtime.block_on(async {
+            // A timer is the surest way to make a loop park.
+            let timer = tokio::time::timeout(Micros::from_millis(3).to_std(), std::future::pending::<()>());
+            timer.await.unwrap_err();
+        });
         let turn = LOOP.get().expect("the hooks were called");
         assert!(turn.looked >= turn.parked_at);
     }
