@@ -8,6 +8,7 @@ pub mod expect;
 pub mod finding;
 pub mod identity;
 pub mod rule;
+pub mod scenario;
 pub mod secret;
 pub mod stats;
 pub mod time;
