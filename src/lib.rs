@@ -1,5 +1,6 @@
 //! goldenpath: a black-box harness for chat backends that stream events over WebSockets.
 
+pub mod backend;
 pub mod canary;
 pub mod check;
 pub mod document;
@@ -7,6 +8,7 @@ pub mod event;
 pub mod expect;
 pub mod finding;
 pub mod identity;
+pub mod plan;
 pub mod rule;
 pub mod scenario;
 pub mod secret;

@@ -123,6 +123,24 @@ impl Automaton {
         step
     }
 
+    /// Takes an event that came after the run was over. It may complete what was open; it opens nothing, for its being late is
+    /// all that is wrong with it.
+    pub fn late(&mut self, grammar: &Grammar, names: &dyn Fn(usize) -> String, event: &RunEvent<'_>) -> Step {
+        let role = grammar.symbols[event.symbol].role;
+        if let Some(of) = self.repetition(role, event) {
+            let deviation = Deviation::DuplicateEvent { event: names(event.symbol), of };
+            return Step { deviation: Some(deviation), repeated: true, ..Step::default() };
+        }
+        self.counts[event.symbol] += 1;
+        let tool = Tool::of(event);
+        match role {
+            Role::Call => drop(take(&mut self.orphans, |orphan| orphan.fits(&tool))),
+            Role::Result => drop(take(&mut self.calls, |call| call.tool.fits(&tool))),
+            Role::Start | Role::Step | Role::End => {}
+        }
+        Step::default()
+    }
+
     /// Symbols that the grammar demands and that have not come often enough.
     pub fn missing(&self, grammar: &Grammar) -> Vec<usize> {
         let count = |index: usize| self.counts.get(index).copied().unwrap_or(0);
@@ -235,8 +253,8 @@ impl Automaton {
 
     fn call(&mut self, event: &RunEvent<'_>) {
         let call = Call { tool: Tool::of(event), called: event.arrived };
-        match self.orphans.iter().position(|orphan| orphan.fits(&call.tool)) {
-            Some(index) => self.inverted.push((self.orphans.remove(index), call)),
+        match take(&mut self.orphans, |orphan| orphan.fits(&call.tool)) {
+            Some(orphan) => self.inverted.push((orphan, call)),
             None => self.calls.push(call),
         }
     }
@@ -268,6 +286,11 @@ fn same(known: &Option<String>, name: Option<&str>) -> bool {
         (Some(known), Some(name)) => known.eq_ignore_ascii_case(name),
         _ => false,
     }
+}
+
+/// Removes the first that fits.
+fn take<T>(from: &mut Vec<T>, fits: impl Fn(&T) -> bool) -> Option<T> {
+    from.iter().position(fits).map(|index| from.remove(index))
 }
 
 fn hash(value: &impl Hash) -> u64 {

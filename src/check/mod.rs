@@ -1,3 +1,131 @@
-//! THE JUDGE.
+//! THE JUDGE, pure: told what was observed, it says what was wrong with it.
+//!
+//! | file | what for |
+//! |---|---|
+//! | `decode.rs` | the text of a frame, read once along the dialect's places |
+//! | `automaton.rs` | the order of one run, along the grammar |
+//! | `content.rs` | the answer of one run |
+//! | `lane.rs` | one user's stream: set-up, greeting, runs, silence |
+//! | `judgement.rs` | what judging leaves behind, and how it merges |
+//! | `conclude.rs` | claims and the verdict of the whole |
+//! | `reach.rs` | what a plan can show at best |
+//!
+//! There is no clock, no socket, no task and no randomness here. Time is an argument: `expire(t)` promises that everything that
+//! arrived up to `t` was told, frames stamped before a deadline go first, and a deadline fires at its own time. So a live
+//! execution and its recording are judged by the same machine to the same judgement.
+
 mod automaton;
+mod conclude;
+mod content;
 pub mod decode;
+mod judgement;
+mod lane;
+mod reach;
+#[cfg(test)]
+mod tests;
+
+pub use conclude::{Claim, ClaimKind, Conclusion, Figure, Outcome, Verdict, conclude};
+pub use judgement::{Counts, FindingLog, Judgement, Latencies, Ledger, OpenId, Sighting};
+pub use lane::Move;
+pub use reach::{Planned, Shortfall, shortfalls};
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::expect::Expectations;
+use crate::finding::{Deviation, Evidence, Excerpt, Finding, Subject};
+use crate::identity::{ExecutionId, UserNumber};
+use crate::time::Stamp;
+use crate::trace::{Entry, Fact, Frame, NetFailure, Observed, Phase, StepOutcome};
+
+use lane::{Bench, Lane};
+
+/// Judges the streams of some users of an execution, each told in the order of its observation.
+#[derive(Debug)]
+pub struct Judge {
+    expect: Arc<Expectations>,
+    execution: ExecutionId,
+    lanes: BTreeMap<UserNumber, Lane>,
+    out: Judgement,
+}
+
+impl Judge {
+    /// A judge that has seen nothing.
+    pub fn new(expect: Arc<Expectations>, execution: ExecutionId) -> Judge {
+        Judge { expect, execution, lanes: BTreeMap::new(), out: Judgement::default() }
+    }
+
+    /// Something the harness did for `user`, or was answered outside the socket.
+    pub fn fact(&mut self, user: UserNumber, fact: &Fact) {
+        self.with(user, |lane, bench| lane.fact(bench, fact));
+    }
+
+    /// A frame that `user` received or sent.
+    pub fn frame(&mut self, user: UserNumber, frame: &Frame<'_>) {
+        self.with(user, |lane, bench| lane.frame(bench, frame));
+    }
+
+    /// Everything that arrived at `user` up to `until` has been told. Spurious calls change nothing.
+    pub fn expire(&mut self, user: UserNumber, until: Stamp) {
+        self.with(user, |lane, bench| lane.advance(bench, until));
+    }
+
+    /// When silence at `user` will mean something; `expire` is due then.
+    pub fn next_deadline(&self, user: UserNumber) -> Option<Stamp> {
+        self.lanes.get(&user).and_then(|lane| lane.deadline(&self.expect))
+    }
+
+    /// What `user` must do next.
+    pub fn next_move(&self, user: UserNumber) -> Move {
+        self.lanes.get(&user).map_or(Move::Listen, |lane| lane.next_move(&self.expect))
+    }
+
+    /// A step before all users; it concerns nobody in particular.
+    pub fn ready(&mut self, fact: &Fact) {
+        let Fact::Step { phase: Phase::Ready, name, sent, done, outcome } = fact else { return };
+        let (step, waited) = (name.clone(), done.since(*sent));
+        let (deviation, excerpts) = match outcome {
+            StepOutcome::Good { .. } => return,
+            StepOutcome::Refused { status, why, body } => {
+                let excerpt = Excerpt::new(*done, format!("HTTP {status}"), body);
+                (Deviation::NotReady { step, waited, last: format!("{why} (HTTP {status})") }, vec![excerpt])
+            }
+            StepOutcome::Failed(NetFailure { doing, error, .. }) => {
+                (Deviation::Unreachable { doing: doing.clone(), error: error.clone() }, vec![])
+            }
+        };
+        self.out.counts.not_ready += 1;
+        let evidence = Evidence { marks: Vec::new(), excerpts };
+        self.out.findings.add(Finding { at: *done, subject: Subject::default(), deviation, evidence });
+    }
+
+    /// One entry of a recording.
+    pub fn replay(&mut self, entry: &Entry<'_>) {
+        match (entry.user, &entry.observed) {
+            (Some(user), Observed::Frame(frame)) => self.frame(user, frame),
+            (Some(user), Observed::Fact(fact)) => self.fact(user, fact),
+            (Some(user), Observed::Quiet(until)) => self.expire(user, *until),
+            (None, Observed::Fact(fact)) => self.ready(fact),
+            (None, Observed::Frame(_) | Observed::Quiet(_)) => {}
+        }
+    }
+
+    /// What was judged so far.
+    pub fn so_far(&self) -> &Judgement {
+        &self.out
+    }
+
+    /// Nothing more will be told. Iterations that had not ended count as interrupted.
+    pub fn finish(mut self) -> Judgement {
+        for (_, mut lane) in std::mem::take(&mut self.lanes) {
+            let mut bench = Bench { expect: &self.expect, execution: self.execution, out: &mut self.out };
+            lane.finish(&mut bench);
+        }
+        self.out
+    }
+
+    fn with(&mut self, user: UserNumber, tell: impl FnOnce(&mut Lane, &mut Bench<'_>)) {
+        let lane = self.lanes.entry(user).or_insert_with(|| Lane::new(user));
+        tell(lane, &mut Bench { expect: &self.expect, execution: self.execution, out: &mut self.out });
+    }
+}

@@ -167,3 +167,9 @@ pub struct NetFailure {
     /// The connection stood and the answer did not come in time.
     pub hung: bool,
 }
+
+impl std::fmt::Display for NetFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.doing, self.error)
+    }
+}

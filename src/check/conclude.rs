@@ -1,0 +1,546 @@
+//! From a judgement of the whole to claims and a verdict.
+//!
+//! Settles what only the whole can (whose an id is, whether a quantile is proven) and says of every claim whether it holds,
+//! does not hold, or was not seen enough. Nothing observed is never a pass. What the figures look like is `report`'s.
+
+use std::fmt;
+
+use crate::expect::{Asserted, Budget, Expectations, IdRole, Origin, Reliability, ReliabilityOf, Segment, Statistic};
+use crate::finding::{Deviation, Evidence, Excerpt, Finding, Subject, counted};
+use crate::identity::UserNumber;
+use crate::rule::{Concern, Rule, Severity};
+use crate::stats::{self, Doubt, Judged, LimitJudgement};
+use crate::time::{Micros, Stamp};
+
+use super::judgement::{Judgement, Latencies};
+
+/// The verdict of one claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// It holds, and enough was seen to say so.
+    Pass,
+    /// It does not hold.
+    Fail,
+    /// The target could not be tested at all.
+    Blocked,
+    /// Not enough was seen.
+    Inconclusive,
+}
+
+/// How an execution ended. The order is that of precedence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// The harness broke.
+    Broke,
+    /// A signal ended it.
+    Interrupted,
+    /// A required claim failed.
+    Failed,
+    /// The target could not be tested.
+    Blocked,
+    /// A required claim was not seen enough.
+    Inconclusive,
+    /// Every required claim holds.
+    Pass,
+}
+
+impl Outcome {
+    /// The process's exit code.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Outcome::Broke => 5,
+            Outcome::Interrupted => 130,
+            Outcome::Failed => 1,
+            Outcome::Blocked => 3,
+            Outcome::Inconclusive => 4,
+            Outcome::Pass => 0,
+        }
+    }
+}
+
+/// What a claim is about.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ClaimKind {
+    /// A concern of the catalogue.
+    About(Concern),
+    /// One limit on one figure of one segment.
+    Budget(Segment, Statistic),
+    /// The share of good iterations.
+    Reliability(ReliabilityOf),
+}
+
+impl fmt::Display for ClaimKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ClaimKind::About(Concern::Setup) => f.pad("setup"),
+            ClaimKind::About(Concern::Transport) => f.pad("transport"),
+            ClaimKind::About(Concern::Events) => f.pad("events"),
+            ClaimKind::About(Concern::Answer) => f.pad("answer"),
+            ClaimKind::About(Concern::Isolation) => f.pad("isolation"),
+            ClaimKind::About(Concern::Budget) => f.pad("budget"),
+            ClaimKind::Budget(segment, statistic) => f.pad(&format!("{segment} {statistic}")),
+            ClaimKind::Reliability(ReliabilityOf::GoldenPath) => f.pad("reliability"),
+            ClaimKind::Reliability(ReliabilityOf::Connection) => f.pad("reliability of connections"),
+        }
+    }
+}
+
+/// One claim with its verdict.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claim {
+    /// What it is about.
+    pub kind: ClaimKind,
+    /// Whether it holds.
+    pub verdict: Verdict,
+    /// It counts for the outcome.
+    pub required: bool,
+    /// The figures behind the verdict, in one line.
+    pub figures: String,
+    /// For what was not seen enough: what is missing and how to get it.
+    pub missing: Option<String>,
+    /// Where it was written; `None` for a default claim.
+    pub origin: Option<Origin>,
+}
+
+/// The latencies of one segment, in microseconds. Quantiles are observed values, absent with too few runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Figure {
+    /// Which.
+    pub segment: Segment,
+    /// How many were measured.
+    pub runs: u64,
+    /// The 50th percentile.
+    pub p50: Option<Micros>,
+    /// The 95th percentile, from 20 runs on.
+    pub p95: Option<Micros>,
+    /// The 99th percentile, from 100 runs on.
+    pub p99: Option<Micros>,
+    /// The mean.
+    pub mean: Option<Micros>,
+    /// The largest.
+    pub max: Option<Micros>,
+    /// How far a figure may lie below what is shown, because arrivals are known only up to the read that found them.
+    pub uncertainty: Micros,
+}
+
+/// What an execution has shown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Conclusion {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Every claim.
+    pub claims: Vec<Claim>,
+    /// What was deliberately not claimed, and why.
+    pub unclaimed: Vec<String>,
+    /// Every segment that was measured.
+    pub figures: Vec<Figure>,
+    /// The judgement with everything settled; its findings are final.
+    pub judgement: Judgement,
+    /// The share of users whose run overlapped another user's, 0 to 1.
+    pub overlap: f64,
+    /// Why this verdict counts: users, runs, frames, attribution, overlap, marks.
+    pub why: Vec<String>,
+}
+
+/// Concludes the judgement of the whole. `interrupted`: a signal ended the execution.
+pub fn conclude(mut judgement: Judgement, expect: &Expectations, interrupted: bool) -> Conclusion {
+    settle(&mut judgement);
+    let overlap = judgement.overlap();
+    let mut claims = Vec::new();
+    for budget in &expect.budgets {
+        let (claim, finding) = self::budget(&judgement, budget);
+        if let Some(finding) = finding {
+            judgement.findings.add(finding);
+        }
+        claims.push(claim);
+    }
+    let court = Court { judgement: &judgement, expect, overlap };
+    let mut all = court.concerns();
+    all.append(&mut claims);
+    all.extend(expect.claims.reliability.as_ref().map(|reliability| court.reliability(reliability)));
+    let unclaimed = match expect.claims.isolation {
+        None => vec!["isolation is not claimed with a single user".to_owned()],
+        Some(_) => Vec::new(),
+    };
+    let figures = Segment::ALL.iter().filter_map(|segment| figure(&judgement, *segment)).collect();
+    let why = court.why();
+    let outcome = outcome(&all, interrupted);
+    Conclusion { outcome, claims: all, unclaimed, figures, judgement, overlap, why }
+}
+
+fn outcome(claims: &[Claim], interrupted: bool) -> Outcome {
+    let any = |verdict| claims.iter().any(|claim| claim.required && claim.verdict == verdict);
+    let required = claims.iter().any(|claim| claim.required);
+    match () {
+        () if interrupted => Outcome::Interrupted,
+        () if any(Verdict::Fail) => Outcome::Failed,
+        () if claims.iter().any(|claim| claim.verdict == Verdict::Blocked) => Outcome::Blocked,
+        () if any(Verdict::Inconclusive) || !required => Outcome::Inconclusive,
+        () => Outcome::Pass,
+    }
+}
+
+/// Ids that no thread could settle: another known user's is a leak, a user id of nobody's is malformed, other unknown ids say
+/// nothing.
+fn settle(judgement: &mut Judgement) {
+    for (open, sighting) in std::mem::take(&mut judgement.ledger.open) {
+        let frames = sighting.frames;
+        let deviation = match judgement.ledger.other_owner(open.role, &open.value, open.user) {
+            Some(owner) => Deviation::ForeignIdentity { owner, id: open.name, value: open.value, frames },
+            None if open.role != IdRole::User || !sighting.own_known => continue,
+            None if judgement.ledger.identities.contains_key(&open.value) => continue,
+            None => Deviation::MalformedIdentity { id: open.name, value: open.value, frames },
+        };
+        let (at, subject, evidence) = (sighting.at, sighting.subject, sighting.evidence);
+        judgement.findings.add(Finding { at, subject, deviation, evidence });
+    }
+    for (value, users) in &judgement.ledger.identities {
+        if users.len() < 2 {
+            continue;
+        }
+        let count = users.len() as u64;
+        let shown: Vec<UserNumber> = users.iter().copied().take(10).collect();
+        let subject = Subject { user: shown.first().copied(), ..Subject::default() };
+        let deviation = Deviation::IdentityCollapse { value: value.clone(), users: shown, count };
+        judgement.findings.add(Finding { at: Stamp::ZERO, subject, deviation, evidence: Evidence::default() });
+    }
+}
+
+struct Court<'a> {
+    judgement: &'a Judgement,
+    expect: &'a Expectations,
+    overlap: f64,
+}
+
+impl Court<'_> {
+    fn concerns(&self) -> Vec<Claim> {
+        let claims = &self.expect.claims;
+        let mut all = vec![
+            self.setup(&claims.setup),
+            self.transport(&claims.transport),
+            self.events(&claims.events),
+            self.answer(&claims.answer),
+        ];
+        all.extend(claims.isolation.as_ref().map(|asserted| self.isolation(asserted)));
+        all
+    }
+
+    fn failing(&self, concern: Concern) -> u64 {
+        self.count(concern, Severity::Failure)
+    }
+
+    fn count(&self, concern: Concern, severity: Severity) -> u64 {
+        let rules = Rule::ALL.iter().filter(|rule| rule.concern() == concern && rule.severity() == severity);
+        rules.map(|rule| self.judgement.findings.count(*rule)).sum()
+    }
+
+    /// Failures of this concern are judged as a share of iterations, not each by itself.
+    fn tolerated(&self, concern: Concern) -> bool {
+        match self.expect.claims.reliability.as_ref().map(|reliability| reliability.of) {
+            None => false,
+            Some(ReliabilityOf::GoldenPath) => true,
+            Some(ReliabilityOf::Connection) => matches!(concern, Concern::Setup | Concern::Transport),
+        }
+    }
+
+    fn claim(&self, concern: Concern, asserted: &Asserted, seen: Seen) -> Claim {
+        let failing = self.failing(concern);
+        let (verdict, missing) = match seen {
+            Seen::Broken if !self.tolerated(concern) => (Verdict::Fail, None),
+            Seen::Blocked(why) => (Verdict::Blocked, Some(why)),
+            Seen::Nothing(missing) if failing == 0 || self.tolerated(concern) => (Verdict::Inconclusive, Some(missing)),
+            Seen::Doubtful(missing) => (Verdict::Inconclusive, Some(missing)),
+            _ if failing > 0 && !self.tolerated(concern) && !matches!(seen, Seen::Allowed) => (Verdict::Fail, None),
+            _ => (Verdict::Pass, None),
+        };
+        let mut figures = self.figures(concern);
+        if failing > 0 {
+            let note = if verdict == Verdict::Pass { ", within what is allowed" } else { "" };
+            figures = format!("{}{note}; {figures}", counted(failing, "finding"));
+        }
+        let (required, origin) = (asserted.required, asserted.origin.clone());
+        Claim { kind: ClaimKind::About(concern), verdict, required, figures, missing, origin }
+    }
+
+    fn figures(&self, concern: Concern) -> String {
+        let counts = &self.judgement.counts;
+        match concern {
+            Concern::Setup => format!("{} of {} ready", counts.users_ready, counted(counts.users, "user")),
+            Concern::Transport => {
+                format!("{}, {}", counted(counts.connections, "connection"), counted(counts.frames, "frame"))
+            }
+            Concern::Events => {
+                format!("{} of {} ended well", counts.runs_good, counted(counts.runs, "run"))
+            }
+            Concern::Answer => format!("{} judged", counted(counts.answers, "answer")),
+            Concern::Isolation => {
+                let leaks = stats::upper_bound(0, counts.runs, stats::CONFIDENCE);
+                let clean = self.failing(Concern::Isolation) == 0 && counts.runs > 0;
+                let bound =
+                    if clean { format!(", leaks in under {} of runs", percent_up(leaks)) } else { String::new() };
+                format!(
+                    "{} overlapped, {} of frames attributed, {} seen{bound}",
+                    percent(self.overlap),
+                    percent(share(counts.attributed, counts.texts)),
+                    counted(counts.canaries, "own mark")
+                )
+            }
+            Concern::Budget => String::new(),
+        }
+    }
+
+    fn setup(&self, asserted: &Asserted) -> Claim {
+        let counts = &self.judgement.counts;
+        let failed = share(counts.setups_failed, counts.setups);
+        let seen = if counts.not_ready > 0 {
+            Seen::Blocked("the target did not become ready, so nothing was tested".to_owned())
+        } else if counts.users_ready == 0 && counts.setups_failed > 0 {
+            Seen::Blocked("no user got as far as asking, so nothing was tested".to_owned())
+        } else if counts.users_ready == 0 {
+            Seen::Nothing("no user was set up".to_owned())
+        } else if counts.setups_failed > 0 && failed <= self.expect.claims.setup_at_most {
+            Seen::Allowed
+        } else {
+            Seen::Enough
+        };
+        self.claim(Concern::Setup, asserted, seen)
+    }
+
+    fn transport(&self, asserted: &Asserted) -> Claim {
+        let seen = if self.judgement.counts.frames == 0 {
+            Seen::Nothing("no frame was received".to_owned())
+        } else {
+            Seen::Enough
+        };
+        self.claim(Concern::Transport, asserted, seen)
+    }
+
+    fn events(&self, asserted: &Asserted) -> Claim {
+        let counts = &self.judgement.counts;
+        let strangers: Vec<&str> = self.judgement.unknown.keys().take(5).map(String::as_str).collect();
+        let seen = if counts.runs == 0 {
+            Seen::Nothing("no run was judged".to_owned())
+        } else if counts.events == 0 && !strangers.is_empty() {
+            Seen::Doubtful(format!(
+                "no event of the grammar {} was ever seen, but these were: {}; if they are the same under other names, say \
+                 so in the profile's events",
+                self.expect.grammar.name,
+                strangers.join(", ")
+            ))
+        } else {
+            Seen::Enough
+        };
+        self.claim(Concern::Events, asserted, seen)
+    }
+
+    fn answer(&self, asserted: &Asserted) -> Claim {
+        let seen = if self.expect.answers.is_empty() {
+            Seen::Nothing("the profile does not say where an answer stands; add events.answer".to_owned())
+        } else if self.judgement.counts.answers == 0 {
+            Seen::Nothing("no run ended, so no answer was judged".to_owned())
+        } else {
+            Seen::Enough
+        };
+        self.claim(Concern::Answer, asserted, seen)
+    }
+
+    fn isolation(&self, asserted: &Asserted) -> Claim {
+        let counts = &self.judgement.counts;
+        let least = self.expect.claims.min_overlap;
+        let seen = if self.failing(Concern::Isolation) > 0 {
+            Seen::Broken
+        } else if self.count(Concern::Isolation, Severity::Doubt) > 0 {
+            Seen::Doubtful("marks of another execution were seen; give this one users of its own".to_owned())
+        } else if self.judgement.in_flight.len() < 2 {
+            Seen::Nothing("fewer than two users had a run".to_owned())
+        } else if counts.attributed == 0 {
+            Seen::Nothing(
+                "no frame carried an id or a mark of its receiver; ask the agent to repeat the reference in the prompt, or \
+                 name the ids in the profile"
+                    .to_owned(),
+            )
+        } else if self.overlap <= 0.0 || self.overlap < least {
+            Seen::Nothing(format!(
+                "{} of users had a run while another user's was in flight, and {} were asked for; use more users or longer \
+                 runs",
+                percent(self.overlap),
+                if least > 0.0 { percent(least) } else { "some".to_owned() }
+            ))
+        } else {
+            Seen::Enough
+        };
+        self.claim(Concern::Isolation, asserted, seen)
+    }
+
+    fn reliability(&self, reliability: &Reliability) -> Claim {
+        let counts = &self.judgement.counts;
+        let (trials, failures, what) = match reliability.of {
+            ReliabilityOf::GoldenPath => (counts.iterations, counts.iterations_failed, "iteration"),
+            ReliabilityOf::Connection => (counts.connections, counts.connections_failed, "connection"),
+        };
+        let good = trials.saturating_sub(failures);
+        let lower = stats::lower_bound(good, trials, reliability.confidence);
+        let upper = stats::upper_bound(good, trials, reliability.confidence);
+        let needed = stats::trials_needed_clean(reliability.at_least, reliability.confidence);
+        let (verdict, missing) = if trials > 0 && lower >= reliability.at_least {
+            (Verdict::Pass, None)
+        } else if trials > 0 && upper < reliability.at_least {
+            (Verdict::Fail, None)
+        } else {
+            let missing = format!(
+                "{} show at least {}; {needed} without a failure would show {}",
+                counted(trials, what),
+                percent_down(lower),
+                percent(reliability.at_least)
+            );
+            (Verdict::Inconclusive, Some(missing))
+        };
+        let figures = format!(
+            "{good} of {} good, at least {} at {} confidence; {} asked",
+            counted(trials, what),
+            percent_down(lower),
+            percent(reliability.confidence),
+            percent(reliability.at_least)
+        );
+        let (required, origin) = (reliability.required, Some(reliability.origin.clone()));
+        Claim { kind: ClaimKind::Reliability(reliability.of), verdict, required, figures, missing, origin }
+    }
+
+    fn why(&self) -> Vec<String> {
+        let counts = &self.judgement.counts;
+        let mut why = vec![
+            counted(counts.users_ready, "user"),
+            counted(counts.runs, "run"),
+            counted(counts.frames, "frame"),
+            format!("{} attributed", percent(share(counts.attributed, counts.texts))),
+        ];
+        if self.expect.claims.isolation.is_some() {
+            why.push(format!("{} of users overlapped", percent(self.overlap)));
+        }
+        why.push(format!("{} seen", counted(counts.canaries, "own mark")));
+        why
+    }
+}
+
+/// What was seen of a claim, before findings are counted.
+enum Seen {
+    Enough,
+    /// Failures are there and their share is allowed.
+    Allowed,
+    Broken,
+    Blocked(String),
+    /// Not enough; a failure that was seen all the same fails.
+    Nothing(String),
+    /// What was seen cannot be told apart from something harmless, failures included.
+    Doubtful(String),
+}
+
+fn budget(judgement: &Judgement, budget: &Budget) -> (Claim, Option<Finding>) {
+    let none = Latencies::default();
+    let latencies = judgement.segments.get(&budget.segment).unwrap_or(&none);
+    let limit = budget.limit.0;
+    let judge = |histogram| match budget.statistic {
+        Statistic::Quantile(q) => stats::judge_quantile(histogram, q, limit, budget.proven),
+        Statistic::Max => stats::judge_max(histogram, limit),
+        Statistic::Mean => stats::judge_mean(histogram, limit),
+    };
+    let latest = judge(&latencies.latest);
+    let earliest = judge(&latencies.earliest);
+    let kind = ClaimKind::Budget(budget.segment, budget.statistic);
+    let (verdict, missing) = match (latest.verdict, earliest.verdict) {
+        (Judged::Within, _) => (Verdict::Pass, None),
+        (_, Judged::Over) => (Verdict::Fail, None),
+        (Judged::Unclear(doubt), _) => (Verdict::Inconclusive, Some(doubtful(&latest, doubt))),
+        (Judged::Over, _) => {
+            let missing =
+                "the limit lies within what reads leave uncertain; lower the load, or raise the limit".to_owned();
+            (Verdict::Inconclusive, Some(missing))
+        }
+    };
+    let figures = figures_of(&latest, budget.limit);
+    let finding = (verdict == Verdict::Fail).then(|| {
+        let observed = Micros(earliest.observed_us.unwrap_or_default());
+        let deviation = Deviation::OverBudget {
+            budget: kind.to_string(),
+            limit: budget.limit,
+            observed,
+            bound: earliest.lower_us.map(Micros),
+        };
+        let slowest = latencies.slowest;
+        let subject = Subject {
+            user: slowest.map(|slowest| slowest.user.0),
+            iteration: slowest.map(|slowest| slowest.iteration.0),
+            ..Subject::default()
+        };
+        let excerpts = slowest
+            .map(|slowest| Excerpt::new(Stamp::ZERO, "slowest", &format!("{} {}", budget.segment, slowest.took)));
+        let evidence = Evidence { marks: Vec::new(), excerpts: excerpts.into_iter().collect() };
+        Finding { at: Stamp::ZERO, subject, deviation, evidence }
+    });
+    let origin = Some(budget.origin.clone());
+    (Claim { kind, verdict, required: budget.required, figures, missing, origin }, finding)
+}
+
+fn figures_of(judged: &LimitJudgement, limit: Micros) -> String {
+    let Some(observed) = judged.observed_us else { return format!("nothing measured; limit {limit}") };
+    let upper = judged.upper_us.map(|upper| format!(", at most {} at 95 %", Micros(upper))).unwrap_or_default();
+    format!("{}{upper}; limit {limit}; {}", Micros(observed), counted(judged.runs, "run"))
+}
+
+fn doubtful(judged: &LimitJudgement, doubt: Doubt) -> String {
+    match doubt {
+        Doubt::TooFewRuns => format!(
+            "{} measured, at least {} needed; use more users or iterations, or limit the max",
+            judged.runs, judged.runs_needed
+        ),
+        Doubt::MaybeLuck => "over the limit, and so few runs that it may be chance; more runs would tell".to_owned(),
+        Doubt::NotProven => "within the limit, and not proven to be; more runs would tell".to_owned(),
+        Doubt::Resolution => "the limit lies within the resolution of 0.1 %".to_owned(),
+    }
+}
+
+fn figure(judgement: &Judgement, segment: Segment) -> Option<Figure> {
+    let latencies = judgement.segments.get(&segment)?;
+    let histogram = &latencies.latest;
+    let runs = histogram.len();
+    let quantile = |q: f64, least: u64| histogram.quantile(q).filter(|_| runs >= least).map(Micros);
+    let uncertainty = [0.5, 0.95, 1.0]
+        .into_iter()
+        .filter_map(|q| Some(histogram.quantile(q)?.saturating_sub(latencies.earliest.quantile(q)?)));
+    Some(Figure {
+        segment,
+        runs,
+        p50: quantile(0.5, 1),
+        p95: quantile(0.95, stats::minimum_runs(0.95)),
+        p99: quantile(0.99, stats::minimum_runs(0.99)),
+        mean: histogram.mean().map(|mean| Micros(mean.round() as u64)),
+        max: histogram.max().map(Micros),
+        uncertainty: Micros(uncertainty.max().unwrap_or_default()),
+    })
+}
+
+fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+/// `99.9 %`, rounded to the nearest tenth, but never up to 100 % nor down to 0 %.
+fn percent(share: f64) -> String {
+    let tenths = (share * 1000.0).round();
+    let tenths = if share < 1.0 { tenths.min(999.0) } else { tenths };
+    let tenths = if share > 0.0 { tenths.max(1.0) } else { tenths };
+    trimmed(tenths / 10.0)
+}
+
+/// Rounded up, for an upper bound.
+fn percent_up(share: f64) -> String {
+    trimmed((share * 1000.0).ceil() / 10.0)
+}
+
+/// Rounded down, for a lower bound.
+fn percent_down(share: f64) -> String {
+    trimmed((share * 1000.0).floor() / 10.0)
+}
+
+fn trimmed(percent: f64) -> String {
+    format!("{percent} %")
+}

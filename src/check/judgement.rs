@@ -1,0 +1,382 @@
+//! What judging leaves behind: counts, latencies, findings and the ledger of ids, of any part of an execution.
+//!
+//! Judgements of disjoint sets of users merge in any order and grouping to the same value, so a thread, a process and a
+//! machine are the same thing to it. Nothing is concluded here: verdicts need the whole (`conclude`).
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use crate::expect::{IdRole, Segment};
+use crate::finding::{Evidence, Finding, Subject};
+use crate::identity::{Iteration, UserNumber};
+use crate::rule::Rule;
+use crate::stats::Histogram;
+use crate::time::{Micros, Stamp};
+
+/// What was judged of some users of an execution.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Judgement {
+    /// How much was seen.
+    pub counts: Counts,
+    /// Latencies per segment.
+    pub segments: BTreeMap<Segment, Latencies>,
+    /// Deviations.
+    pub findings: FindingLog,
+    /// Whose ids are whose, and which of the ids seen are not settled yet.
+    pub ledger: Ledger,
+    /// How often each event name came that something mentions.
+    pub known: BTreeMap<String, u64>,
+    /// How often each event name came that nothing mentions; the first `NAMES_KEPT` names of each part.
+    pub unknown: BTreeMap<String, u64>,
+    /// When each user had a run in flight; the first `RUNS_KEPT` runs of each.
+    pub in_flight: BTreeMap<UserNumber, Vec<(Stamp, Stamp)>>,
+    /// Clean-up steps that failed, as `user N: step: reason`; the first `NAMES_KEPT`.
+    pub leftovers: BTreeSet<String>,
+}
+
+/// How many unknown names, leftovers and unsettled ids one part of an execution keeps.
+pub const NAMES_KEPT: usize = 1_000;
+
+/// How many runs of a user are kept for the overlap between users (16 bytes each).
+pub const RUNS_KEPT: usize = 64;
+
+/// How much was seen. All are plain sums over users.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Users that began at least one iteration.
+    pub users: u64,
+    /// Users that were ready to ask at least once.
+    pub users_ready: u64,
+    /// Set-ups begun: one per iteration with a fresh session.
+    pub setups: u64,
+    /// Set-ups that failed.
+    pub setups_failed: u64,
+    /// Readiness steps of the target that failed, before any user.
+    pub not_ready: u64,
+    /// Connections tried.
+    pub connections: u64,
+    /// Connections refused, or lost before the harness closed them.
+    pub connections_failed: u64,
+    /// Iterations that ended with a verdict.
+    pub iterations: u64,
+    /// Iterations with a failing finding.
+    pub iterations_failed: u64,
+    /// Iterations cut by a signal, or begun and never judged.
+    pub iterations_interrupted: u64,
+    /// Runs asked for and judged.
+    pub runs: u64,
+    /// Runs that ended well.
+    pub runs_good: u64,
+    /// Answers judged.
+    pub answers: u64,
+    /// Frames received, control frames included.
+    pub frames: u64,
+    /// Text frames received.
+    pub texts: u64,
+    /// Text frames that carried an id or a mark of their receiver.
+    pub attributed: u64,
+    /// Events of the grammar received.
+    pub events: u64,
+    /// Heartbeats received.
+    pub heartbeats: u64,
+    /// Own marks seen in own frames.
+    pub canaries: u64,
+    /// Marks whose check failed.
+    pub canaries_damaged: u64,
+    /// Ids beyond what the ledger keeps.
+    pub ids_dropped: u64,
+}
+
+/// A segment's latencies. Where a read found several frames at once their arrival is an interval, so there are two
+/// histograms: a limit is kept if the latest possible times keep it, and broken if the earliest possible ones break it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Latencies {
+    /// The shortest times that fit what was seen.
+    pub earliest: Histogram,
+    /// The longest times that fit what was seen; the ones that are reported.
+    pub latest: Histogram,
+    /// The longest of all, and whose it was.
+    pub slowest: Option<Slowest>,
+}
+
+/// The iteration that took longest on a segment; of equals the one of the smallest user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Slowest {
+    /// How long, at the latest.
+    pub took: Micros,
+    /// Smaller numbers win ties.
+    pub user: Reverse<UserNumber>,
+    /// Smaller numbers win ties.
+    pub iteration: Reverse<Iteration>,
+}
+
+impl Latencies {
+    /// Counts one time that lies between `earliest` and `latest`.
+    pub fn record(&mut self, user: UserNumber, iteration: Iteration, earliest: Micros, latest: Micros) {
+        self.earliest.record(earliest.0);
+        self.latest.record(latest.0);
+        let this = Slowest { took: latest, user: Reverse(user), iteration: Reverse(iteration) };
+        self.slowest = self.slowest.max(Some(this));
+    }
+
+    fn merge(&mut self, other: &Latencies) {
+        self.earliest.merge(&other.earliest);
+        self.latest.merge(&other.latest);
+        self.slowest = self.slowest.max(other.slowest);
+    }
+}
+
+/// Findings by rule: how many, and the first of them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FindingLog {
+    rules: BTreeMap<Rule, RuleLog>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+struct RuleLog {
+    count: u64,
+    users: BTreeSet<UserNumber>,
+    /// Sorted; the smallest `FindingLog::KEPT`.
+    first: Vec<Finding>,
+}
+
+/// Whose ids are whose.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Ledger {
+    /// Identities of users as the target calls them, and who has them.
+    pub identities: BTreeMap<String, BTreeSet<UserNumber>>,
+    /// Who owns an id that belongs to one user in the whole target, by a 64-bit hash of role and value.
+    pub owners: BTreeMap<u64, UserNumber>,
+    /// Ids that were seen at a user and are not known to be his.
+    pub open: BTreeMap<OpenId, Sighting>,
+}
+
+/// An id that is not known to be its receiver's.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OpenId {
+    /// What the profile calls the id.
+    pub name: String,
+    /// What it identifies.
+    pub role: IdRole,
+    /// The value.
+    pub value: String,
+    /// Who received it.
+    pub user: UserNumber,
+}
+
+/// Where an open id was seen.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sighting {
+    /// First.
+    pub at: Stamp,
+    /// At whom.
+    pub subject: Subject,
+    /// In what.
+    pub evidence: Evidence,
+    /// In how many frames.
+    pub frames: u64,
+    /// The receiver's own value was known, so that a value of nobody's is malformed.
+    pub own_known: bool,
+}
+
+impl Judgement {
+    /// Joins what was judged of two disjoint sets of users. Associative and commutative; `Judgement::default()` changes
+    /// nothing.
+    pub fn merge(mut self, other: Judgement) -> Judgement {
+        self.counts = self.counts.plus(&other.counts);
+        for (segment, latencies) in other.segments {
+            self.segments.entry(segment).or_default().merge(&latencies);
+        }
+        self.findings.merge(other.findings);
+        self.ledger.merge(other.ledger);
+        add(&mut self.known, other.known);
+        add(&mut self.unknown, other.unknown);
+        for (user, runs) in other.in_flight {
+            let mine = self.in_flight.entry(user).or_default();
+            mine.extend(runs);
+            mine.sort_unstable();
+        }
+        self.leftovers.extend(other.leftovers);
+        self
+    }
+
+    /// The share of users whose run was in flight while another user's was, 0 to 1; of the users that had a run.
+    pub fn overlap(&self) -> f64 {
+        let mut edges: Vec<(Stamp, bool, UserNumber)> = Vec::new();
+        for (user, runs) in &self.in_flight {
+            edges.extend(runs.iter().flat_map(|(from, to)| [(*from, true, *user), (*to, false, *user)]));
+        }
+        // An end at the very instant of a begin does not overlap it: `false` sorts first.
+        edges.sort_unstable();
+        let mut flying: BTreeMap<UserNumber, u32> = BTreeMap::new();
+        let mut overlapped = BTreeSet::new();
+        for (_, begins, user) in edges {
+            if !begins {
+                if let Some(runs) = flying.get_mut(&user) {
+                    *runs -= 1;
+                    if *runs == 0 {
+                        flying.remove(&user);
+                    }
+                }
+                continue;
+            }
+            *flying.entry(user).or_default() += 1;
+            if flying.len() == 2 {
+                overlapped.extend(flying.keys().copied());
+            } else if flying.len() > 2 {
+                overlapped.insert(user);
+            }
+        }
+        if self.in_flight.is_empty() { 0.0 } else { overlapped.len() as f64 / self.in_flight.len() as f64 }
+    }
+}
+
+fn add(mine: &mut BTreeMap<String, u64>, other: BTreeMap<String, u64>) {
+    for (name, count) in other {
+        *mine.entry(name).or_default() += count;
+    }
+}
+
+impl Counts {
+    fn plus(&self, other: &Counts) -> Counts {
+        // Without `..`, so that a new count cannot be forgotten.
+        Counts {
+            users: self.users + other.users,
+            users_ready: self.users_ready + other.users_ready,
+            setups: self.setups + other.setups,
+            setups_failed: self.setups_failed + other.setups_failed,
+            not_ready: self.not_ready + other.not_ready,
+            connections: self.connections + other.connections,
+            connections_failed: self.connections_failed + other.connections_failed,
+            iterations: self.iterations + other.iterations,
+            iterations_failed: self.iterations_failed + other.iterations_failed,
+            iterations_interrupted: self.iterations_interrupted + other.iterations_interrupted,
+            runs: self.runs + other.runs,
+            runs_good: self.runs_good + other.runs_good,
+            answers: self.answers + other.answers,
+            frames: self.frames + other.frames,
+            texts: self.texts + other.texts,
+            attributed: self.attributed + other.attributed,
+            events: self.events + other.events,
+            heartbeats: self.heartbeats + other.heartbeats,
+            canaries: self.canaries + other.canaries,
+            canaries_damaged: self.canaries_damaged + other.canaries_damaged,
+            ids_dropped: self.ids_dropped + other.ids_dropped,
+        }
+    }
+}
+
+impl FindingLog {
+    /// How many findings of one rule are kept; the rest are counted.
+    pub const KEPT: usize = 50;
+
+    /// Adds a finding.
+    pub fn add(&mut self, finding: Finding) {
+        let log = self.rules.entry(finding.deviation.rule()).or_default();
+        log.count += 1;
+        log.users.extend(finding.subject.user);
+        let place = log.first.partition_point(|known| *known <= finding);
+        if place < FindingLog::KEPT {
+            log.first.insert(place, finding);
+            log.first.truncate(FindingLog::KEPT);
+        }
+    }
+
+    /// Rules that have findings, with how many, how many users they concern, and the first of them in order of time.
+    pub fn rules(&self) -> impl Iterator<Item = (Rule, u64, u64, &[Finding])> {
+        self.rules.iter().map(|(rule, log)| (*rule, log.count, log.users.len() as u64, log.first.as_slice()))
+    }
+
+    /// How many findings of a rule there are.
+    pub fn count(&self, rule: Rule) -> u64 {
+        self.rules.get(&rule).map_or(0, |log| log.count)
+    }
+
+    /// How many findings there are.
+    pub fn total(&self) -> u64 {
+        self.rules.values().map(|log| log.count).sum()
+    }
+
+    fn merge(&mut self, other: FindingLog) {
+        for (rule, theirs) in other.rules {
+            let log = self.rules.entry(rule).or_default();
+            log.count += theirs.count;
+            log.users.extend(theirs.users);
+            log.first.extend(theirs.first);
+            log.first.sort();
+            log.first.truncate(FindingLog::KEPT);
+        }
+    }
+}
+
+impl Ledger {
+    /// The key of an id in `owners`.
+    pub fn key(role: IdRole, value: &str) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (role, value).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// Another user than `user` who is known to own `value`, if `user` is not among its owners.
+    pub fn other_owner(&self, role: IdRole, value: &str, user: UserNumber) -> Option<UserNumber> {
+        if role == IdRole::User {
+            let owners = self.identities.get(value)?;
+            return if owners.contains(&user) { None } else { owners.first().copied() };
+        }
+        self.owners.get(&Ledger::key(role, value)).copied().filter(|owner| *owner != user)
+    }
+
+    fn merge(&mut self, other: Ledger) {
+        for (value, users) in other.identities {
+            self.identities.entry(value).or_default().extend(users);
+        }
+        for (key, owner) in other.owners {
+            let mine = self.owners.entry(key).or_insert(owner);
+            *mine = owner.min(*mine);
+        }
+        for (open, theirs) in other.open {
+            match self.open.entry(open) {
+                std::collections::btree_map::Entry::Vacant(entry) => {
+                    entry.insert(theirs);
+                }
+                std::collections::btree_map::Entry::Occupied(mut entry) => {
+                    let mine = entry.get_mut();
+                    let (frames, own_known) = (mine.frames + theirs.frames, mine.own_known || theirs.own_known);
+                    if (theirs.at, &theirs.subject, &theirs.evidence) < (mine.at, &mine.subject, &mine.evidence) {
+                        *mine = theirs;
+                    }
+                    (mine.frames, mine.own_known) = (frames, own_known);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn in_flight(runs: &[(u32, u64, u64)]) -> Judgement {
+        let mut judgement = Judgement::default();
+        for (user, from, to) in runs {
+            judgement.in_flight.entry(UserNumber(*user)).or_default().push((Stamp(*from), Stamp(*to)));
+        }
+        judgement
+    }
+
+    #[test]
+    fn overlap_counts_users_not_runs() {
+        for (runs, share) in [
+            (vec![], 0.0),
+            (vec![(1, 0, 10)], 0.0),
+            (vec![(1, 0, 10), (1, 5, 15)], 0.0),
+            (vec![(1, 0, 10), (2, 10, 20)], 0.0),
+            (vec![(1, 0, 10), (2, 9, 20)], 1.0),
+            (vec![(1, 0, 10), (2, 9, 20), (3, 30, 40), (4, 50, 60)], 0.5),
+            (vec![(1, 0, 100), (2, 10, 20), (3, 30, 40), (4, 50, 60)], 1.0),
+        ] {
+            assert_eq!(in_flight(&runs).overlap(), share, "{runs:?}");
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! One user's stream, judged frame by frame: set-up, greeting, runs, silence, the end.
+//!
+//! A state machine without clock or socket. It is told what was received and done, says until when it will wait
+//! (`deadline`) and what the user must do next (`next_move`). Time passes only through `advance`, which promises that
+//! everything that arrived up to then was told before; so a recording judged again yields what the live execution did.
+//! What concerns several users at once is left to the ledger.
+//!
+//! | file | what for |
+//! |---|---|
+//! | `setup.rs` | from the beginning of an iteration to the first ask |
+//! | `owner.rs` | whose a frame is |
+//! | `run.rs` | one run, from the ask to its conclusion |
+
+mod owner;
+mod run;
+mod setup;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::decode;
+use super::judgement::{Judgement, NAMES_KEPT};
+use crate::event::{Extract, Kind};
+use crate::expect::{Expectations, Matcher, ScriptStep, Segment};
+use crate::finding::{Deviation, Evidence, Excerpt, Finding, Subject};
+use crate::identity::{Connection, ExecutionId, Iteration, UserNumber};
+use crate::rule::{Concern, Severity};
+use crate::time::{Micros, Stamp};
+use crate::trace::{Content, Direction, Fact, Frame};
+
+use owner::Owned;
+use run::{Over, PastRun, Run};
+
+/// What the user must do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Move {
+    /// Go on: the session's own steps before the socket stands, then reading until `deadline`.
+    Listen,
+    /// Answer a heartbeat: the index of its rule.
+    Reply(usize),
+    /// Send what the profile holds for this step of the socket script.
+    Script(usize),
+    /// Ask the agent, turn counted from 0.
+    Ask(u32),
+    /// All runs are over; late frames are still awaited. With a further iteration on the same connection there is no need
+    /// to wait.
+    Linger,
+    /// Nothing more will be judged in this iteration but its `after` steps, which make sense only if it went well.
+    Settled {
+        /// Every run ended well.
+        good: bool,
+    },
+}
+
+/// What a lane shares with the others.
+pub(super) struct Bench<'a> {
+    pub expect: &'a Expectations,
+    pub execution: ExecutionId,
+    pub out: &'a mut Judgement,
+}
+
+/// One user's state.
+#[derive(Debug)]
+pub(super) struct Lane {
+    user: UserNumber,
+    captured: BTreeMap<String, String>,
+    stage: Stage,
+    iterations: VecDeque<IterationState>,
+    connection: Option<ConnectionState>,
+    run: Option<Run>,
+    /// Runs that are over and may still get late frames.
+    lingering: Vec<Run>,
+    /// Runs that were concluded, so that their events are told from nobody's.
+    past: VecDeque<PastRun>,
+    /// Leaks already found, by owner and iteration of the mark.
+    leaks: BTreeSet<(u32, u32)>,
+    began: bool,
+    was_ready: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Between iterations, or before the socket stands.
+    SetUp,
+    /// In the socket script; a wait ends at the deadline.
+    Script { step: usize, since: Stamp },
+    /// May ask this turn.
+    Ready { turn: u32 },
+    /// A run is in flight.
+    Running,
+    /// No further turn in this iteration.
+    Over { good: bool },
+}
+
+#[derive(Debug)]
+struct IterationState {
+    iteration: Iteration,
+    fresh: bool,
+    /// When the first login step was sent and the last one answered.
+    login: Option<(Stamp, Stamp)>,
+    greeted: Option<Stamp>,
+    first_asked: Option<Stamp>,
+    failed: bool,
+    interrupted: bool,
+    ended: bool,
+}
+
+#[derive(Debug)]
+struct ConnectionState {
+    number: Connection,
+    upgraded: Stamp,
+    frames: u64,
+    replies: VecDeque<usize>,
+    /// The next sent frame is an ask.
+    asking: bool,
+    reported_malformed: bool,
+    reported_unasked: BTreeSet<String>,
+    ended: bool,
+}
+
+impl Lane {
+    pub fn new(user: UserNumber) -> Lane {
+        Lane {
+            user,
+            captured: BTreeMap::new(),
+            stage: Stage::SetUp,
+            iterations: VecDeque::new(),
+            connection: None,
+            run: None,
+            lingering: Vec::new(),
+            past: VecDeque::new(),
+            leaks: BTreeSet::new(),
+            began: false,
+            was_ready: false,
+        }
+    }
+
+    /// What to do next. Asking does not change anything; doing it is told by a fact or a sent frame.
+    pub fn next_move(&self, expect: &Expectations) -> Move {
+        if let Some(connection) = &self.connection
+            && !connection.ended
+            && let Some(reply) = connection.replies.front()
+        {
+            return Move::Reply(*reply);
+        }
+        match self.stage {
+            Stage::Script { step, .. } if matches!(expect.script.get(step), Some(ScriptStep::Send)) => {
+                Move::Script(step)
+            }
+            Stage::SetUp | Stage::Script { .. } | Stage::Running => Move::Listen,
+            Stage::Ready { turn } => Move::Ask(turn),
+            Stage::Over { .. } if !self.lingering.is_empty() => Move::Linger,
+            Stage::Over { good } => Move::Settled { good },
+        }
+    }
+
+    /// The next instant at which silence means something.
+    pub fn deadline(&self, expect: &Expectations) -> Option<Stamp> {
+        let script = match self.stage {
+            Stage::Script { step, since } => match expect.script.get(step) {
+                Some(ScriptStep::Wait { within, .. }) => Some(since + *within),
+                _ => None,
+            },
+            _ => None,
+        };
+        let run = self.run.as_ref().map(|run| run.deadline(expect));
+        let quiet =
+            self.lingering.iter().filter_map(|run| run.over.map(|over| over.latest + expect.timeouts.quiet)).min();
+        [script, run, quiet].into_iter().flatten().min()
+    }
+
+    /// Everything that arrived up to `until` has been told: deadlines up to then pass, each at its own time.
+    pub fn advance(&mut self, bench: &mut Bench<'_>, until: Stamp) {
+        while let Some(deadline) = self.deadline(bench.expect).filter(|deadline| *deadline <= until) {
+            self.pass(bench, deadline);
+        }
+    }
+
+    pub fn fact(&mut self, bench: &mut Bench<'_>, fact: &Fact) {
+        match fact {
+            Fact::Began { iteration, fresh, .. } => self.begin(bench, *iteration, *fresh),
+            Fact::Step { phase, name, sent, done, outcome } => self.step(bench, *phase, name, *sent, *done, outcome),
+            Fact::Captured { name, value, .. } => self.capture(bench, name, value),
+            Fact::Dialed { connection, begun, done, outcome } => {
+                self.dialed(bench, *connection, *begun, *done, outcome);
+            }
+            Fact::Asked { turn, at, run, thread, .. } => {
+                self.asked(bench, *turn, *at, run.as_deref(), thread.as_deref())
+            }
+            Fact::Closed { .. } => {
+                if let Some(connection) = &mut self.connection {
+                    connection.ended = true;
+                }
+                self.settle_all(bench);
+            }
+            Fact::Interrupted { .. } => self.interrupt(bench),
+            Fact::Ended { .. } => {
+                if let Some(iteration) = self.iterations.back_mut() {
+                    iteration.ended = true;
+                }
+                self.tally(bench);
+            }
+        }
+    }
+
+    pub fn frame(&mut self, bench: &mut Bench<'_>, frame: &Frame<'_>) {
+        if frame.direction == Direction::Sent {
+            return self.sent(bench, frame);
+        }
+        self.advance(bench, frame.not_before);
+        bench.out.counts.frames += 1;
+        if let Some(connection) = &mut self.connection {
+            connection.frames += 1;
+        }
+        match &frame.content {
+            Content::Text(text) => self.text(bench, frame, text),
+            Content::Binary(bytes) => {
+                let excerpt = Excerpt::new(frame.at, "binary frame", &String::from_utf8_lossy(bytes));
+                self.malformed(bench, frame.at, "a binary frame where text was expected".to_owned(), excerpt);
+            }
+            Content::Ping | Content::Pong => {}
+            ending => self.connection_ended(bench, frame.at, ending),
+        }
+    }
+
+    /// Nothing more will be told: what is still open is concluded without the findings that only time could have made.
+    pub fn finish(&mut self, bench: &mut Bench<'_>) {
+        if self.iterations.back().is_some_and(|iteration| !iteration.ended) {
+            self.interrupt(bench);
+            if let Some(iteration) = self.iterations.back_mut() {
+                iteration.ended = true;
+            }
+        }
+        self.settle_all(bench);
+        self.tally(bench);
+    }
+
+    fn pass(&mut self, bench: &mut Bench<'_>, now: Stamp) {
+        let quiet = bench.expect.timeouts.quiet;
+        if let Some(index) =
+            self.lingering.iter().position(|run| run.over.is_some_and(|over| over.latest + quiet <= now))
+        {
+            let run = self.lingering.remove(index);
+            return self.conclude_run(bench, run);
+        }
+        if let Stage::Script { step, since } = self.stage
+            && let Some(ScriptStep::Wait { within, .. }) = bench.expect.script.get(step)
+            && since + *within <= now
+        {
+            let frames = self.connection.as_ref().map_or(0, |connection| connection.frames);
+            let deviation = Deviation::GreetingMissing { waited: *within, frames };
+            return self.fail_setup(bench, now, deviation, Evidence::default());
+        }
+        let Some(run) = &self.run else { return };
+        let timeouts = bench.expect.timeouts;
+        let missing = run.missing(bench.expect);
+        let deviation = match run.progress {
+            _ if now >= run.asked + timeouts.run => {
+                let last = run.last_label();
+                Deviation::RunTooLong { limit: timeouts.run, last }
+            }
+            Some(_) if run.automaton.begun() => {
+                Deviation::Stalled { last: run.last_label(), waited: timeouts.stall, missing }
+            }
+            _ => Deviation::NeverStarted { waited: timeouts.first_event, last: run.last_frame.clone() },
+        };
+        let evidence = run.evidence(None);
+        self.report(bench, now, deviation, evidence);
+        self.end_run(bench, Over { earliest: now, latest: now, good: false, explained: true });
+    }
+
+    fn text(&mut self, bench: &mut Bench<'_>, frame: &Frame<'_>, text: &str) {
+        bench.out.counts.texts += 1;
+        let marked = self.canaries(bench, frame, text);
+        let extract = match decode::event(&bench.expect.dialect, text) {
+            Ok(extract) => extract,
+            Err(why) => {
+                bench.out.counts.attributed += u64::from(marked);
+                let unread = Extract { kind: Kind::Unnamed, name: None, envelope: Default::default(), slots: vec![] };
+                if self.heartbeat(bench, &unread, text) {
+                    return;
+                }
+                let excerpt = Excerpt::new(frame.at, "frame", text);
+                return self.malformed(bench, frame.at, format!("a frame is not JSON: {why}"), excerpt);
+            }
+        };
+        let owned = self.attribute(bench, frame, &extract, text);
+        bench.out.counts.attributed += u64::from(marked || owned == Owned::Mine);
+        self.note_name(bench, &extract);
+        if self.refused(bench, frame, &extract, text) || self.greeted(bench, frame, &extract, text) {
+            return;
+        }
+        if self.heartbeat(bench, &extract, text) {
+            if let (Some(run), Some(name)) = (&mut self.run, &extract.name) {
+                run.last_frame = Some(name.to_string());
+            }
+            return;
+        }
+        // A frame that is another user's by its ids is the ledger's; fed to this user's run it would only add echoes of the
+        // same cause.
+        if owned != Owned::Foreign {
+            self.event(bench, frame, &extract, text);
+        }
+    }
+
+    fn note_name(&self, bench: &mut Bench<'_>, extract: &Extract<'_>) {
+        let Some(name) = &extract.name else { return };
+        let names = match extract.kind {
+            Kind::Known(_) => &mut bench.out.known,
+            Kind::Unknown | Kind::Unnamed => &mut bench.out.unknown,
+        };
+        if let Some(count) = names.get_mut(&**name) {
+            *count += 1;
+        } else if names.len() < NAMES_KEPT {
+            names.insert(name.to_string(), 1);
+        }
+    }
+
+    fn heartbeat(&mut self, bench: &mut Bench<'_>, extract: &Extract<'_>, text: &str) -> bool {
+        let mut rules = bench.expect.heartbeats.iter().enumerate();
+        let Some((index, rule)) = rules.find(|(_, rule)| rule.when.holds(extract, text)) else { return false };
+        bench.out.counts.heartbeats += 1;
+        if rule.answered
+            && let Some(connection) = &mut self.connection
+        {
+            connection.replies.push_back(index);
+        }
+        true
+    }
+
+    fn malformed(&mut self, bench: &mut Bench<'_>, at: Stamp, why: String, excerpt: Excerpt) {
+        if let Some(run) = &mut self.run {
+            run.unread += 1;
+        }
+        let Some(connection) = &mut self.connection else { return };
+        if !std::mem::replace(&mut connection.reported_malformed, true) {
+            let evidence = self.evidence(excerpt);
+            self.report(bench, at, Deviation::MalformedFrame { why }, evidence);
+        }
+    }
+
+    /// Counts iterations that ended and have no run left to conclude.
+    fn tally(&mut self, bench: &mut Bench<'_>) {
+        while let Some(front) = self.iterations.front() {
+            let pending = |run: &Run| run.iteration == front.iteration;
+            if !front.ended || self.lingering.iter().any(pending) || self.run.as_ref().is_some_and(pending) {
+                return;
+            }
+            let counts = &mut bench.out.counts;
+            if front.interrupted {
+                counts.iterations_interrupted += 1;
+            } else {
+                counts.iterations += 1;
+                counts.iterations_failed += u64::from(front.failed);
+            }
+            self.iterations.pop_front();
+        }
+    }
+
+    fn subject(&self) -> Subject {
+        Subject {
+            user: Some(self.user),
+            iteration: self.iterations.back().map(|iteration| iteration.iteration),
+            connection: self.connection.as_ref().map(|connection| connection.number),
+            run: self.run.as_ref().and_then(|run| run.ids.first().cloned()),
+        }
+    }
+
+    fn evidence(&self, excerpt: Excerpt) -> Evidence {
+        match &self.run {
+            Some(run) => run.evidence(Some(excerpt)),
+            None => Evidence { marks: Vec::new(), excerpts: vec![excerpt] },
+        }
+    }
+
+    fn report(&mut self, bench: &mut Bench<'_>, at: Stamp, deviation: Deviation, evidence: Evidence) {
+        let subject = self.subject();
+        self.add(bench, Finding { at, subject, deviation, evidence });
+    }
+
+    fn report_for(&mut self, bench: &mut Bench<'_>, run: &Run, at: Stamp, deviation: Deviation, evidence: Evidence) {
+        let subject = Subject {
+            user: Some(self.user),
+            iteration: Some(run.iteration),
+            connection: Some(run.connection),
+            run: run.ids.first().cloned(),
+        };
+        self.add(bench, Finding { at, subject, deviation, evidence });
+    }
+
+    /// Counts a latency of the current iteration, known to lie between two bounds.
+    fn record(&self, bench: &mut Bench<'_>, segment: Segment, earliest: Micros, latest: Micros) {
+        let Some(iteration) = self.iterations.back() else { return };
+        bench.out.segments.entry(segment).or_default().record(self.user, iteration.iteration, earliest, latest);
+    }
+
+    fn add(&mut self, bench: &mut Bench<'_>, finding: Finding) {
+        let rule = finding.deviation.rule();
+        let counts = rule.severity() == Severity::Failure && rule.concern() != Concern::Isolation;
+        if counts && let Some(number) = finding.subject.iteration {
+            let mine = self.iterations.iter_mut().find(|iteration| iteration.iteration == number);
+            if let Some(iteration) = mine {
+                iteration.failed = true;
+            }
+        }
+        bench.out.findings.add(finding);
+    }
+}
+
+fn any(matchers: &[Matcher], extract: &Extract<'_>, text: &str) -> bool {
+    matchers.iter().any(|matcher| matcher.holds(extract, text))
+}

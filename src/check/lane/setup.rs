@@ -1,0 +1,232 @@
+//! From the beginning of an iteration to the first ask: steps, upgrade, socket script, and who refused what.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::owner::own;
+use super::{Bench, ConnectionState, IterationState, Lane, Stage, any};
+use crate::check::judgement::NAMES_KEPT;
+use crate::event::Extract;
+use crate::expect::{IdSource, ScriptStep, Segment, Unique};
+use crate::finding::{Deviation, Evidence, Excerpt};
+use crate::identity::{Connection, Iteration};
+use crate::time::Stamp;
+use crate::trace::{Dial, Frame, NetFailure, Phase, StepOutcome};
+
+impl Lane {
+    pub(super) fn begin(&mut self, bench: &mut Bench<'_>, iteration: Iteration, fresh: bool) {
+        let counts = &mut bench.out.counts;
+        counts.users += u64::from(!std::mem::replace(&mut self.began, true));
+        counts.setups += u64::from(fresh);
+        self.stage = if fresh { Stage::SetUp } else { Stage::Ready { turn: 0 } };
+        if fresh {
+            self.connection = None;
+        }
+        self.iterations.push_back(IterationState {
+            iteration,
+            fresh,
+            login: None,
+            greeted: None,
+            first_asked: None,
+            failed: false,
+            interrupted: false,
+            ended: false,
+        });
+    }
+
+    pub(super) fn step(
+        &mut self,
+        bench: &mut Bench<'_>,
+        phase: Phase,
+        name: &str,
+        sent: Stamp,
+        done: Stamp,
+        outcome: &StepOutcome,
+    ) {
+        if phase == Phase::Login
+            && let Some(iteration) = self.iterations.back_mut()
+        {
+            // With several steps the login lasts from the first request to the last answer.
+            let since = iteration.login.map_or(sent, |(since, _)| since);
+            iteration.login = Some((since, done));
+        }
+        let StepProblem { why, excerpt, unanswered } = match outcome {
+            StepOutcome::Good { .. } => return,
+            StepOutcome::Refused { status, why, body } => StepProblem {
+                why: format!("{why} (HTTP {status})"),
+                excerpt: (!body.is_empty()).then(|| Excerpt::new(done, format!("HTTP {status}"), body)),
+                unanswered: None,
+            },
+            StepOutcome::Failed(failure) => {
+                StepProblem { why: failure.to_string(), excerpt: None, unanswered: Some(failure) }
+            }
+        };
+        let evidence = Evidence { marks: Vec::new(), excerpts: excerpt.into_iter().collect() };
+        let step = name.to_owned();
+        match (phase, unanswered) {
+            (Phase::Finally, _) => {
+                if bench.out.leftovers.len() < NAMES_KEPT {
+                    bench.out.leftovers.insert(format!("user {}: {name}: {why}", self.user));
+                }
+            }
+            (Phase::After, _) => self.report(bench, done, Deviation::AfterFailed { step, why }, evidence),
+            (_, Some(NetFailure { doing, error, .. })) => {
+                let deviation = Deviation::Unreachable { doing: doing.clone(), error: error.clone() };
+                self.fail_setup(bench, done, deviation, evidence);
+            }
+            (Phase::Login, None) => self.fail_setup(bench, done, Deviation::LoginRefused { step, why }, evidence),
+            (Phase::Ready | Phase::Prepare, None) => {
+                self.fail_setup(bench, done, Deviation::StepFailed { step, why }, evidence);
+            }
+        }
+    }
+
+    pub(super) fn capture(&mut self, bench: &mut Bench<'_>, name: &str, value: &str) {
+        for rule in &bench.expect.ids {
+            if !matches!(&rule.source, IdSource::Captured(from) if **from == *name) || rule.unique != Unique::Target {
+                continue;
+            }
+            own(bench.out, rule.role, value, self.user);
+        }
+        self.captured.insert(name.to_owned(), value.to_owned());
+    }
+
+    pub(super) fn dialed(
+        &mut self,
+        bench: &mut Bench<'_>,
+        number: Connection,
+        begun: Stamp,
+        done: Stamp,
+        outcome: &Dial,
+    ) {
+        bench.out.counts.connections += 1;
+        if let Some((sent, answered)) = self.iterations.back().and_then(|iteration| iteration.login) {
+            let took = answered.since(sent);
+            self.record(bench, Segment::Login, took, took);
+        }
+        self.connection = Some(ConnectionState {
+            number,
+            upgraded: done,
+            frames: 0,
+            replies: VecDeque::new(),
+            asking: false,
+            reported_malformed: false,
+            reported_unasked: BTreeSet::new(),
+            ended: !matches!(outcome, Dial::Upgraded { .. }),
+        });
+        let (deviation, excerpts) = match outcome {
+            Dial::Upgraded { subprotocol, echo_fits, echo_strict } => {
+                if *echo_strict && !echo_fits {
+                    (Deviation::SubprotocolMismatch { selected: subprotocol.clone() }, vec![])
+                } else {
+                    let took = done.since(begun);
+                    self.record(bench, Segment::Connect, took, took);
+                    return self.script_at(bench, 0, done, done);
+                }
+            }
+            Dial::Refused { status, headers, body } => {
+                let mut excerpts = vec![Excerpt::new(done, format!("HTTP {status} head"), headers)];
+                if !body.is_empty() {
+                    excerpts.push(Excerpt::new(done, format!("HTTP {status} body"), body));
+                }
+                (Deviation::UpgradeRefused { status: *status }, excerpts)
+            }
+            Dial::Invalid { why } => (Deviation::ProtocolViolation { why: why.clone() }, vec![]),
+            Dial::Failed(NetFailure { hung: true, .. }) => {
+                (Deviation::UpgradeHung { waited: done.since(begun) }, vec![])
+            }
+            Dial::Failed(NetFailure { doing, error, .. }) => {
+                (Deviation::Unreachable { doing: doing.clone(), error: error.clone() }, vec![])
+            }
+        };
+        bench.out.counts.connections_failed += 1;
+        self.fail_setup(bench, done, deviation, Evidence { marks: Vec::new(), excerpts });
+    }
+
+    /// Enters step `step` of the socket script at a time between `earliest` and `latest`, or becomes ready after the last.
+    fn script_at(&mut self, bench: &mut Bench<'_>, step: usize, earliest: Stamp, latest: Stamp) {
+        if step < bench.expect.script.len() {
+            self.stage = Stage::Script { step, since: latest };
+            return;
+        }
+        let waited = bench.expect.script.iter().any(|step| matches!(step, ScriptStep::Wait { .. }));
+        if waited && let Some(connection) = &self.connection {
+            let upgraded = connection.upgraded;
+            self.record(bench, Segment::Greeting, earliest.since(upgraded), latest.since(upgraded));
+        }
+        if let Some(iteration) = self.iterations.back_mut() {
+            iteration.greeted = Some(latest);
+        }
+        bench.out.counts.users_ready += u64::from(!self.was_ready);
+        self.was_ready = true;
+        self.stage = Stage::Ready { turn: 0 };
+    }
+
+    pub(super) fn sent(&mut self, bench: &mut Bench<'_>, frame: &Frame<'_>) {
+        let Some(connection) = &mut self.connection else { return };
+        if std::mem::take(&mut connection.asking) || connection.replies.pop_front().is_some() {
+            return;
+        }
+        if let Stage::Script { step, .. } = self.stage
+            && matches!(bench.expect.script.get(step), Some(ScriptStep::Send))
+        {
+            self.script_at(bench, step + 1, frame.at, frame.at);
+        }
+    }
+
+    /// A refusal by frame, in the script or after it until the first event of a run.
+    pub(super) fn refused(
+        &mut self,
+        bench: &mut Bench<'_>,
+        frame: &Frame<'_>,
+        extract: &Extract<'_>,
+        text: &str,
+    ) -> bool {
+        let armed = match self.stage {
+            Stage::Script { .. } | Stage::Ready { .. } => true,
+            Stage::Running => self.run.as_ref().is_some_and(|run| !run.automaton.begun()),
+            Stage::SetUp | Stage::Over { .. } => false,
+        };
+        let hit = armed
+            && bench.expect.script.iter().any(|step| match step {
+                ScriptStep::Wait { refused, .. } => any(refused, extract, text),
+                ScriptStep::Send => false,
+            });
+        if hit {
+            let by = extract.name.as_deref().unwrap_or("a frame").to_owned();
+            let evidence = self.evidence(Excerpt::new(frame.at, "frame", text));
+            self.run = None;
+            bench.out.counts.connections_failed += 1;
+            self.fail_setup(bench, frame.at, Deviation::GreetingRefused { by }, evidence);
+        }
+        hit
+    }
+
+    /// The frame that the script waits for.
+    pub(super) fn greeted(
+        &mut self,
+        bench: &mut Bench<'_>,
+        frame: &Frame<'_>,
+        extract: &Extract<'_>,
+        text: &str,
+    ) -> bool {
+        let Stage::Script { step, .. } = self.stage else { return false };
+        let Some(ScriptStep::Wait { when, .. }) = bench.expect.script.get(step) else { return false };
+        let hit = when.holds(extract, text);
+        if hit {
+            self.script_at(bench, step + 1, frame.not_before, frame.at);
+        }
+        hit
+    }
+
+    pub(super) fn fail_setup(&mut self, bench: &mut Bench<'_>, at: Stamp, deviation: Deviation, evidence: Evidence) {
+        bench.out.counts.setups_failed += 1;
+        self.report(bench, at, deviation, evidence);
+        self.stage = Stage::Over { good: false };
+    }
+}
+
+struct StepProblem<'a> {
+    why: String,
+    excerpt: Option<Excerpt>,
+    unanswered: Option<&'a NetFailure>,
+}

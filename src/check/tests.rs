@@ -1,0 +1,865 @@
+//! The judge held to its claims: legal streams are silent, each single mutation has exactly the finding it names, judging
+//! again changes nothing, and merging is associative.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use regex::Regex;
+
+use super::*;
+use crate::canary::Canary;
+use crate::expect::*;
+use crate::identity::{Connection, Iteration};
+use crate::rule::Rule;
+use crate::time::Micros;
+use crate::trace::{Content, Dial, Direction};
+
+const EXECUTION: ExecutionId = ExecutionId(0x00c0_ffee);
+
+/// A profile by hand: greeting, heartbeats, ids and answer as a small backend has them, in three envelopes.
+fn expectations(users: u32) -> Expectations {
+    let mut dialect = Dialect::default();
+    let mut places = |pointers: &[&str]| -> Vec<_> {
+        pointers.iter().map(|pointer| dialect.trie.intern(pointer, pointer.contains("final")).unwrap()).collect()
+    };
+    let name_at = places(&["/type"]);
+    let everywhere = |name: &str| [format!("/{name}"), format!("/data/{name}"), format!("/payload/{name}")];
+    let mut field = |name: &str| {
+        let all = everywhere(name);
+        places(&[&all[0], &all[1], &all[2]])
+    };
+    let fields = Fields {
+        agent: field("agent_name"),
+        tool: field("tool_name"),
+        call: field("call_id"),
+        event_id: field("event_id"),
+    };
+    let (user, thread, run) = (field("user_id"), field("thread_id"), field("run_id"));
+    let (answer, success) = (field("final_response"), field("success"));
+    (dialect.name_at, dialect.fields) = (name_at, fields);
+    let mut event = |names: &[&str]| {
+        let kinds = names.iter().map(|name| dialect.names.intern(name)).collect();
+        Matcher { all: vec![Condition::Event(kinds)] }
+    };
+    let script = vec![ScriptStep::Wait {
+        when: event(&["connection_ready"]),
+        refused: vec![event(&["authentication_error"])],
+        within: Micros::from_secs(5),
+    }];
+    let heartbeats = vec![
+        Heartbeat { when: event(&["ping"]), answered: true },
+        Heartbeat { when: event(&["pong", "ack"]), answered: false },
+    ];
+    let completed = event(&["agent_completed"]);
+    let ends = Ends { good: vec![completed.clone()], bad: vec![event(&["agent_error"])] };
+    let failed = success.iter().map(|slot| {
+        let mut matcher = completed.clone();
+        matcher.all.push(Condition::At(*slot, Test::Bool(false)));
+        matcher
+    });
+    let failed = failed.collect();
+    let grammar = Grammar::golden_path(|name| dialect.names.intern(name));
+    let id = |name: &str, role, at, source| IdRule {
+        name: name.into(),
+        role,
+        at,
+        source,
+        compare: Compare::Exact,
+        unique: Unique::Target,
+    };
+    let asserted = || Asserted { required: true, origin: None };
+    Expectations {
+        dialect,
+        script,
+        heartbeats,
+        grammar,
+        ends,
+        failed,
+        answers: vec![AnswerSource { when: completed, at: answer }],
+        turns: vec![AnswerRules { min_chars: 10, all_of: vec![Regex::new(r"\d").unwrap()], ..Default::default() }],
+        ids: vec![
+            id("user", IdRole::User, user, IdSource::Captured("user_id".into())),
+            id("thread", IdRole::Thread, thread, IdSource::Chosen),
+            id("run", IdRole::Run, run, IdSource::Chosen),
+        ],
+        budgets: vec![],
+        timeouts: Timeouts {
+            connect: Micros::from_secs(10),
+            greeting: Micros::from_secs(5),
+            first_event: Micros::from_secs(30),
+            stall: Micros::from_secs(30),
+            run: Micros::from_secs(120),
+            quiet: Micros::from_secs(1),
+            drain: Micros::from_secs(5),
+        },
+        claims: Claims {
+            setup: asserted(),
+            setup_at_most: 0.0,
+            transport: asserted(),
+            events: asserted(),
+            answer: asserted(),
+            isolation: (users > 1).then(asserted),
+            min_overlap: 0.0,
+            reliability: None,
+        },
+        fresh_sessions: true,
+    }
+}
+
+/// What one user observes, at written times in milliseconds.
+#[derive(Debug, Clone)]
+struct Stream {
+    user: UserNumber,
+    entries: Vec<Observed<'static>>,
+}
+
+impl Stream {
+    /// Logged in at 10, upgraded at 20, greeted at 30, asked at 100.
+    fn asked(user: u32) -> Stream {
+        let mut stream = Stream::greeted(user);
+        stream.ask(100);
+        stream
+    }
+
+    fn greeted(user: u32) -> Stream {
+        let mut stream = Stream::upgraded(user);
+        stream.text(30, format!(r#"{{"type":"connection_ready","user_id":"u-{user}"}}"#));
+        stream
+    }
+
+    fn upgraded(user: u32) -> Stream {
+        let mut stream = Stream { user: UserNumber(user), entries: Vec::new() };
+        stream.fact(Fact::Began { iteration: Iteration(1), scheduled: ms(0), at: ms(0), fresh: true });
+        let outcome = StepOutcome::Good { status: 200 };
+        let name = "POST /auth/login".to_owned();
+        stream.fact(Fact::Step { phase: Phase::Login, name, sent: ms(0), done: ms(10), outcome });
+        stream.fact(Fact::Captured { name: "user_id".into(), value: format!("u-{user}"), at: ms(10) });
+        let outcome = Dial::Upgraded { subprotocol: None, echo_fits: true, echo_strict: false };
+        stream.fact(Fact::Dialed { connection: Connection(1), begun: ms(10), done: ms(20), outcome });
+        stream
+    }
+
+    fn fact(&mut self, fact: Fact) {
+        self.entries.push(Observed::Fact(fact));
+    }
+
+    fn ask(&mut self, at: u64) {
+        let (run, thread) = (Some(format!("r-{}", self.user)), Some(format!("t-{}", self.user)));
+        self.fact(Fact::Asked { turn: 0, at: ms(at), run, thread, prompt: "why?".into() });
+        self.content(at, Direction::Sent, Content::Text("{}".into()));
+    }
+
+    fn text(&mut self, at: u64, text: impl Into<String>) {
+        self.content(at, Direction::Received, Content::Text(text.into().into()));
+    }
+
+    fn content(&mut self, at: u64, direction: Direction, content: Content<'static>) {
+        let stamp = ms(at);
+        let not_before = Stamp(stamp.0.saturating_sub(50));
+        let (connection, read_at) = (Connection(1), stamp);
+        self.entries.push(Observed::Frame(Frame { connection, direction, at: stamp, read_at, not_before, content }));
+    }
+
+    /// Nothing more comes, and the harness waits as long as it takes.
+    fn ends(mut self, at: u64) -> Stream {
+        self.entries.push(Observed::Quiet(ms(at)));
+        self.fact(Fact::Closed { connection: Connection(1), at: ms(at) });
+        self.fact(Fact::Ended { at: ms(at) });
+        self
+    }
+
+    /// The events of a legal run from 110 on, 10 ms apart.
+    fn run(mut self, events: &[String]) -> Stream {
+        for (index, event) in events.iter().enumerate() {
+            self.text(110 + 10 * index as u64, event.clone());
+        }
+        self
+    }
+}
+
+fn ms(at: u64) -> Stamp {
+    Stamp(at * 1_000)
+}
+
+fn judge(expect: &Arc<Expectations>, streams: &[Stream]) -> Judgement {
+    let mut judge = Judge::new(expect.clone(), EXECUTION);
+    // Users are observed side by side: entry by entry in order of time, each user's in its own order.
+    let mut next = vec![0; streams.len()];
+    loop {
+        let due = |index: &usize| streams[*index].entries.get(next[*index]).map(time_of);
+        let waiting = (0..streams.len()).filter(|index| due(index).is_some());
+        let Some(first) = waiting.min_by_key(|index| due(index)) else { return judge.finish() };
+        let stream = &streams[first];
+        judge.replay(&Entry { user: Some(stream.user), observed: stream.entries[next[first]].clone() });
+        next[first] += 1;
+    }
+}
+
+fn time_of(observed: &Observed<'_>) -> Stamp {
+    match observed {
+        Observed::Frame(frame) => frame.at,
+        Observed::Quiet(at) => *at,
+        Observed::Fact(fact) => match fact {
+            Fact::Step { done: at, .. } | Fact::Dialed { done: at, .. } => *at,
+            Fact::Began { at, .. }
+            | Fact::Captured { at, .. }
+            | Fact::Asked { at, .. }
+            | Fact::Closed { at, .. }
+            | Fact::Interrupted { at }
+            | Fact::Ended { at } => *at,
+        },
+    }
+}
+
+fn concluded(streams: &[Stream]) -> Conclusion {
+    let expect = Arc::new(expectations(streams.len() as u32));
+    conclude(judge(&expect, streams), &expect, false)
+}
+
+/// `CODE message` of every finding, in order of their codes.
+fn findings(conclusion: &Conclusion) -> Vec<String> {
+    let rules = conclusion.judgement.findings.rules();
+    rules
+        .flat_map(|(rule, _, _, first)| first.iter().map(move |f| format!("{rule} {}", f.deviation.message())))
+        .collect()
+}
+
+#[track_caller]
+fn expect_findings(streams: &[Stream], expected: &[&str]) -> Conclusion {
+    let conclusion = concluded(streams);
+    assert_eq!(findings(&conclusion), expected);
+    conclusion
+}
+
+fn claim(conclusion: &Conclusion, name: &str) -> Verdict {
+    conclusion.claims.iter().find(|claim| claim.kind.to_string() == name).expect("a claim of that name").verdict
+}
+
+/// An event of user `user`'s run, in envelope 0 (flat), 1 (`data`) or 2 (`payload`).
+fn event(envelope: usize, user: u32, kind: &str, more: &str) -> String {
+    let ids = format!(r#""user_id":"u-{user}","thread_id":"t-{user}","run_id":"r-{user}""#);
+    match envelope {
+        0 => format!(r#"{{"type":"{kind}",{ids}{more}}}"#),
+        1 => format!(r#"{{"type":"{kind}","data":{{{ids}{more}}}}}"#),
+        _ => format!(r#"{{"type":"{kind}","payload":{{{ids}{more}}}}}"#),
+    }
+}
+
+/// A legal run with `thoughts` before the tools, `tools` pairs, and a thought in each pair.
+fn legal(envelope: usize, user: u32, thoughts: usize, tools: usize, call_ids: bool) -> Vec<String> {
+    let e = |kind: &str, more: &str| event(envelope, user, kind, more);
+    let mut events = vec![e("agent_started", r#","agent_name":"triage""#)];
+    events.extend((0..thoughts).map(|n| e("agent_thinking", &format!(r#","event_id":"e-{n}""#))));
+    for tool in 0..tools {
+        let call = if call_ids { format!(r#","call_id":"c-{tool}""#) } else { String::new() };
+        let more = format!(r#","tool_name":"cost_{tool}"{call}"#);
+        events.push(e("tool_executing", &more));
+        events.push(e("agent_thinking", ""));
+        events.push(e("tool_completed", &more));
+    }
+    events.push(e("agent_completed", r#","agent_name":"triage","final_response":"cut 30 % of the idle nodes""#));
+    events
+}
+
+fn simple(user: u32) -> Vec<String> {
+    legal(0, user, 1, 1, true)
+}
+
+#[test]
+fn a_legal_run_passes_and_says_why_it_counts() {
+    let conclusion = expect_findings(&[Stream::asked(1).run(&simple(1)).ends(2_000)], &[]);
+    assert_eq!(conclusion.outcome, Outcome::Pass);
+    assert_eq!(conclusion.unclaimed, ["isolation is not claimed with a single user"]);
+    assert_eq!(conclusion.why, ["1 user", "1 run", "7 frames", "100 % attributed", "0 own marks seen"]);
+    let figures: Vec<_> = conclusion.figures.iter().map(|f| (f.segment.name(), f.max.unwrap().0 / 1_000)).collect();
+    assert_eq!(
+        figures,
+        [
+            ("login", 10),
+            ("connect", 10),
+            ("greeting", 10),
+            ("first_event", 10),
+            ("silence", 10),
+            ("tool", 20),
+            ("run", 60),
+            ("golden_path", 90)
+        ]
+    );
+}
+
+#[test]
+fn nothing_observed_is_never_a_pass() {
+    let conclusion = concluded(&[]);
+    assert_eq!(conclusion.outcome, Outcome::Inconclusive);
+    assert!(conclusion.claims.iter().all(|claim| claim.verdict == Verdict::Inconclusive));
+    let unasked = concluded(&[Stream::greeted(1).ends(2_000)]);
+    assert_eq!((claim(&unasked, "events"), unasked.outcome), (Verdict::Inconclusive, Outcome::Inconclusive));
+}
+
+#[test]
+fn silence_after_the_ask_is_named_by_what_came() {
+    expect_findings(&[Stream::asked(1).ends(60_000)], &["GP301 nothing came within 30 s of the ask"]);
+    let mut acknowledged = Stream::asked(1);
+    acknowledged.text(110, r#"{"type":"ack"}"#);
+    expect_findings(
+        &[acknowledged.ends(60_000)],
+        &["GP301 no event came within 30 s of the ask; the last frame was ack"],
+    );
+}
+
+#[test]
+fn a_stall_ignores_heartbeats() {
+    let mut stream = Stream::asked(1).run(&simple(1)[..3]);
+    for second in 1..40 {
+        stream.text(130 + second * 1_000, r#"{"type":"ping"}"#);
+    }
+    let conclusion = expect_findings(
+        &[stream.ends(60_000)],
+        &["GP302 nothing came for 30 s after tool_executing; missing: tool_completed and agent_completed"],
+    );
+    assert_eq!(conclusion.outcome, Outcome::Failed);
+}
+
+#[test]
+fn a_frame_that_straddles_a_deadline_does_not_let_it_fire() {
+    let events = simple(1);
+    let late = |not_before: u64| {
+        let mut stream = Stream::asked(1).run(&events[..1]);
+        // The last progress was at 110, so the stall would be at 30,110.
+        let (at, direction) = (ms(30_200), Direction::Received);
+        let content = Content::Text(events[1].clone().into());
+        let not_before = ms(not_before);
+        let frame = Frame { connection: Connection(1), direction, at, read_at: at, not_before, content };
+        stream.entries.push(Observed::Frame(frame));
+        for (index, event) in events[2..].iter().enumerate() {
+            stream.text(30_300 + index as u64, event.clone());
+        }
+        findings(&concluded(&[stream.ends(40_000)]))
+    };
+    assert_eq!(late(30_000), [""; 0]);
+    assert_eq!(late(30_150).len(), 1, "the gap was longer than the limit whenever the frame arrived");
+}
+
+#[test]
+fn a_run_without_end_is_too_long_however_lively() {
+    let mut stream = Stream::asked(1).run(&simple(1)[..2]);
+    for second in 1..130 {
+        stream.text(130 + second * 1_000, event(0, 1, "agent_thinking", ""));
+    }
+    expect_findings(&[stream.ends(200_000)], &["GP303 the run was not over after 2 min; last came agent_thinking"]);
+}
+
+#[test]
+fn a_bad_end_is_one_finding_with_its_explanation() {
+    let mut stream = Stream::asked(1).run(&simple(1)[..3]);
+    stream.text(200, event(0, 1, "agent_error", ""));
+    stream.text(210, event(0, 1, "agent_completed", r#","success":false"#));
+    expect_findings(&[stream.ends(5_000)], &["GP106 the run ended with agent_error"]);
+}
+
+#[test]
+fn completed_with_failure_inside_is_not_an_answer() {
+    let mut stream = Stream::asked(1).run(&simple(1)[..5]);
+    stream.text(200, event(0, 1, "agent_completed", r#","agent_name":"triage","success":false"#));
+    expect_findings(&[stream.ends(5_000)], &["GP502 agent_completed says that the run failed"]);
+}
+
+#[test]
+fn answers_are_judged() {
+    let with = |answer: &str| {
+        let mut events = simple(1);
+        events.pop();
+        let more = format!(r#","agent_name":"triage"{answer}"#);
+        events.push(event(0, 1, "agent_completed", &more));
+        findings(&concluded(&[Stream::asked(1).run(&events).ends(5_000)]))
+    };
+    assert_eq!(with(r#","final_response":"""#), ["GP501 the run ended well and carried no answer"]);
+    assert_eq!(with(""), ["GP501 the run ended well and carried no answer"]);
+    assert_eq!(with(r#","final_response":null"#), ["GP501 the run ended well and carried no answer"]);
+    assert_eq!(with(r#","final_response":"1 idea""#), ["GP503 the answer has 6 characters; at least 10 were asked"]);
+    assert_eq!(with(r#","final_response":{"usd":12,"why":"x"}"#), [""; 0], "an object is an answer");
+}
+
+#[test]
+fn ends_of_the_connection_are_told_apart() {
+    let cut = |content: Content<'static>| {
+        let mut stream = Stream::asked(1).run(&simple(1)[..3]);
+        stream.content(200, Direction::Received, content);
+        findings(&concluded(&[stream.ends(60_000)]))
+    };
+    let missing = "missing: tool_completed and agent_completed";
+    assert_eq!(
+        cut(Content::Close { code: 1000, reason: "main cleanup".into() }),
+        [format!("GP413 the target closed with 1000 \"main cleanup\" before the run was over; {missing}")]
+    );
+    assert_eq!(
+        cut(Content::Lost { error: "connection reset".into() }),
+        [format!("GP414 the connection ended without a close frame (connection reset); {missing}")]
+    );
+    assert_eq!(cut(Content::TooLarge { limit: 1_024 }), ["GP412 a frame is larger than 1024 bytes"]);
+    assert_eq!(cut(Content::Violation { why: "invalid UTF-8".into() }), ["GP415 invalid UTF-8"]);
+}
+
+#[test]
+fn a_close_right_after_the_end_is_the_targets_right() {
+    let mut stream = Stream::asked(1).run(&simple(1));
+    stream.content(300, Direction::Received, Content::Close { code: 1000, reason: "".into() });
+    assert_eq!(expect_findings(&[stream.ends(2_000)], &[]).outcome, Outcome::Pass);
+}
+
+#[test]
+fn refusals_of_every_user_block() {
+    let refuse = |content: fn() -> Content<'static>| {
+        let mut stream = Stream::upgraded(1);
+        stream.content(40, Direction::Received, content());
+        concluded(&[stream.ends(60_000)])
+    };
+    for (conclusion, message) in [
+        (concluded(&[Stream::upgraded(1).ends(60_000)]), "GP408 no frame came within 5 s of the upgrade"),
+        (
+            refuse(|| Content::Text(r#"{"type":"hello"}"#.into())),
+            "GP408 1 frame came within 5 s, and none was the greeting",
+        ),
+        (
+            refuse(|| Content::Text(r#"{"type":"authentication_error"}"#.into())),
+            "GP407 refused after the upgrade by authentication_error",
+        ),
+        (
+            refuse(|| Content::Close { code: 1008, reason: "no".into() }),
+            "GP407 refused after the upgrade by close 1008 \"no\"",
+        ),
+    ] {
+        assert_eq!(findings(&conclusion), [message]);
+        assert_eq!((conclusion.outcome, claim(&conclusion, "setup")), (Outcome::Blocked, Verdict::Blocked));
+        assert_eq!(claim(&conclusion, "events"), Verdict::Inconclusive);
+    }
+}
+
+#[test]
+fn a_refusal_of_one_user_fails_setup_unless_allowed() {
+    let streams = [Stream::asked(1).run(&simple(1)).ends(2_000), Stream::upgraded(2).ends(60_000)];
+    let mut expect = expectations(1);
+    let verdicts = |expect: &Expectations| {
+        let expect = Arc::new(expect.clone());
+        let conclusion = conclude(judge(&expect, &streams), &expect, false);
+        (claim(&conclusion, "setup"), conclusion.outcome)
+    };
+    assert_eq!(verdicts(&expect), (Verdict::Fail, Outcome::Failed));
+    expect.claims.setup_at_most = 0.5;
+    assert_eq!(verdicts(&expect), (Verdict::Pass, Outcome::Pass));
+    expect.claims.setup_at_most = 0.4;
+    expect.claims.setup.required = false;
+    assert_eq!(verdicts(&expect), (Verdict::Fail, Outcome::Pass), "not required never fails");
+}
+
+#[test]
+fn a_signal_interrupts_without_missing_events() {
+    let mut stream = Stream::asked(1).run(&simple(1)[..2]);
+    stream.fact(Fact::Interrupted { at: ms(200) });
+    let expect = Arc::new(expectations(1));
+    let conclusion = conclude(judge(&expect, &[stream.ends(60_000)]), &expect, true);
+    assert_eq!((findings(&conclusion), conclusion.outcome), (vec![], Outcome::Interrupted));
+    assert_eq!(conclusion.judgement.counts.iterations_interrupted, 1);
+}
+
+/// Two users whose runs overlap.
+fn pair() -> [Stream; 2] {
+    [1, 2].map(|user| Stream::asked(user).run(&simple(user)))
+}
+
+fn ended(streams: [Stream; 2]) -> [Stream; 2] {
+    streams.map(|stream| stream.ends(5_000))
+}
+
+#[test]
+fn isolation_passes_on_overlap_and_attribution() {
+    let conclusion = expect_findings(&ended(pair()), &[]);
+    assert_eq!((claim(&conclusion, "isolation"), conclusion.overlap), (Verdict::Pass, 1.0));
+    let mut alone = pair();
+    alone[1] = Stream::greeted(2);
+    alone[1].ask(3_000);
+    for (index, event) in simple(2).into_iter().enumerate() {
+        alone[1].text(3_100 + index as u64, event);
+    }
+    let conclusion = expect_findings(&ended(alone), &[]);
+    assert_eq!(claim(&conclusion, "isolation"), Verdict::Inconclusive, "no overlap proves nothing");
+}
+
+#[test]
+fn a_foreign_mark_is_a_leak_by_content_alone() {
+    let mark = |execution, user| Canary { execution, user, iteration: 1 }.encode();
+    let with = |mark: String| {
+        let mut streams = pair();
+        streams[0].text(400, event(0, 1, "agent_update", &format!(r#","text":"see {mark}!""#)));
+        concluded(&ended(streams))
+    };
+    let leak = with(mark(EXECUTION.0, 2));
+    assert_eq!(findings(&leak), ["GP201 the mark of user 2 (iteration 1) came to this user"]);
+    assert_eq!((claim(&leak, "isolation"), leak.outcome), (Verdict::Fail, Outcome::Failed));
+    let own = with(mark(EXECUTION.0, 1));
+    assert_eq!((findings(&own), own.outcome, own.judgement.counts.canaries), (vec![], Outcome::Pass, 1));
+    let elsewhere = with(mark(7, 2));
+    assert_eq!(findings(&elsewhere), ["GP205 a mark of another execution (its user 2) came to this user"]);
+    assert_eq!((claim(&elsewhere, "isolation"), elsewhere.outcome), (Verdict::Inconclusive, Outcome::Inconclusive));
+}
+
+#[test]
+fn another_known_users_id_is_a_leak_and_nobodys_is_not() {
+    let with = |id: &str| {
+        let mut streams = pair();
+        streams[0].text(400, format!(r#"{{"type":"agent_update","user_id":"{id}"}}"#));
+        concluded(&ended(streams))
+    };
+    let leak = with("u-2");
+    assert_eq!(findings(&leak), ["GP202 the user id u-2 of user 2 came to this user in 1 frame"]);
+    assert_eq!(leak.outcome, Outcome::Failed);
+    let nobody = with("t-17");
+    assert_eq!(findings(&nobody), ["GP204 the user id t-17 in 1 frame is no known user's"]);
+    assert_eq!(nobody.outcome, Outcome::Pass, "a malformed id accuses nobody");
+    // Truncated for display, and a longer id with the same beginning.
+    assert_eq!(findings(&with("u-1...")), [""; 0]);
+    assert_eq!(findings(&with("u-10")), ["GP204 the user id u-10 in 1 frame is no known user's"]);
+}
+
+#[test]
+fn a_misrouted_run_does_not_spray_findings() {
+    let mut streams = pair();
+    for (index, event) in simple(2).into_iter().enumerate() {
+        streams[0].text(115 + 10 * index as u64, event);
+    }
+    streams[0].entries.sort_by_key(time_of);
+    let conclusion = concluded(&ended(streams));
+    let rules: Vec<_> = conclusion.judgement.findings.rules().map(|(rule, ..)| rule).collect();
+    assert_eq!(rules, [Rule::ForeignIdentity]);
+}
+
+#[test]
+fn one_identity_for_two_users_is_a_collapse() {
+    let mut streams = pair();
+    for stream in &mut streams {
+        for observed in &mut stream.entries {
+            match observed {
+                Observed::Fact(Fact::Captured { value, .. }) => "dev".clone_into(value),
+                Observed::Frame(Frame { content: Content::Text(text), .. }) => {
+                    *text = text.replace("u-1", "dev").replace("u-2", "dev").into();
+                }
+                _ => {}
+            }
+        }
+    }
+    expect_findings(&ended(streams), &["GP203 2 users are all dev to the target: 1, 2"]);
+}
+
+#[test]
+fn late_and_unasked_events_are_told_apart() {
+    let late = |at| {
+        let mut stream = Stream::asked(1).run(&simple(1));
+        stream.text(at, event(0, 1, "agent_thinking", ""));
+        findings(&concluded(&[stream.ends(5_000)]))
+    };
+    assert_eq!(late(500), ["GP104 agent_thinking came 340 ms after the run was over"]);
+    assert_eq!(late(3_000), ["GP104 agent_thinking came 2.84 s after the run was over"], "after the quiet time, too");
+    let mut unasked = Stream::greeted(1);
+    for event in simple(1) {
+        unasked.text(50, event.replace("r-1", "r-9"));
+    }
+    expect_findings(&[unasked.ends(5_000)], &["GP107 agent_started came although no run was in flight"]);
+}
+
+#[test]
+fn strange_names_make_events_inconclusive() {
+    let mut stream = Stream::asked(1);
+    for kind in ["RunStarted", "RunFinished"] {
+        stream.text(200, format!(r#"{{"type":"{kind}"}}"#));
+    }
+    let conclusion = concluded(&[stream.ends(60_000)]);
+    assert_eq!((claim(&conclusion, "events"), conclusion.outcome), (Verdict::Inconclusive, Outcome::Inconclusive));
+    let missing = conclusion.claims.iter().find_map(|claim| claim.missing.clone().filter(|m| m.contains("RunStarted")));
+    assert!(missing.is_some_and(|missing| missing.contains("RunFinished")));
+}
+
+#[test]
+fn garbage_is_malformed_and_no_further_finding() {
+    let mut events = simple(1);
+    events[1] = r#"{"type":"agent_think"#.to_owned();
+    let findings = findings(&concluded(&[Stream::asked(1).run(&events).ends(5_000)]));
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert!(findings[0].starts_with("GP411 a frame is not JSON: "), "{findings:?}");
+}
+
+#[test]
+fn the_moves_lead_a_user_along_the_golden_path() {
+    let expect = Arc::new(expectations(1));
+    let mut judge = Judge::new(expect, EXECUTION);
+    let stream = Stream::asked(1).run(&simple(1));
+    let mut moves = Vec::new();
+    for observed in &stream.entries {
+        judge.replay(&Entry { user: Some(stream.user), observed: observed.clone() });
+        let next = judge.next_move(stream.user);
+        if moves.last() != Some(&next) {
+            moves.push(next);
+        }
+    }
+    assert_eq!(moves, [Move::Listen, Move::Ask(0), Move::Listen, Move::Linger]);
+    assert_eq!(judge.next_deadline(stream.user), Some(ms(1_160)));
+    judge.expire(stream.user, ms(1_159));
+    assert_eq!(judge.next_move(stream.user), Move::Linger);
+    judge.expire(stream.user, ms(1_160));
+    assert_eq!(judge.next_move(stream.user), Move::Settled { good: true });
+}
+
+#[test]
+fn heartbeats_are_answered_once_each() {
+    let mut judge = Judge::new(Arc::new(expectations(1)), EXECUTION);
+    let mut stream = Stream::asked(1);
+    stream.text(110, r#"{"type":"ping"}"#);
+    for observed in &stream.entries {
+        judge.replay(&Entry { user: Some(stream.user), observed: observed.clone() });
+    }
+    assert_eq!(judge.next_move(stream.user), Move::Reply(0));
+    let mut sent = Stream { user: stream.user, entries: vec![] };
+    sent.content(111, Direction::Sent, Content::Text(r#"{"type":"pong"}"#.into()));
+    judge.replay(&Entry { user: Some(stream.user), observed: sent.entries.remove(0) });
+    assert_eq!(judge.next_move(stream.user), Move::Listen);
+}
+
+/// One change to a legal run, and the finding it must have: by rule, or none for changes that are legal, too.
+fn mutate(events: &mut Vec<String>, which: usize, at: usize) -> Option<Rule> {
+    let kind = |event: &str| event.split('"').nth(3).unwrap_or_default().to_owned();
+    let count = |events: &[String], name: &str| events.iter().filter(|event| kind(event) == name).count();
+    let index = at % events.len();
+    let name = kind(&events[index]);
+    match which {
+        // Drop one event.
+        0 => {
+            let last_of_kind = count(events, &name) == 1;
+            events.remove(index);
+            match name.as_str() {
+                "agent_completed" => Some(Rule::Stalled),
+                "tool_executing" | "tool_completed" if !last_of_kind => Some(Rule::UnpairedTool),
+                // Without the thought before the first tool, the one inside the pair is the first.
+                "agent_thinking" if !last_of_kind => {
+                    let first = events.iter().position(|event| kind(event) == "agent_thinking");
+                    let call = events.iter().position(|event| kind(event) == "tool_executing");
+                    (first > call).then_some(Rule::OutOfOrder)
+                }
+                _ => Some(Rule::MissingEvent),
+            }
+        }
+        // Repeat one event at once.
+        1 => {
+            let event = events[index].clone();
+            let recognised = name != "agent_thinking" || event.contains("event_id");
+            let recognised = recognised && (!name.starts_with("tool") || event.contains("call_id"));
+            events.insert(index, event);
+            match name.as_str() {
+                _ if recognised => Some(Rule::DuplicateEvent),
+                "agent_thinking" => None,
+                _ => Some(Rule::UnpairedTool),
+            }
+        }
+        // Repeat an early event after the end.
+        2 => {
+            events.push(events[index].replace("e-", "f-").replace("c-", "d-").replace("triage", "other"));
+            Some(Rule::LateEvent)
+        }
+        // Send the completion before the last event that is not it.
+        3 => {
+            let last = events.len() - 1;
+            events.swap(last - 1, last);
+            Some(Rule::LateEvent)
+        }
+        // Send the first thought before the start.
+        4 => {
+            events.swap(0, 1);
+            Some(Rule::OutOfOrder)
+        }
+        // Send a result before its call.
+        5 => {
+            let call = events.iter().position(|event| kind(event) == "tool_executing").expect("a tool");
+            events.swap(call, call + 2);
+            Some(Rule::OutOfOrder)
+        }
+        // Send the first call before the first thought.
+        6 => {
+            let thought = events.iter().position(|event| kind(event) == "agent_thinking").expect("a thought");
+            let call = events.iter().position(|event| kind(event) == "tool_executing").expect("a tool");
+            let call = events.remove(call);
+            events.insert(thought, call);
+            Some(Rule::OutOfOrder)
+        }
+        // Garble one event in the middle.
+        7 => {
+            let index = 1 + at % (events.len() - 2);
+            events[index].truncate(12);
+            Some(Rule::MalformedFrame)
+        }
+        // Another known user's id.
+        _ => {
+            events[index] = events[index].replace("u-1", "u-2");
+            Some(Rule::ForeignIdentity)
+        }
+    }
+}
+
+fn rules_of(judgement: &Judgement) -> Vec<Rule> {
+    judgement.findings.rules().map(|(rule, ..)| rule).collect()
+}
+
+fn arbitrary_observed() -> impl Strategy<Value = Observed<'static>> {
+    let at = 0_u64..200_000;
+    let text = prop_oneof![
+        Just(r#"{"type":"connection_ready"}"#.to_owned()),
+        Just(r#"{"type":"ping"}"#.to_owned()),
+        Just(r#"{"type":"agent_error","run_id":"r-1"}"#.to_owned()),
+        (0_usize..3, 1_u32..3, 0_usize..7).prop_map(|(envelope, user, index)| {
+            let mut events = legal(envelope, user, 2, 1, index % 2 == 0);
+            events.swap_remove(index)
+        }),
+        ".{0,40}",
+    ];
+    let content = prop_oneof![
+        8 => text.prop_map(|text| Content::Text(text.into())),
+        1 => Just(Content::Binary(vec![1, 2].into())),
+        1 => Just(Content::Ping),
+        1 => Just(Content::Close { code: 1011, reason: "x".into() }),
+        1 => Just(Content::Lost { error: "reset".into() }),
+    ];
+    let frame = (at.clone(), 0_u64..2_000, any::<bool>(), content).prop_map(|(at, width, received, content)| {
+        let direction = if received { Direction::Received } else { Direction::Sent };
+        let not_before = ms(at.saturating_sub(width));
+        let frame = Frame { connection: Connection(1), direction, at: ms(at), read_at: ms(at), not_before, content };
+        Observed::Frame(frame)
+    });
+    let fact = (at.clone(), 0..8_u32).prop_map(|(at, which)| {
+        let stream = Stream::asked(1);
+        let mut facts = stream.entries.into_iter().filter(|observed| matches!(observed, Observed::Fact(_)));
+        Observed::Fact(match which {
+            0 => Fact::Closed { connection: Connection(1), at: ms(at) },
+            1 => Fact::Interrupted { at: ms(at) },
+            2 => Fact::Ended { at: ms(at) },
+            n => match facts.nth(n as usize - 3) {
+                Some(Observed::Fact(fact)) => fact,
+                _ => Fact::Ended { at: ms(at) },
+            },
+        })
+    });
+    prop_oneof![4 => frame, 2 => fact, 1 => at.prop_map(|at| Observed::Quiet(ms(at)))]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn a_legal_stream_has_no_finding(
+        envelope in 0_usize..3, thoughts in 1_usize..4, tools in 1_usize..4, ids in any::<bool>(),
+    ) {
+        let events = legal(envelope, 1, thoughts, tools, ids);
+        let conclusion = concluded(&[Stream::asked(1).run(&events).ends(5_000)]);
+        prop_assert_eq!(findings(&conclusion), Vec::<String>::new());
+        prop_assert_eq!(conclusion.outcome, Outcome::Pass);
+    }
+
+    #[test]
+    fn each_single_mutation_has_exactly_the_finding_it_names(
+        envelope in 0_usize..3, thoughts in 1_usize..4, tools in 1_usize..4, ids in any::<bool>(),
+        which in 0_usize..9, at in 0_usize..40,
+    ) {
+        let mut events = legal(envelope, 1, thoughts, tools, ids);
+        let expected = mutate(&mut events, which, at);
+        let other = Stream::asked(2).run(&simple(2)).ends(60_000);
+        let expect = Arc::new(expectations(2));
+        let judgement = judge(&expect, &[Stream::asked(1).run(&events).ends(60_000), other]);
+        let conclusion = conclude(judgement, &expect, false);
+        prop_assert_eq!(
+            rules_of(&conclusion.judgement), expected.into_iter().collect::<Vec<_>>(),
+            "mutation {} at {}: {:?}\n{:#?}", which, at, findings(&conclusion), events
+        );
+        prop_assert_eq!(conclusion.outcome == Outcome::Pass, expected.is_none());
+    }
+
+    #[test]
+    fn any_observations_are_judged_without_panic_and_twice_alike(
+        entries in proptest::collection::vec(arbitrary_observed(), 0..60),
+    ) {
+        let expect = Arc::new(expectations(1));
+        let stream = [Stream { user: UserNumber(1), entries }];
+        let once = judge(&expect, &stream);
+        prop_assert_eq!(&once, &judge(&expect, &stream));
+        let concluded = conclude(once, &expect, false);
+        prop_assert!(concluded.outcome != Outcome::Pass || concluded.judgement.counts.runs_good > 0);
+    }
+
+    /// A deadline fires at its own time: calls to `expire` between frames, as many as the reads were split into, change
+    /// nothing as long as they promise what is true.
+    #[test]
+    fn live_equals_replay_in_any_split_of_reads(
+        thoughts in 1_usize..4, which in 0_usize..8, at in 0_usize..40, slow in 0_usize..8,
+        gap in prop_oneof![Just(40_u64), Just(20_000), Just(40_000), Just(130_000)],
+        wakes in proptest::collection::vec(0.0_f64..1.0, 0..20),
+    ) {
+        let mut events = legal(0, 1, thoughts, 2, true);
+        mutate(&mut events, which, at);
+        let mut stream = Stream::asked(1);
+        let mut now = 110;
+        for (index, event) in events.into_iter().enumerate() {
+            now += if index == slow { gap } else { 10 };
+            stream.text(now, event);
+        }
+        let whole = stream.clone().ends(400_000);
+        let mut split = Stream { user: stream.user, entries: Vec::new() };
+        let mut before = Stamp::ZERO;
+        for observed in whole.entries.clone() {
+            if let Observed::Frame(frame) = &observed {
+                let room = frame.not_before.since(before).0 as f64;
+                let mut times: Vec<_> = wakes.iter().map(|share| before + Micros((room * share) as u64)).collect();
+                times.sort();
+                split.entries.extend(times.into_iter().map(Observed::Quiet));
+                before = frame.at;
+            }
+            split.entries.push(observed);
+        }
+        let expect = Arc::new(expectations(1));
+        prop_assert_eq!(judge(&expect, &[whole]), judge(&expect, &[split]));
+    }
+
+    #[test]
+    fn merging_is_associative_and_commutative(
+        streams in proptest::collection::vec(proptest::collection::vec(arbitrary_observed(), 0..30), 3),
+    ) {
+        let expect = Arc::new(expectations(3));
+        let streams: Vec<_> = streams
+            .into_iter()
+            .enumerate()
+            .map(|(index, entries)| Stream { user: UserNumber(index as u32 + 1), entries })
+            .collect();
+        let part = |index: usize| judge(&expect, &streams[index..=index]);
+        let left = part(0).merge(part(1)).merge(part(2));
+        let right = part(0).merge(part(1).merge(part(2)));
+        prop_assert_eq!(&left, &right);
+        prop_assert_eq!(&left, &part(2).merge(part(0)).merge(part(1)));
+        prop_assert_eq!(&left, &Judgement::default().merge(left.clone()));
+    }
+
+    #[test]
+    fn shards_judge_as_one_thread_does(
+        mutations in proptest::collection::vec((0_usize..9, 0_usize..40), 4),
+    ) {
+        let expect = Arc::new(expectations(4));
+        let streams: Vec<_> = mutations
+            .into_iter()
+            .enumerate()
+            .map(|(index, (which, at))| {
+                let user = index as u32 + 1;
+                let mut events = legal(0, user, 2, 2, true);
+                if which < 8 {
+                    mutate(&mut events, which, at);
+                }
+                Stream::asked(user).run(&events).ends(60_000)
+            })
+            .collect();
+        let (left, right) = streams.split_at(2);
+        let apart = conclude(judge(&expect, left).merge(judge(&expect, right)), &expect, false);
+        prop_assert_eq!(conclude(judge(&expect, &streams), &expect, false), apart);
+    }
+}

@@ -1,0 +1,149 @@
+//! All that is decided before any traffic: which users, how many iterations, on which thread, with which ids.
+//!
+//! Same seed and execution, same plan; another execution has other ids, so that a target which remembers meets no old ones.
+//! A plan knows no clock and draws nothing at random while it runs. Open workloads, stages and personas are planned here,
+//! too, when they come; this build plans closed ones, in which every user goes on as soon as it is done.
+
+use rand::rngs::ChaCha8Rng;
+use rand::{Rng, SeedableRng};
+use sha2::{Digest, Sha256};
+use uuid::{Builder, Uuid};
+
+use crate::canary::Canary;
+use crate::identity::{ExecutionId, Iteration, UserNumber};
+
+/// A closed workload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// What every random choice follows from.
+    pub seed: u64,
+    /// What makes ids new.
+    pub execution: ExecutionId,
+    /// How many users.
+    pub users: u32,
+    /// The number of the first user.
+    pub first: u32,
+    /// Iterations of each user.
+    pub iterations: u32,
+    /// Asks per iteration.
+    pub turns: u32,
+    /// Each iteration logs in and connects anew.
+    pub fresh: bool,
+    /// Threads among which users are divided.
+    pub threads: usize,
+}
+
+/// A user of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlannedUser {
+    /// Counted from 0, whatever the first number is.
+    pub index: u32,
+    /// What credentials are made from.
+    pub number: UserNumber,
+}
+
+impl Plan {
+    /// The users of each thread: dealt out in turn, so that threads carry the same load and a user stays on its thread.
+    pub fn shards(&self) -> Vec<Vec<PlannedUser>> {
+        let threads = self.threads.clamp(1, (self.users as usize).max(1));
+        let mut shards = vec![Vec::new(); threads];
+        for index in 0..self.users {
+            let user = PlannedUser { index, number: UserNumber(self.first.saturating_add(index)) };
+            shards[index as usize % threads].push(user);
+        }
+        shards
+    }
+
+    /// Iterations of all users together.
+    pub fn all_iterations(&self) -> u64 {
+        u64::from(self.users) * u64::from(self.iterations)
+    }
+
+    /// Logins and connects of all users together.
+    pub fn setups(&self) -> u64 {
+        if self.fresh { self.all_iterations() } else { u64::from(self.users) }
+    }
+
+    /// Runs of all users together.
+    pub fn runs(&self) -> u64 {
+        self.all_iterations() * u64::from(self.turns)
+    }
+
+    /// The mark of a user's iteration.
+    pub fn canary(&self, user: UserNumber, iteration: Iteration) -> Canary {
+        Canary { execution: self.execution.0, user: user.0, iteration: iteration.0 }
+    }
+
+    /// The ids that `user` sends, in the order in which it needs them.
+    pub fn ids(&self, user: UserNumber) -> Ids {
+        let digest = Sha256::new()
+            .chain_update(b"goldenpath ids v1")
+            .chain_update(self.seed.to_be_bytes())
+            .chain_update(self.execution.0.to_be_bytes())
+            .chain_update(user.0.to_be_bytes())
+            .finalize();
+        Ids(ChaCha8Rng::from_seed(digest.into()))
+    }
+}
+
+/// Ids that nobody can guess from another user's, and that the same plan makes again.
+#[derive(Debug)]
+pub struct Ids(ChaCha8Rng);
+
+impl Ids {
+    /// A version 4 UUID (RFC 9562, section 5.4).
+    pub fn uuid(&mut self) -> Uuid {
+        let mut bytes = [0; 16];
+        self.0.fill_bytes(&mut bytes);
+        Builder::from_random_bytes(bytes).into_uuid()
+    }
+
+    /// 16 hexadecimal digits.
+    pub fn nonce(&mut self) -> String {
+        format!("{:016x}", self.0.next_u64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn plan(users: u32, threads: usize) -> Plan {
+        let execution = ExecutionId(7);
+        Plan { seed: 42, execution, users, first: 101, iterations: 3, turns: 2, fresh: false, threads }
+    }
+
+    #[test]
+    fn ids_repeat_with_the_plan_and_with_nothing_else() {
+        let first = |plan: &Plan, user| plan.ids(UserNumber(user)).uuid();
+        let (mine, mut other) = (plan(2, 1), plan(2, 1));
+        assert_eq!(first(&mine, 101), first(&other, 101));
+        assert_ne!(first(&mine, 101), first(&mine, 102));
+        other.execution = ExecutionId(8);
+        assert_ne!(first(&mine, 101), first(&other, 101));
+        other = Plan { seed: 43, ..plan(2, 1) };
+        assert_ne!(first(&mine, 101), first(&other, 101));
+        assert_eq!(first(&mine, 101).get_version_num(), 4);
+    }
+
+    #[test]
+    fn totals_follow_from_users_iterations_and_turns() {
+        let mut plan = plan(5, 1);
+        assert_eq!((plan.all_iterations(), plan.setups(), plan.runs()), (15, 5, 30));
+        plan.fresh = true;
+        assert_eq!(plan.setups(), 15);
+    }
+
+    proptest! {
+        #[test]
+        fn any_division_into_shards_unites_to_the_whole(users in 0_u32..200, threads in 0_usize..20) {
+            let shards = plan(users, threads).shards();
+            let mut all: Vec<_> = shards.iter().flatten().map(|user| (user.index, user.number.0)).collect();
+            all.sort_unstable();
+            prop_assert_eq!(all, (0..users).map(|index| (index, 101 + index)).collect::<Vec<_>>());
+            let sizes = shards.iter().map(Vec::len);
+            prop_assert!(sizes.clone().max().unwrap() - sizes.min().unwrap() <= 1);
+        }
+    }
+}
