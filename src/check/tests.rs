@@ -600,10 +600,10 @@ fn the_moves_lead_a_user_along_the_golden_path() {
             moves.push(next);
         }
     }
-    assert_eq!(moves, [Move::Listen, Move::Ask(0), Move::Listen, Move::Linger]);
+    assert_eq!(moves, [Move::Listen, Move::Ask(0), Move::Listen, Move::Linger { good: true }]);
     assert_eq!(judge.next_deadline(stream.user), Some(ms(1_160)));
     judge.expire(stream.user, ms(1_159));
-    assert_eq!(judge.next_move(stream.user), Move::Linger);
+    assert_eq!(judge.next_move(stream.user), Move::Linger { good: true });
     judge.expire(stream.user, ms(1_160));
     assert_eq!(judge.next_move(stream.user), Move::Settled { good: true });
 }

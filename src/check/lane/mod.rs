@@ -43,7 +43,10 @@ pub enum Move {
     Ask(u32),
     /// All runs are over; late frames are still awaited. With a further iteration on the same connection there is no need
     /// to wait.
-    Linger,
+    Linger {
+        /// Every run ended well.
+        good: bool,
+    },
     /// Nothing more will be judged in this iteration but its `after` steps, which make sense only if it went well.
     Settled {
         /// Every run ended well.
@@ -148,7 +151,7 @@ impl Lane {
             }
             Stage::SetUp | Stage::Script { .. } | Stage::Running => Move::Listen,
             Stage::Ready { turn } => Move::Ask(turn),
-            Stage::Over { .. } if !self.lingering.is_empty() => Move::Linger,
+            Stage::Over { good } if !self.lingering.is_empty() => Move::Linger { good },
             Stage::Over { good } => Move::Settled { good },
         }
     }
