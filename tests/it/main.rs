@@ -2,4 +2,5 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests stand at the edge: they read files and start processes")]
 
+mod dialects;
 mod tidy;

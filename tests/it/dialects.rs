@@ -1,0 +1,504 @@
+//! Profiles held against frames: what the dialect of a profile makes of what targets send.
+//!
+//! The frames of `netra.yaml` are those its dossier lists, with invented values; each envelope once, then whole runs of
+//! them before the judge. How a frame is decoded and a run judged is tested where that is done.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use goldenpath::check::decode;
+use goldenpath::check::{Judge, Judgement};
+use goldenpath::document::diagnostic::{Style, render};
+use goldenpath::document::{Context, Sources, read};
+use goldenpath::event::{Envelope, Extract, Found, Kind, Number};
+use goldenpath::expect::{AnswerRules, Asserted, Claims, Expectations, Grammar, Matcher, ScriptStep, Timeouts};
+use goldenpath::identity::{Connection, ExecutionId, Iteration, UserNumber};
+use goldenpath::target::{NETRA, Profile, Step, compile};
+use goldenpath::time::{Micros, Stamp};
+use goldenpath::trace::{Content, Dial, Direction, Fact, Frame, Phase, StepOutcome};
+
+fn profile(text: &str) -> Profile {
+    let mut sources = Sources::new();
+    let mut cx = Context::new();
+    let file = sources.add("t.yaml", text);
+    let tree = read(&sources, file, &mut cx).expect("a tree");
+    let profile = compile(&tree, Micros::from_secs(5), &mut cx);
+    assert_eq!(render(&cx.finish(), &sources, Style::Plain, 100), "");
+    profile.expect("a profile")
+}
+
+/// A profile that does nothing but answer to frames that a matcher holds of.
+fn matching(when: &str) -> Profile {
+    profile(&format!(
+        "version: 1\nname: t\nsocket: ws://h\nask: {{send: '${{prompt}}'}}\nheartbeats:\n- when: {when}\n"
+    ))
+}
+
+fn netra() -> Profile {
+    profile(NETRA)
+}
+
+fn event<'a>(profile: &Profile, text: &'a str) -> Extract<'a> {
+    decode::event(&profile.reads.dialect, text).expect("JSON")
+}
+
+fn any(matchers: &[Matcher], extract: &Extract<'_>, text: &str) -> bool {
+    matchers.iter().any(|matcher| matcher.holds(extract, text))
+}
+
+/// Everything a frame says, in a line.
+fn said(profile: &Profile, text: &str) -> String {
+    let extract = event(profile, text);
+    let reads = &profile.reads;
+    let mut said = vec![extract.name.clone().unwrap_or_default().into_owned()];
+    let fields = &reads.dialect.fields;
+    for (label, places) in
+        [("agent", &fields.agent), ("tool", &fields.tool), ("call", &fields.call), ("id", &fields.event_id)]
+    {
+        said.extend(extract.first_text(places).map(|value| format!("{label}={value}")));
+    }
+    for rule in &reads.ids {
+        said.extend(extract.first_text(&rule.at).map(|value| format!("{}={value}", rule.name)));
+    }
+    let source = reads.answers.iter().find(|source| source.when.holds(&extract, text));
+    said.extend(source.and_then(|source| extract.first_text(&source.at)).map(|answer| format!("answer={answer}")));
+    for (label, matchers) in [("good", &reads.ends.good), ("bad", &reads.ends.bad), ("failed", &reads.failed)] {
+        said.extend(any(matchers, &extract, text).then(|| label.to_owned()));
+    }
+    said.join(" ")
+}
+
+#[test]
+fn every_envelope_of_netra_is_understood() {
+    let netra = netra();
+    for (text, expected) in [
+        // A: flat.
+        (
+            r#"{"type":"tool_executing","timestamp":1757239201.25,"event_id":"e-9","user_id":"u-1","thread_id":"t1","run_id":"r1","agent_name":"data","tool_name":"cost_lookup","parameters":{"days":30}}"#,
+            "tool_executing agent=data tool=cost_lookup id=e-9 user=u-1 thread=t1 run=r1",
+        ),
+        (
+            r#"{"type":"agent_completed","timestamp":1757239204.0,"event_id":"e-12","user_id":"u-1","thread_id":"t1","run_id":"r1","agent_name":"supervisor","final_response":"cut it","result":{},"summary":"s","duration_ms":3100,"success":true}"#,
+            "agent_completed agent=supervisor id=e-12 user=u-1 thread=t1 run=r1 answer=cut it good",
+        ),
+        // B: ids at the root, the rest in `data`.
+        (
+            r#"{"type":"tool_completed","run_id":"r1","user_id":"u-1","agent_name":"data","timestamp":"2025-09-07T10:00:01+00:00","data":{"tool_name":"cost_lookup","result":{"usd":12},"execution_time_ms":340,"status":"completed","message":"m"}}"#,
+            "tool_completed agent=data tool=cost_lookup user=u-1 run=r1",
+        ),
+        (
+            r#"{"type":"agent_completed","run_id":"r1","user_id":"u-1","agent_name":"data","data":{"result":{"usd":12},"status":"completed","message":"m"}}"#,
+            r#"agent_completed agent=data user=u-1 run=r1 answer={"usd":12} good"#,
+        ),
+        // C: flat, with nulls.
+        (
+            r#"{"timestamp":"2025-09-07T10:00:01Z","critical":true,"attempt":null,"type":"agent_thinking","agent_name":null,"reasoning":"hm","user_id":"u-1","thread_id":"t1","run_id":"r1","request_id":"q1","metadata":{"user_tier":"free"}}"#,
+            "agent_thinking user=u-1 thread=t1 run=r1",
+        ),
+        // D: all in `payload`; the last completion has the response object itself there.
+        (
+            r#"{"type":"agent_thinking","payload":{"agent_name":"data","run_id":"r1","timestamp":1757239201.1,"thought":"hm","step_number":1,"total_steps":3}}"#,
+            "agent_thinking agent=data run=r1",
+        ),
+        (
+            r#"{"type":"agent_completed","payload":{"agent_name":"supervisor","run_id":"r1","duration_ms":3100,"result":{"text":"cut it"}}}"#,
+            r#"agent_completed agent=supervisor run=r1 answer={"text":"cut it"} good"#,
+        ),
+        (
+            r#"{"type":"agent_completed","payload":{"advice":["cut it"],"usd":12}}"#,
+            r#"agent_completed answer={"advice":["cut it"],"usd":12} good"#,
+        ),
+        (
+            r#"{"type":"agent_completed","payload":{"agent_name":"supervisor","run_id":"r1","duration_ms":3100}}"#,
+            "agent_completed agent=supervisor run=r1 good",
+        ),
+        // E: all in `data`.
+        (
+            r#"{"type":"agent_thinking","data":{"agent_name":"data","message":"m","user_id":"u-1","thread_id":"t1","run_id":"r1","timestamp":"t","event_id":"e-3"}}"#,
+            "agent_thinking agent=data id=e-3 user=u-1 thread=t1 run=r1",
+        ),
+        (
+            r#"{"type":"agent_completed","data":{"event_id":"e-1","user_id":"u-1","thread_id":"t1","run_id":"r1","agent_name":"advisor","final_response":"cut it","success":true}}"#,
+            "agent_completed agent=advisor id=e-1 user=u-1 thread=t1 run=r1 answer=cut it good",
+        ),
+        // F: the name twice, no run.
+        (
+            r#"{"type":"agent_started","event":"agent_started","agent_name":"ChatAgent","user_id":"u-1","thread_id":"t1","timestamp":1757239200.9,"message":"m"}"#,
+            "agent_started agent=ChatAgent user=u-1 thread=t1",
+        ),
+        // G: the demo, whose answer is a message.
+        (
+            r#"{"type":"agent_completed","timestamp":"2025-09-07T10:00:04.100000","agent":"Supervisor","run_id":"r1","message":"final text"}"#,
+            "agent_completed agent=Supervisor run=r1 answer=final text good",
+        ),
+        // H: other keys for the name.
+        (r#"{"event_name":"agent_started","user_id":"u-1"}"#, "agent_started user=u-1"),
+        (r#"{"event":"agent_thinking","agent_id":"a1","message":"m","timestamp":"t"}"#, "agent_thinking agent=a1"),
+        (r#"{"event_type":"agent_started","payload":{"user_id":"u-1"}}"#, "agent_started user=u-1"),
+        // I: the generic wrapper.
+        (
+            r#"{"type":"agent_started","data":{"run_id":"r1"},"timestamp":1.0,"server_id":null,"correlation_id":null}"#,
+            "agent_started run=r1",
+        ),
+        // J: short names in `data`.
+        (
+            r#"{"type":"tool_executing","data":{"agent":"data","tool":"cost_lookup"}}"#,
+            "tool_executing agent=data tool=cost_lookup",
+        ),
+        // The embedded backend pairs tools by an id.
+        (
+            r#"{"type":"tool_executing","payload":{"timestamp":1.5,"event_id":"e-1","user_id":"u-1","thread_id":"t-1","run_id":"r-1","agent_name":"advisor","tool_name":"cost_lookup","call_id":"c-1","parameters":{}}}"#,
+            "tool_executing agent=advisor tool=cost_lookup call=c-1 id=e-1 user=u-1 thread=t-1 run=r-1",
+        ),
+    ] {
+        assert_eq!(said(&netra, text), expected, "{text}");
+    }
+}
+
+#[test]
+fn failure_dressed_as_success_is_failure_and_a_failed_tool_is_not() {
+    let netra = netra();
+    for (text, expected) in [
+        (r#"{"type":"agent_completed","success":false}"#, "agent_completed failed"),
+        (r#"{"type":"agent_completed","data":{"status":"failed"}}"#, "agent_completed failed"),
+        (r#"{"type":"agent_completed","payload":{"run_id":"r","success":false}}"#, "agent_completed run=r failed"),
+        (
+            r#"{"type":"agent_completed","result":{"supervisor_result":"x","status":"error"}}"#,
+            r#"agent_completed answer={"supervisor_result":"x","status":"error"} failed"#,
+        ),
+        (
+            r#"{"type":"agent_completed","payload":{"supervisor_result":"failed","error":"x"}}"#,
+            r#"agent_completed answer={"supervisor_result":"failed","error":"x"} failed"#,
+        ),
+        (r#"{"type":"agent_completed","status":"completed","final_response":"a"}"#, "agent_completed answer=a good"),
+        (r#"{"type":"tool_completed","success":false,"tool_name":"x"}"#, "tool_completed tool=x"),
+        (r#"{"type":"tool_completed","data":{"status":"error","tool":"x"}}"#, "tool_completed tool=x"),
+        (r#"{"type":"agent_error","error":"x"}"#, "agent_error bad"),
+        (r#"{"type":"agent_failed"}"#, "agent_failed bad"),
+        (r#"{"type":"agent_death","data":{"death_cause":"x"}}"#, "agent_death bad"),
+        (r#"{"type":"agent_stopped","reason":"stopped by the user","run_id":"r"}"#, "agent_stopped run=r bad"),
+        (r#"{"type":"error","message":"x"}"#, "error bad"),
+        (r#"{"type":"error_message","error_code":"VALIDATION_ERROR","error_message":"x"}"#, "error_message bad"),
+        (r#"{"type":"agent_response","data":{"content":"x","type":"fallback_response"}}"#, "agent_response"),
+    ] {
+        assert_eq!(said(&netra, text), expected, "{text}");
+    }
+}
+
+#[test]
+fn every_greeting_of_netra_ends_the_wait_and_every_refusal_refuses() {
+    let netra = netra();
+    let [ScriptStep::Wait { when, refused, within }] = &netra.reads.script[..] else { panic!("one wait") };
+    assert_eq!(*within, Micros::from_secs(5), "the caller's default");
+    for (text, greets, refuses) in [
+        (
+            r#"{"type":"system_message","data":{"event":"connection_established","connection_id":"ws_1","user_id":"u-1","connection_ready":true},"timestamp":1.1}"#,
+            true,
+            false,
+        ),
+        (
+            r#"{"type":"connection_established","data":{"mode":"main","user_id":"abcd1234...","golden_path_events":["agent_started"]},"timestamp":1.1}"#,
+            true,
+            false,
+        ),
+        (r#"{"type":"connection_ready","user_id":"u-1"}"#, true, false),
+        (r#"{"type":"connection_established","connection_id":"demo-1","message":"m"}"#, true, false),
+        (r#"{"type":"connection_established","payload":{"connection_id":"c1","timestamp":1757239200}}"#, true, false),
+        (r#"{"type":"connection_established","data":{"session_id":"s1","user_id":"u-1"}}"#, true, false),
+        (r#"{"type":"system_message","data":{"event":"handler_degraded_mode"}}"#, false, false),
+        (r#"{"type":"authentication_success","event":"auth_success","user_id":"u-1"}"#, false, false),
+        (r#"{"type":"ping","data":{"timestamp":1}}"#, false, false),
+        (
+            r#"{"type":"authentication_error","event":"auth_failed","error":"x","error_code":"VALIDATION_FAILED"}"#,
+            false,
+            true,
+        ),
+        (r#"{"type":"error_message","error_code":"TOKEN_EXPIRED","error_message":"x"}"#, false, true),
+        (r#"{"type":"error_message","error_code":"FORMAT_ERROR","error_message":"x"}"#, false, false),
+        (r#"{"type":"connection_error","message":"x"}"#, false, true),
+    ] {
+        let extract = event(&netra, text);
+        assert_eq!((when.holds(&extract, text), any(refused, &extract, text)), (greets, refuses), "{text}");
+    }
+}
+
+#[test]
+fn heartbeats_are_answered_and_events_are_none() {
+    let netra = netra();
+    let reply = |text: &str| -> Option<String> {
+        let extract = event(&netra, text);
+        let index = netra.reads.heartbeats.iter().position(|rule| rule.when.holds(&extract, text))?;
+        let now = |name: &str| (name == "now.ms").then_some(Cow::Owned(serde_json::json!(1_757_239_200_000_u64)));
+        let reply = netra.replies[index].as_ref().map(|reply| reply.render(&now).expect("a value").to_string());
+        assert_eq!(netra.reads.heartbeats[index].answered, reply.is_some());
+        Some(reply.unwrap_or_default())
+    };
+    let answer = |kind: &str| Some(format!(r#"{{"type":"{kind}","timestamp":1757239200000}}"#));
+    assert_eq!(reply(r#"{"type":"ping","data":{"timestamp":1}}"#), answer("pong"));
+    assert_eq!(reply(r#"{"type":"heartbeat","data":{"stats":{}}}"#), answer("heartbeat_ack"));
+    for silent in [
+        r#"{"type":"pong","data":{"timestamp":1,"user_id":"u-1"},"timestamp":1}"#,
+        r#"{"type":"heartbeat_ack","timestamp":1}"#,
+        r#"{"type":"ack","received_type":"foo","user_id":"u-1","status":"acknowledged"}"#,
+        r#"{"type":"system_message","data":{"event":"connection_recovery"}}"#,
+        r#"{"type":"connection_ready","user_id":"u-1"}"#,
+        r#"{"type":"authentication_success","event":"auth_success","user_id":"u-1"}"#,
+        r#"{"type":"thread_updated","payload":{}}"#,
+        r#"{"type":"server_shutdown","drain_timeout":5}"#,
+    ] {
+        assert_eq!(reply(silent).as_deref(), Some(""), "{silent}");
+    }
+    for progress in
+        ["agent_started", "agent_thinking", "agent_update", "tool_executing", "stream_chunk", "agent_completed"]
+    {
+        assert_eq!(reply(&format!(r#"{{"type":"{progress}"}}"#)), None, "{progress}");
+    }
+}
+
+#[test]
+fn a_matcher_holds_of_what_it_says() {
+    let holds = |when: &str, text: &str| {
+        let profile = matching(when);
+        profile.reads.heartbeats[0].when.holds(&event(&profile, text), text)
+    };
+    for (when, yes, no) in [
+        ("{event: ping}", r#"{"type":"ping"}"#, r#"{"type":"pong"}"#),
+        ("{event: [ping, pong]}", r#"{"event":"pong"}"#, r#"{"type":"ack","event":"pong"}"#),
+        ("{/n: 1}", r#"{"n":1.0}"#, r#"{"n":"1"}"#),
+        ("{/n: '1'}", r#"{"n":"1"}"#, r#"{"n":1}"#),
+        ("{/b: true}", r#"{"b":true}"#, r#"{"b":"true"}"#),
+        ("{/n: null}", r#"{"n":null}"#, r#"{"n":0}"#),
+        ("{/n: null}", "{}", r#"{"n":false}"#),
+        ("{/n: [1, a, ~]}", r#"{"n":"a"}"#, r#"{"n":2}"#),
+        ("{/n: {equals: -2}}", r#"{"n":-2}"#, r#"{"n":2}"#),
+        ("{/n: {matches: '^a.$'}}", r#"{"n":"ab"}"#, r#"{"n":"abc"}"#),
+        ("{/n: {matches: '^1'}}", r#"{"n":12}"#, r#"{"n":null}"#),
+        ("{/n: {contains: b}}", r#"{"n":"abc"}"#, r#"{"n":"xyz"}"#),
+        ("{/n: {exists: true}}", r#"{"n":false}"#, r#"{"n":null}"#),
+        ("{/n: {exists: false}}", r#"{"n":null}"#, r#"{"n":{}}"#),
+        ("{/n: {not: [1, 2]}}", r#"{"n":3}"#, r#"{"n":2}"#),
+        ("{/n: {exists: true, not: a}}", r#"{"n":"b"}"#, "{}"),
+        ("{/n: [a, {matches: '^b'}]}", r#"{"n":"bb"}"#, r#"{"n":"cb"}"#),
+        ("{/list/1/id: x}", r#"{"list":[0,{"id":"x"}]}"#, r#"{"list":[{"id":"x"}]}"#),
+        ("{/a~1b/m~0n: 1}", r#"{"a/b":{"m~n":1}}"#, r#"{"a":{"b":1}}"#),
+        ("{text: {contains: '$${x}'}}", r#"{"n":"${x}"}"#, r#"{"n":"$x"}"#),
+        ("{text: '{}'}", "{}", "{} "),
+        ("{text: {not: {matches: secret}}}", "{}", r#"{"n":"secret"}"#),
+        ("{event: a, /n: 1}", r#"{"type":"a","n":1}"#, r#"{"type":"a","n":2}"#),
+        ("{not: {event: a, /n: 1}}", r#"{"type":"a","n":2}"#, r#"{"type":"a","n":1}"#),
+        ("{any: [{event: a}, {/n: 1}]}", r#"{"type":"b","n":1}"#, r#"{"type":"b","n":2}"#),
+    ] {
+        assert!(holds(when, yes), "{when} {yes}");
+        assert!(!holds(when, no), "{when} {no}");
+    }
+}
+
+/// The answer to a step, as far as the step looks.
+fn body<'a>(step: &Step, text: &'a str) -> Extract<'a> {
+    let slots = decode::read(&step.trie, text).expect("JSON").slots;
+    Extract { kind: Kind::Unnamed, name: None, envelope: Envelope::default(), slots }
+}
+
+#[test]
+fn the_answer_to_a_step_is_judged_and_its_captures_keep_their_types() {
+    let netra = netra();
+    let login = &netra.login[0];
+    let bundle = r#"{"access_token":"a.b.c","expires_in":900,"user":{"id":7,"email":"a@example.com"}}"#;
+    let good =
+        |step: &Step, text: &str| step.expect.when.as_ref().is_some_and(|when| when.holds(&body(step, text), text));
+    assert!(good(login, bundle) && good(login, r#"{"token":"t"}"#));
+    assert!(!good(login, r#"{"error":"Invalid credentials"}"#) && !good(login, r#"{"access_token":null}"#));
+    let answer = body(login, bundle);
+    let found: Vec<_> = login.captures.iter().map(|capture| answer.first(&capture.at)).collect();
+    assert_eq!(found, [Some(&Found::Text("a.b.c".into())), Some(&Found::Number(Number::Unsigned(7)))]);
+
+    let stored = |text: &str| good(&netra.after[0], text);
+    assert!(stored(r#"{"messages":[{"role":"user"},{"role":"assistant"}],"total":2}"#));
+    assert!(!stored(r#"{"messages":[{"role":"user"}],"total":1}"#));
+}
+
+#[test]
+fn another_backends_spelling_is_a_matter_of_its_profile() {
+    let kernel = profile(
+        "version: 1\nname: kernel\nsocket: wss://kernel.example/api/channels\n\
+         ask: {send: {msg_type: execute_request, content: {code: '${prompt}'}, header: {msg_id: '${run_id}'}}}\n\
+         events:\n  name: /msg_type\n  fields: {agent: /header/session, call: /parent_header/msg_id}\n  \
+         ids: {run: {at: /parent_header/msg_id, source: chosen}}\n  \
+         ends:\n    good: {event: status, /content/execution_state: idle}\n    \
+         bad: [{event: execute_reply, /content/status: [error, aborted]}]\n  failed: []\n  \
+         answer: [{when: {event: execute_result}, at: /content/data/text~1plain}]\n",
+    );
+    for (text, expected) in [
+        (
+            r#"{"msg_type":"execute_result","parent_header":{"msg_id":"m1"},"content":{"data":{"text/plain":"4"}}}"#,
+            "execute_result call=m1 run=m1 answer=4",
+        ),
+        (
+            r#"{"msg_type":"status","parent_header":{"msg_id":"m1"},"content":{"execution_state":"idle"}}"#,
+            "status call=m1 run=m1 good",
+        ),
+        (r#"{"msg_type":"status","content":{"execution_state":"busy"}}"#, "status"),
+        (r#"{"msg_type":"execute_reply","content":{"status":"error"}}"#, "execute_reply bad"),
+    ] {
+        assert_eq!(said(&kernel, text), expected, "{text}");
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Whole runs
+
+/// What the judge expects of one user of netra.
+fn expectations() -> Expectations {
+    let reads = netra().reads;
+    let mut dialect = reads.dialect;
+    let grammar = Grammar::golden_path(|name| dialect.names.intern(name));
+    let asserted = || Asserted { required: true, origin: None };
+    Expectations {
+        dialect,
+        script: reads.script,
+        heartbeats: reads.heartbeats,
+        grammar,
+        ends: reads.ends,
+        failed: reads.failed,
+        answers: reads.answers,
+        turns: vec![AnswerRules { min_chars: 5, ..AnswerRules::default() }],
+        ids: reads.ids,
+        budgets: vec![],
+        timeouts: Timeouts {
+            connect: Micros::from_secs(10),
+            greeting: Micros::from_secs(5),
+            first_event: Micros::from_secs(30),
+            stall: Micros::from_secs(30),
+            run: Micros::from_secs(120),
+            quiet: Micros::from_secs(1),
+            drain: Micros::from_secs(5),
+        },
+        claims: Claims {
+            setup: asserted(),
+            setup_at_most: 0.0,
+            transport: asserted(),
+            events: asserted(),
+            answer: asserted(),
+            isolation: None,
+            min_overlap: 0.0,
+            reliability: None,
+        },
+        fresh_sessions: true,
+    }
+}
+
+/// Judges one iteration of user 1 whose connection receives `frames`, one every 10 ms; the ask is sent behind the greeting.
+fn judged(frames: &[&str]) -> Judgement {
+    let user = UserNumber(1);
+    let mut judge = Judge::new(Arc::new(expectations()), ExecutionId(1));
+    let ms = |at: u64| Stamp(at * 1_000);
+    let outcome = StepOutcome::Good { status: 200 };
+    let name = "POST /auth/login".to_owned();
+    for fact in [
+        Fact::Began { iteration: Iteration(1), scheduled: ms(0), at: ms(0), fresh: true },
+        Fact::Step { phase: Phase::Login, name, sent: ms(0), done: ms(10), outcome },
+        Fact::Captured { name: "user_id".to_owned(), value: "u-1".to_owned(), at: ms(10) },
+        Fact::Dialed {
+            connection: Connection(1),
+            begun: ms(10),
+            done: ms(20),
+            outcome: Dial::Upgraded { subprotocol: None, echo_fits: false, echo_strict: false },
+        },
+    ] {
+        judge.fact(user, &fact);
+    }
+    let frame = |at, direction, text: &str| {
+        let (connection, content) = (Connection(1), Content::Text(text.to_owned().into()));
+        Frame { connection, direction, at: ms(at), read_at: ms(at), not_before: ms(at - 5), content }
+    };
+    judge.frame(user, &frame(30, Direction::Received, r#"{"type":"connection_established","data":{"user_id":"u-1"}}"#));
+    let (run, thread) = (Some("r1".to_owned()), Some("t1".to_owned()));
+    judge.fact(user, &Fact::Asked { turn: 0, at: ms(40), run, thread, prompt: "why?".to_owned() });
+    judge.frame(user, &frame(40, Direction::Sent, r#"{"type":"start_agent"}"#));
+    let mut at = 50;
+    for text in frames {
+        judge.frame(user, &frame(at, Direction::Received, text));
+        at += 10;
+    }
+    judge.expire(user, ms(at + 60_000));
+    judge.fact(user, &Fact::Closed { connection: Connection(1), at: ms(at + 60_000) });
+    judge.fact(user, &Fact::Ended { at: ms(at + 60_000) });
+    judge.finish()
+}
+
+/// The codes of the findings of a judged iteration, and how many runs ended well.
+fn verdict(frames: &[&str]) -> (Vec<String>, u64) {
+    let judgement = judged(frames);
+    (judgement.findings.rules().map(|(rule, ..)| rule.to_string()).collect(), judgement.counts.runs_good)
+}
+
+/// The five events as an envelope wraps them.
+fn run(wrap: impl Fn(&str, &str) -> String) -> Vec<String> {
+    [
+        ("agent_started", ""),
+        ("agent_thinking", r#","thought":"hm""#),
+        ("tool_executing", r#","tool_name":"cost_lookup""#),
+        ("tool_completed", r#","tool_name":"cost_lookup","success":false"#),
+        ("agent_completed", r#","final_response":"cut 3 nodes","success":true"#),
+    ]
+    .map(|(kind, fields)| {
+        wrap(kind, &format!(r#""user_id":"u-1","thread_id":"t1","run_id":"r1","agent_name":"a"{fields}"#))
+    })
+    .to_vec()
+}
+
+fn texts(frames: &[String]) -> Vec<&str> {
+    frames.iter().map(String::as_str).collect()
+}
+
+#[test]
+fn a_run_in_any_envelope_is_a_good_run() {
+    let flat = run(|kind, fields| format!(r#"{{"type":"{kind}",{fields}}}"#));
+    let data = run(|kind, fields| format!(r#"{{"type":"{kind}","data":{{{fields}}}}}"#));
+    let payload = run(|kind, fields| format!(r#"{{"type":"{kind}","payload":{{{fields}}}}}"#));
+    let other_key = run(|kind, fields| format!(r#"{{"event_name":"{kind}",{fields}}}"#));
+    for frames in [&flat, &data, &payload, &other_key] {
+        assert_eq!(verdict(&texts(frames)), (vec![], 1), "{frames:?}");
+    }
+    // One run of several producers, with a heartbeat and an acknowledgement between.
+    let mixed = [
+        r#"{"type":"ack","received_type":"start_agent","user_id":"u-1","status":"acknowledged"}"#,
+        &flat[0],
+        &payload[1],
+        r#"{"type":"heartbeat","data":{"connection_id":"c","timestamp":1}}"#,
+        &data[2],
+        &data[3],
+        &flat[1],
+        &payload[4],
+    ];
+    assert_eq!(verdict(&mixed), (vec![], 1));
+}
+
+#[test]
+fn a_run_that_fails_is_told_apart_from_one_that_never_came() {
+    let flat = run(|kind, fields| format!(r#"{{"type":"{kind}",{fields}}}"#));
+    let mut failed = texts(&flat);
+    failed[4] =
+        r#"{"type":"agent_completed","agent_name":"a","run_id":"r1","status":"failed","final_response":"sorry"}"#;
+    assert_eq!(verdict(&failed), (vec!["GP502".to_owned()], 0), "completed with a failure inside");
+    failed[4] = r#"{"type":"agent_error","agent_name":"a","run_id":"r1","error":"x"}"#;
+    assert_eq!(verdict(&failed), (vec!["GP106".to_owned()], 0), "a failed run");
+    let refused = [r#"{"type":"error_message","error_code":"VALIDATION_ERROR","error_message":"x"}"#];
+    assert_eq!(verdict(&refused), (vec!["GP106".to_owned()], 0), "an ask answered by an error");
+    let acknowledged = [r#"{"type":"ack","received_type":"start_agent"}"#, r#"{"type":"ping","data":{}}"#];
+    assert_eq!(verdict(&acknowledged), (vec!["GP301".to_owned()], 0), "acknowledged and never started");
+}
+
+#[test]
+fn a_run_of_three_producers_is_a_good_run() {
+    let frames = [
+        r#"{"type":"agent_started","payload":{"thread_id":"t1","run_id":"r1"}}"#,
+        r#"{"type":"agent_started","run_id":"r1","user_id":"u-1","agent_name":"data","timestamp":"t","data":{"status":"started"}}"#,
+        r#"{"timestamp":"t","critical":true,"attempt":null,"type":"agent_thinking","reasoning":"hm","user_id":"t1","thread_id":"t1","run_id":"r1","request_id":"q1"}"#,
+        r#"{"type":"tool_executing","run_id":"r1","user_id":"u-1","agent_name":"data","data":{"tool_name":"cost_lookup"}}"#,
+        r#"{"type":"tool_completed","run_id":"r1","user_id":"u-1","agent_name":"data","data":{"tool_name":"cost_lookup","result":{"usd":12},"status":"completed"}}"#,
+        r#"{"timestamp":"t","critical":true,"attempt":null,"type":"agent_completed","result":{"usd":12},"user_id":"t1","thread_id":"t1","run_id":"r1","request_id":"q1"}"#,
+        r#"{"type":"agent_completed","payload":{"advice":"cut 3 nodes"}}"#,
+    ];
+    assert_eq!(verdict(&frames), (vec![], 1));
+}
