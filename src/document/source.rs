@@ -81,6 +81,15 @@ impl Sources {
         &self.texts[id.0 as usize]
     }
 
+    /// Shows what stands at a place as stars from now on: a password that was written where it does not belong.
+    pub fn conceal(&mut self, span: Span) {
+        let text = &mut self.texts[span.source.0 as usize].text;
+        let start = text.floor_char_boundary(span.start as usize);
+        let end = text.ceil_char_boundary((span.end as usize).min(text.len())).max(start);
+        let stars: String = text[start..end].bytes().map(|byte| if byte == b'\n' { '\n' } else { '*' }).collect();
+        text.replace_range(start..end, &stars);
+    }
+
     /// Line and column of the start of `span`, both from 1; columns count characters.
     pub fn position(&self, span: Span) -> (usize, usize) {
         let source = self.get(span.source);

@@ -448,7 +448,7 @@ fn unquoted(node: &Node) -> Option<String> {
 }
 
 /// A number with commas between thousands, as people read it.
-fn grouped(value: i128) -> String {
+pub fn grouped(value: i128) -> String {
     let digits = value.unsigned_abs().to_string();
     let mut out = if value < 0 { "-".to_owned() } else { String::new() };
     for (at, digit) in digits.char_indices() {
