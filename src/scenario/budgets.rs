@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use crate::document::decode::{Definitions, Fields, NotYet, decode_entry, described, object_schema};
 use crate::document::diagnostic::{Diagnostic, quote};
-use crate::document::{Context, Decode, Node, Span};
+use crate::document::{Context, Decode, Node, Span, Value};
 use crate::expect::{Segment, Statistic};
 use crate::time::Micros;
 
@@ -52,6 +52,7 @@ pub enum Figure {
 /// A hundred percent in thousandths of a percent.
 pub const WHOLE: u32 = 100_000;
 
+/// Those that messages advertise.
 const FIGURES: [&str; 7] = ["p50", "p90", "p95", "p99", "p99.9", "mean", "max"];
 const LATER: &[NotYet] = &[
     NotYet { key: "warn", would: "report a second, softer limit", remedy: "use a budget with `required: false`" },
@@ -150,11 +151,13 @@ const RESPONSE: &[NotYet] = &[NotYet {
 impl SegmentBudget {
     fn decode(segment: Segment, span: Span, node: &Node, cx: &mut Context) -> Option<Self> {
         let entries = node.entries().unwrap_or_default();
-        // Quantiles that nobody listed are allowed as well.
-        let written = entries.iter().map(|entry| entry.key.text.as_str()).filter(|key| Figure::parse(key).is_some());
-        let mut allowed: Vec<&str> = FIGURES.iter().copied().chain(["proven", "required"]).collect();
-        allowed.extend(written.filter(|key| !FIGURES.contains(key)).collect::<Vec<_>>());
-        let (fields, mut clean) = Fields::open(node, &allowed, LATER, cx)?;
+        // Figures are judged below, so that quantiles that nobody listed are allowed without being advertised.
+        let mut others = node.clone();
+        if let Value::Map(entries) = &mut others.value {
+            entries.retain(|entry| Figure::parse(&entry.key.text).is_none());
+        }
+        let allowed: Vec<&str> = FIGURES.into_iter().chain(["proven", "required"]).collect();
+        let (fields, mut clean) = Fields::open(&others, &allowed, LATER, cx)?;
 
         let mut limits: Vec<Limit> = Vec::new();
         let mut seen: Vec<&str> = Vec::new();

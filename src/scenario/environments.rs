@@ -9,7 +9,7 @@ use crate::document::context::{closest, listing};
 use crate::document::decode::Definitions;
 use crate::document::diagnostic::{Diagnostic, quote};
 use crate::document::merge::merge;
-use crate::document::{Context, Decode, Node, Span};
+use crate::document::{Context, Decode, Node, Span, Value};
 
 /// The blocks, as checked maps; their content is read from the tree.
 #[derive(Debug, Clone)]
@@ -74,8 +74,10 @@ pub fn with_environment(tree: &mut Node, name: &str, at: Span, cx: &mut Context)
         });
         return;
     };
-    // A block that is no map is the decoder's to report.
-    if block.entries().is_some() {
+    // A block that is no map, or holds what it must not, is the decoder's to report.
+    let mut block = block;
+    if let Value::Map(entries) = &mut block.value {
+        entries.retain(|entry| !NOT_INSIDE.contains(&entry.key.text.as_str()));
         merge(tree, block);
     }
 }

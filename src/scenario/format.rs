@@ -163,7 +163,7 @@ by_shape! {
         /// One prompt.
         One(TurnDef) = map,
         /// Several turns on one thread.
-        Turns(Vec<TurnDef>) = list,
+        Turns(OneOrMany<TurnDef>) = list,
     }
     expected "a map with `prompt`, or a list of such maps"
 }

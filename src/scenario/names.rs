@@ -39,6 +39,11 @@ pub const CREDENTIALS: Names = Names { names: &["user.number", "user.index"], pr
 pub const ADDRESS: Names = Names { names: &[], prefixes: &["env."] };
 
 impl Names {
+    /// Whether a name exists there.
+    pub fn has(&self, name: &str) -> bool {
+        self.names.contains(&name) || self.prefixes.iter().any(|prefix| name.starts_with(prefix))
+    }
+
     /// Reports every name in `text` that does not exist there.
     pub fn check(&self, text: &Text, cx: &mut Context) {
         text.check_names(self.names, self.prefixes, cx);
