@@ -2,5 +2,6 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests stand at the edge: they read files and start processes")]
 
+mod corpus;
 mod dialects;
 mod tidy;
