@@ -20,9 +20,11 @@ use crate::document::diagnostic::{Diagnostic, Level, quote};
 use crate::document::merge::{assign, set};
 use crate::document::text::{Hole, Missing, Segment, Text};
 use crate::document::tree::{Entry, Key, Number, Scalar, Value};
+use crate::document::values::grouped;
 use crate::document::yaml::MAX_BYTES;
 use crate::document::{Context, Node, SourceId, Sources, Span, read};
-use crate::scenario::{self, Password, ProfileRef, Scenario, TargetRef, defaults};
+use crate::expect::{Expectations, Grammar};
+use crate::scenario::{self, GrammarChoice, Password, ProfileRef, Scenario, TargetRef, defaults};
 use crate::secret::Secret;
 use crate::target::{self, Profile};
 
@@ -133,6 +135,32 @@ pub struct LoadedTarget {
     pub embedded: bool,
     /// Every address is on loopback; false if that cannot be said yet.
     pub loopback: bool,
+}
+
+impl Loaded {
+    /// What the judge needs to know: the scenario's expectations in the target's dialect.
+    pub fn expectations(&self) -> Expectations {
+        let (scenario, reads) = (&self.scenario, self.target.profile.reads.clone());
+        let mut dialect = reads.dialect;
+        let grammar = match scenario.expect.grammar {
+            GrammarChoice::GoldenPath => Grammar::golden_path(|name| dialect.names.intern(name)),
+        };
+        Expectations {
+            dialect,
+            script: reads.script,
+            heartbeats: reads.heartbeats,
+            grammar,
+            ends: reads.ends,
+            failed: reads.failed,
+            answers: reads.answers,
+            turns: scenario.expect.answers.clone(),
+            ids: reads.ids,
+            budgets: scenario.expect.budgets.clone(),
+            timeouts: scenario.timeouts,
+            claims: scenario.expect.claims.clone(),
+            fresh_sessions: scenario.fresh_sessions(),
+        }
+    }
 }
 
 /// A password that was followed to its place.
@@ -360,6 +388,9 @@ impl Loader {
             _ => self.readdress(&mut profile, &reference, cx),
         }
         let loopback = if embedded { Some(true) } else { self.on_loopback(&profile) };
+        if loopback == Some(false) {
+            check_limits(&scenario, &profile, cx);
+        }
         let password = scenario.users.password.as_ref();
         let password = password.and_then(|password| self.password(password, embedded, loopback, unset, cx));
         let target = LoadedTarget { source, profile, embedded, loopback: loopback == Some(true) };
@@ -685,6 +716,25 @@ fn check_user_names(scenario: &Scenario, profile: &Profile, cx: &mut Context) {
     }
 }
 
+/// What a target that is not on this machine may be loaded with is for its profile to say, and for nobody else.
+fn check_limits(scenario: &Scenario, profile: &Profile, cx: &mut Context) {
+    let limits = &profile.limits;
+    for (key, planned, allowed) in
+        [("users", scenario.users.count.into(), limits.users), ("runs", scenario.runs(), limits.runs)]
+    {
+        if planned > allowed {
+            let (planned, allowed) = (grouped(planned.into()), grouped(allowed.into()));
+            let title = format!("{planned} {key} are more than the {allowed} that `{}` may get", profile.name);
+            let mut mistake = Diagnostic::mistake(scenario.written.users, title);
+            if let (Some(iterations), "runs") = (scenario.written.iterations, key) {
+                mistake = mistake.also(iterations, "iterations of each");
+            }
+            let help = format!("plan fewer, or raise `limits.{key}` in the profile if the target is meant to carry it");
+            cx.report(mistake.note("the target is not on loopback").help(help));
+        }
+    }
+}
+
 /// Every text of a tree that compiles; `environments` are left out.
 fn collect_texts(node: &Node, texts: &mut Vec<Text>) {
     match &node.value {
@@ -811,3 +861,6 @@ fn plainly(error: &std::io::Error) -> String {
         kind => kind.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;

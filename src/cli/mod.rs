@@ -72,12 +72,19 @@ pub fn main() -> ExitCode {
     });
     match exit {
         Ok(Ok(exit)) => exit.into(),
+        // Whoever read our output has seen enough of it.
+        Ok(Err(error)) if is_broken_pipe(&error) => Exit::Pass.into(),
         Ok(Err(error)) => {
             eprintln!("goldenpath: {error:#}");
             Exit::Broke.into()
         }
         Err(_) => Exit::Broke.into(),
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 #[cfg(test)]

@@ -649,6 +649,13 @@ mod tests {
     }
 
     #[test]
+    fn a_misspelt_key_is_not_missing_as_well() {
+        let told = titles::<Users>("cuont: 5\n");
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with("1:1 the key `cuont` is not known here -> did you mean `count`?"), "{told:?}");
+    }
+
+    #[test]
     fn what_is_not_judged_yet_is_refused_and_never_suggested() {
         let text = "version: 1\nusers: {count: 1, session: pool}\nload: {replay: 1}\nprobe: 1\nprobes: 1\n";
         let (value, shown) = decoded::<Scenario>(text);

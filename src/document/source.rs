@@ -131,3 +131,21 @@ impl Source {
         &self.text[self.line_start(*lines.start())..end]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_concealed_is_gone_and_all_else_keeps_its_place() {
+        let mut sources = Sources::new();
+        let id = sources.add("t.yaml", "a: sécret\nb: 1\n");
+        let after = Span::new(id, 11, 12);
+        let before = sources.position(after);
+        sources.conceal(Span::new(id, 3, 10));
+        assert_eq!(sources.get(id).text(), "a: *******\nb: 1\n");
+        assert_eq!((sources.position(after), before), ((2, 1), (2, 1)));
+        sources.conceal(Span::new(id, 8, 900));
+        assert_eq!(sources.get(id).text(), "a: *******\n****\n");
+    }
+}
