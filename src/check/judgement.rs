@@ -42,7 +42,7 @@ pub const NAMES_KEPT: usize = 1_000;
 pub const RUNS_KEPT: usize = 64;
 
 /// How much was seen. All are plain sums over users.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Counts {
     /// Users that began at least one iteration.
     pub users: u64,

@@ -4,4 +4,5 @@
 
 mod corpus;
 mod dialects;
+mod report;
 mod tidy;

@@ -1,0 +1,25 @@
+//! Reports: one versioned tree of what an execution has shown, and one small renderer per format.
+//!
+//! | file | what for |
+//! |---|---|
+//! | `tree.rs` | Report v1, made from a conclusion and from what the judge does not know |
+//! | `terminal.rs` | for a person at a terminal or in a pipeline's log |
+//! | `json.rs` | for programs, with its JSON Schema |
+//! | `text.rs` | hostile text made harmless, widths, wrapping |
+//!
+//! Renderers read the tree and nothing else, so a report that was read back renders as it did the first time. Nothing here
+//! decides: verdicts are `check`'s. The tree holds texts of the target as they came (free of secrets); every renderer
+//! escapes them. Nothing is written anywhere; files and streams are the caller's.
+
+mod json;
+mod terminal;
+mod text;
+mod tree;
+
+pub use json::{Unreadable, from_json, schema, to_json};
+pub use terminal::{Page, render};
+pub use text::escape;
+pub use tree::{
+    Claim, Clock, Context, Excerpt, Execution, FindingGroup, Mark, Origin, Report, Scenario, Segment, Session, Slowest,
+    Target, Tool, VERSION, Verdict, Wait, WhichClock, Witness, Word,
+};

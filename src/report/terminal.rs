@@ -1,0 +1,457 @@
+//! The report for a person: verdict, claims, figures, findings with their evidence, what to do next.
+//!
+//! Everything is said in words, so that nothing is lost without colour or in a log. All text goes through one sheet, which
+//! escapes it and keeps it within the width; whoever adds a section cannot forget either.
+
+use tabled::builder::Builder;
+use tabled::settings::object::{Columns, Object, Rows};
+use tabled::settings::{Alignment, Padding, Style};
+
+use super::text::{clip, columns, escape, wrap};
+use super::tree::{Claim, Excerpt, Execution, FindingGroup, Mark, Report, Segment, Witness, Word};
+use crate::finding::{Subject, counted};
+use crate::rule::Severity;
+use crate::time::Micros;
+
+/// What a report is rendered on.
+#[derive(Debug, Clone, Copy)]
+pub struct Page<'a> {
+    /// Columns; no line is wider. Less than 40 counts as 40.
+    pub width: usize,
+    /// Whether to use ANSI colours. Without them nothing is lost but colour.
+    pub color: bool,
+    /// Where the report was written, for the last line.
+    pub saved: Option<&'a str>,
+}
+
+/// The report as text, with a final newline.
+pub fn render(report: &Report, page: &Page<'_>) -> String {
+    let mut sheet = Sheet { out: String::new(), width: page.width.max(40), color: page.color };
+    head(&mut sheet, report);
+    claims(&mut sheet, report);
+    segments(&mut sheet, &report.segments);
+    for group in &report.findings {
+        finding(&mut sheet, group);
+    }
+    foot(&mut sheet, report, page.saved);
+    sheet.out
+}
+
+/// Rows of a time line that are shown: the first, and so many of the last.
+const LAST_ROWS: usize = 7;
+/// Lines of an excerpt that are shown: all of it, unless escaping made it long.
+const EXCERPT_LINES: usize = 9;
+/// Witnesses of a rule of which at least a sentence is shown.
+const WITNESSES: usize = 4;
+/// Excerpts of a witness that are shown.
+const EXCERPTS: usize = 2;
+/// Unknown events and leftovers that are listed.
+const LISTED: usize = 6;
+
+fn head(sheet: &mut Sheet, report: &Report) {
+    verdict(sheet, report);
+    sheet.blank();
+    let scenario = &report.scenario;
+    let file = scenario.file.as_ref().map(|file| format!(" ({file})")).unwrap_or_default();
+    let users = counted(scenario.users, "user");
+    let load = match scenario.iterations {
+        Some(1) => users,
+        Some(iterations) => format!("{users} x {iterations} iterations"),
+        None => format!("{users}, open load"),
+    };
+    let first = if scenario.first > 1 { format!(", first user {}", scenario.first) } else { String::new() };
+    sheet.field("scenario", &format!("{}{file}, {load}{first}", scenario.name), Ink::Plain);
+    let target = &report.target;
+    let at = target.http.as_ref().or(target.socket.as_ref()).map(|url| format!(" at {url}")).unwrap_or_default();
+    let build = target.build.as_ref().map(|build| format!(", build {build}")).unwrap_or_default();
+    if target.embedded {
+        sheet.field("target", &format!("embedded backend{at}: not your system"), Ink::Open);
+    } else {
+        sheet.field("target", &format!("{}{at}{build}", target.name), Ink::Plain);
+    }
+    let Execution { id, seed, began, duration_us, .. } = &report.execution;
+    let took = Micros(*duration_us);
+    sheet.field("began", &format!("{began}, took {took}, execution {id}, seed {seed}"), Ink::Plain);
+}
+
+fn verdict(sheet: &mut Sheet, report: &Report) {
+    let (_, word, ink) = look(report.verdict.outcome);
+    sheet.hang(&[(ink.bold(), word), (Ink::Plain, "  ")], &report.verdict.sentence, Ink::Bold);
+}
+
+/// Symbol, word and colour of a verdict.
+fn look(word: Word) -> (&'static str, &'static str, Ink) {
+    match word {
+        Word::Pass => ("✓", "PASS", Ink::Good),
+        Word::Fail => ("✗", "FAIL", Ink::Bad),
+        Word::Blocked => ("⊘", "BLOCKED", Ink::Open),
+        Word::Inconclusive => ("?", "INCONCLUSIVE", Ink::Open),
+        Word::Interrupted => ("!", "INTERRUPTED", Ink::Open),
+        Word::Broke => ("!", "BROKE", Ink::Bad),
+    }
+}
+
+fn claims(sheet: &mut Sheet, report: &Report) {
+    sheet.blank();
+    let longest = report.claims.iter().map(|claim| columns(&escape(&claim.name))).max().unwrap_or_default();
+    let name_width = longest.min(sheet.width / 3);
+    // Where nothing could be tested there is one cause, and nothing to be said of each claim.
+    let untested = |claim: &&Claim| report.verdict.outcome == Word::Blocked && claim.verdict == Word::Inconclusive;
+    for claim in report.claims.iter().filter(|claim| !untested(claim)) {
+        self::claim(sheet, claim, name_width);
+    }
+    let names: Vec<&str> = report.claims.iter().filter(untested).map(|claim| claim.name.as_str()).collect();
+    if !names.is_empty() {
+        let (symbol, word, ink) = look(Word::Inconclusive);
+        sheet.hang(
+            &[(Ink::Plain, "  "), (ink, symbol), (Ink::Plain, " ")],
+            &format!("{word}: {}", names.join(", ")),
+            ink,
+        );
+    }
+    for sentence in &report.unclaimed {
+        sheet.hang(&[(Ink::Faint, "  - ")], sentence, Ink::Faint);
+    }
+}
+
+fn claim(sheet: &mut Sheet, claim: &Claim, name_width: usize) {
+    let (symbol, word, ink) = look(claim.verdict);
+    let ink = if ink == Ink::Bad && !claim.required { Ink::Open } else { ink };
+    let name = clip(&escape(&claim.name), name_width);
+    let padding = " ".repeat(name_width - columns(&name) + 2);
+    let lead = [(Ink::Plain, "  "), (ink, symbol), (Ink::Plain, " "), (Ink::Plain, name.as_str())];
+    let mut text = if claim.verdict == Word::Pass { String::new() } else { format!("{word}: ") };
+    text.push_str(&claim.figures);
+    if !claim.required {
+        text.push_str(" (not required)");
+    }
+    let indent = sheet.hang(&[&lead[..], &[(Ink::Plain, padding.as_str())]].concat(), &text, ink.for_text());
+    let indent = " ".repeat(indent);
+    if let Some(missing) = &claim.missing {
+        sheet.hang(&[(Ink::Plain, &indent)], missing, Ink::Plain);
+    }
+    if let Some(origin) = claim.origin.as_ref().filter(|_| claim.verdict != Word::Pass) {
+        sheet.hang(&[(Ink::Plain, &indent)], &format!("{}:{}", origin.file, origin.line), Ink::Faint);
+    }
+}
+
+fn segments(sheet: &mut Sheet, segments: &[Segment]) {
+    if segments.is_empty() {
+        return;
+    }
+    sheet.blank();
+    let figure = |us: Option<u64>| us.map_or("-".to_owned(), |us| Micros(us).to_string());
+    let with_p99 = segments.iter().any(|segment| segment.p99_us.is_some());
+    let mut table = Builder::default();
+    let row = |name: &str, runs: String, [p50, p95, p99, max]: [String; 4]| {
+        let mut row = vec![escape(name).into_owned(), runs, p50, p95, p99, max];
+        if !with_p99 {
+            row.remove(4);
+        }
+        row
+    };
+    table.push_record(row("segment", "runs".into(), ["p50", "p95", "p99", "max"].map(str::to_owned)));
+    for segment in segments {
+        let figures = [segment.p50_us, segment.p95_us, segment.p99_us, segment.max_us].map(figure);
+        table.push_record(row(&segment.name, segment.runs.to_string(), figures));
+    }
+    let mut table = table.build();
+    table.with(Style::empty()).with(Padding::new(2, 0, 0, 0));
+    table.modify(Columns::new(1..).intersect(Rows::new(0..)), Alignment::right());
+    for (index, line) in table.to_string().lines().enumerate() {
+        sheet.line(line, if index == 0 { Ink::Faint } else { Ink::Plain });
+    }
+    if segments.iter().any(|segment| segment.p95_us.is_none() || (with_p99 && segment.p99_us.is_none())) {
+        sheet.hang(&[(Ink::Plain, "  ")], "- too few runs: p95 needs 20, p99 needs 100", Ink::Faint);
+    }
+    // Below a hundredth of what is usual it is of no interest.
+    let unsure = segments.iter().filter(|segment| segment.uncertainty_us * 100 > segment.p50_us.unwrap_or_default());
+    if let Some(most) = unsure.map(|segment| segment.uncertainty_us).max() {
+        let text = format!("up to {} less is possible: arrivals are known only up to a read", Micros(most));
+        sheet.hang(&[(Ink::Plain, "  ")], &text, Ink::Faint);
+    }
+}
+
+fn finding(sheet: &mut Sheet, group: &FindingGroup) {
+    let (symbol, weight, ink) = match group.severity {
+        Severity::Failure if group.blamed => ("✗", "", Ink::Bad),
+        Severity::Failure => ("✗", ", failing no required claim", Ink::Open),
+        Severity::Doubt => ("?", ", in doubt", Ink::Open),
+        Severity::Note => ("-", ", a note", Ink::Faint),
+    };
+    sheet.blank();
+    let at = if group.users == 0 { String::new() } else { format!(" at {}", counted(group.users, "user")) };
+    let count = format!("{}{at}{weight}", counted(group.count, "finding"));
+    let lead = [(ink, symbol), (Ink::Plain, " "), (ink.bold(), group.code.as_str()), (Ink::Plain, " ")];
+    sheet.hang(&lead, &format!("{}: {count}", group.name), Ink::Bold);
+    sheet.hang(&[(Ink::Plain, "  ")], &group.meaning, Ink::Plain);
+    let mut told: Vec<&str> = Vec::new();
+    for witness in group.witnesses.iter().take(WITNESSES) {
+        // The first with its evidence, then only those that say something else.
+        if told.contains(&witness.message.as_str()) {
+            continue;
+        }
+        self::witness(sheet, witness, told.is_empty());
+        told.push(&witness.message);
+    }
+    let rest = group.count.saturating_sub(told.len() as u64);
+    if rest > 0 {
+        sheet.line(&format!("  and {rest} more in the report"), Ink::Faint);
+    }
+    sheet.hang(&[(Ink::Faint, "  cause  ")], &group.causes, Ink::Plain);
+    sheet.hang(&[(Ink::Faint, "  do     ")], &group.advice, Ink::Plain);
+}
+
+fn witness(sheet: &mut Sheet, witness: &Witness, with_evidence: bool) {
+    let whom = whom(&witness.subject);
+    let colon = if whom.is_empty() { "" } else { ": " };
+    sheet.hang(&[(Ink::Plain, "  ")], &format!("{whom}{colon}{}", witness.message), Ink::Plain);
+    if with_evidence {
+        evidence(sheet, &witness.marks, &witness.excerpts);
+    }
+}
+
+fn whom(subject: &Subject) -> String {
+    let parts = [
+        subject.user.map(|user| format!("user {user}")),
+        subject.iteration.map(|iteration| format!("iteration {iteration}")),
+        subject.connection.filter(|connection| connection.0 > 1).map(|connection| format!("connection {connection}")),
+        subject.run.as_ref().map(|run| format!("run {run}")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// A time line and the texts beside it. Times count from the ask, or from the first event that is known when the ask lies
+/// too far back; without a run there are none.
+fn evidence(sheet: &mut Sheet, marks: &[Mark], excerpts: &[Excerpt]) {
+    let zero = marks.iter().find(|mark| mark.label == "asked").or(marks.first()).map(|mark| mark.at_us);
+    let time = |at_us: u64| match zero {
+        None => String::new(),
+        Some(zero) if at_us == zero => "0".to_owned(),
+        Some(zero) if at_us > zero => format!("+{}", Micros(at_us - zero)),
+        Some(zero) => format!("-{}", Micros(zero - at_us)),
+    };
+    let mut rows: Vec<(String, String)> = Vec::new();
+    for repeated in marks.chunk_by(|a, b| a.label == b.label) {
+        let [first, .., last] = repeated else {
+            rows.extend(repeated.iter().map(|mark| (time(mark.at_us), mark.label.clone())));
+            continue;
+        };
+        let label = format!("{}, {} x until {}", first.label, repeated.len(), time(last.at_us));
+        rows.push((time(first.at_us), label));
+    }
+    let skipped = rows.len().saturating_sub(1 + LAST_ROWS);
+    if skipped > 1 {
+        rows.splice(1..=skipped, [("...".to_owned(), format!("{skipped} more"))]);
+    }
+    let shown: Vec<(String, &Excerpt)> =
+        excerpts.iter().take(EXCERPTS).map(|excerpt| (time(excerpt.at_us), excerpt)).collect();
+    let times = rows.iter().map(|(time, _)| time).chain(shown.iter().map(|(time, _)| time));
+    let time_width = times.map(String::len).max().unwrap_or_default();
+    let lead = |time: &str| if zero.is_none() { "    ".to_owned() } else { format!("    {time:>time_width$}  ") };
+    for (time, label) in &rows {
+        sheet.clipped(&[(Ink::Faint, &lead(time))], label, Ink::Plain);
+    }
+    for (time, excerpt) in shown {
+        self::excerpt(sheet, &lead(&time), excerpt);
+    }
+}
+
+fn excerpt(sheet: &mut Sheet, lead: &str, excerpt: &Excerpt) {
+    let lead = format!("{lead}{}: ", clip(&escape(&excerpt.label), sheet.width / 3));
+    let indent = " ".repeat(columns(&lead));
+    let text = escape(&excerpt.text);
+    let lines = wrap(&text, sheet.width - indent.len());
+    for (index, line) in lines.iter().take(EXCERPT_LINES).enumerate() {
+        sheet.clipped(&[(Ink::Faint, if index == 0 { &lead } else { &indent })], line, Ink::Faint);
+    }
+    if lines.len() > EXCERPT_LINES {
+        sheet.clipped(&[(Ink::Plain, &indent)], "...", Ink::Faint);
+    }
+}
+
+fn foot(sheet: &mut Sheet, report: &Report, saved: Option<&str>) {
+    sheet.blank();
+    if !report.findings.is_empty() {
+        // The head has scrolled away by now.
+        verdict(sheet, report);
+    }
+    let passed = report.verdict.outcome == Word::Pass;
+    sheet.field(if passed { "because" } else { "seen" }, &report.verdict.why.join(", "), Ink::Plain);
+    if !report.unknown_events.is_empty() {
+        let names: Vec<String> =
+            report.unknown_events.iter().map(|(name, count)| format!("{name} ({count})")).collect();
+        sheet.field("unknown", &format!("events that nothing mentions: {}", listed(&names, ", ")), Ink::Plain);
+    }
+    if !report.waits.is_empty() {
+        let waits =
+            report.waits.iter().map(|wait| format!("{} {} x, {}", wait.what, wait.times, Micros(wait.total_us)));
+        let waits: Vec<String> = waits.collect();
+        sheet.field("waited", &format!("{} (in no figure)", waits.join("; ")), Ink::Plain);
+    }
+    if !report.leftovers.is_empty() {
+        let text = format!("behind on the target ({}): {}", report.leftovers.len(), listed(&report.leftovers, "; "));
+        sheet.field("left", &text, Ink::Open);
+    }
+    for note in &report.notes {
+        sheet.field("note", note, Ink::Plain);
+    }
+    if let Some(next) = &report.verdict.next {
+        sheet.field("next", next, Ink::Bold);
+    }
+    sheet.command("repeat", &report.execution.command);
+    if let Some(saved) = saved {
+        sheet.field("report", saved, Ink::Plain);
+    }
+}
+
+fn listed(items: &[String], separator: &str) -> String {
+    let more = items.len().saturating_sub(LISTED);
+    let mut text = items.iter().take(LISTED).map(String::as_str).collect::<Vec<_>>().join(separator);
+    if more > 0 {
+        text.push_str(&format!("{separator}{more} more"));
+    }
+    text
+}
+
+/// How a piece of text looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ink {
+    Plain,
+    Bold,
+    Faint,
+    Good,
+    Bad,
+    Open,
+    BoldGood,
+    BoldBad,
+    BoldOpen,
+}
+
+impl Ink {
+    fn bold(self) -> Ink {
+        match self {
+            Ink::Good => Ink::BoldGood,
+            Ink::Bad => Ink::BoldBad,
+            Ink::Open => Ink::BoldOpen,
+            _ => Ink::Bold,
+        }
+    }
+
+    /// What passed is told by its symbol; colour on all of its text would only draw the eye from what did not.
+    fn for_text(self) -> Ink {
+        if self == Ink::Good { Ink::Plain } else { self }
+    }
+
+    /// ECMA-48, select graphic rendition.
+    fn codes(self) -> &'static str {
+        match self {
+            Ink::Plain => "",
+            Ink::Bold => "1",
+            Ink::Faint => "2",
+            Ink::Good => "32",
+            Ink::Bad => "31",
+            Ink::Open => "33",
+            Ink::BoldGood => "1;32",
+            Ink::BoldBad => "1;31",
+            Ink::BoldOpen => "1;33",
+        }
+    }
+}
+
+/// What ends a line of a command that goes on.
+const CONTINUED: &str = " \\";
+
+fn labelled(label: &str) -> String {
+    format!("  {label:<8}  ")
+}
+
+/// The only way onto the page: escapes every text and keeps every line within the width.
+struct Sheet {
+    out: String,
+    width: usize,
+    color: bool,
+}
+
+impl Sheet {
+    fn blank(&mut self) {
+        self.out.push('\n');
+    }
+
+    /// A label of the head or foot and its text.
+    fn field(&mut self, label: &str, text: &str, ink: Ink) {
+        self.hang(&[(Ink::Faint, &labelled(label))], text, ink);
+    }
+
+    /// A command line under a label. One that takes several lines is continued as a shell reads it, so that it can be copied.
+    fn command(&mut self, label: &str, command: &str) {
+        let room = self.width - columns(&labelled(label)) - CONTINUED.len();
+        let command = escape(command);
+        let divisible = !command.contains(['\'', '"', '\\']) && command.split(' ').all(|word| columns(word) <= room);
+        if !divisible {
+            return self.field(label, &command, Ink::Plain);
+        }
+        let lines = wrap(&command, room);
+        for (index, line) in lines.iter().enumerate() {
+            let lead = labelled(if index == 0 { label } else { "" });
+            let end = if index + 1 < lines.len() { CONTINUED } else { "" };
+            self.clipped(&[(Ink::Faint, &lead)], &format!("{line}{end}"), Ink::Plain);
+        }
+    }
+
+    /// `lead`, and `text` wrapped beside it. Returns the column at which the text stands.
+    fn hang(&mut self, lead: &[(Ink, &str)], text: &str, ink: Ink) -> usize {
+        let indent: usize = lead.iter().map(|(_, part)| columns(&escape(part))).sum();
+        // A lead that leaves no room stands on a line of its own.
+        let beside = indent <= self.width / 2;
+        let column = if beside { indent } else { 4 };
+        self.lead(lead);
+        if !beside {
+            self.end_line();
+        }
+        for (index, line) in wrap(&escape(text), self.width - column).iter().enumerate() {
+            if index > 0 || !beside {
+                self.out.extend(std::iter::repeat_n(' ', column));
+            }
+            self.paint(line, ink);
+            self.end_line();
+        }
+        column
+    }
+
+    /// `lead` and `text` on one line, cut where it does not fit.
+    fn clipped(&mut self, lead: &[(Ink, &str)], text: &str, ink: Ink) {
+        let taken: usize = lead.iter().map(|(_, part)| columns(&escape(part))).sum();
+        self.lead(lead);
+        self.paint(&clip(&escape(text), self.width.saturating_sub(taken)), ink);
+        self.end_line();
+    }
+
+    fn line(&mut self, text: &str, ink: Ink) {
+        self.clipped(&[], text, ink);
+    }
+
+    fn lead(&mut self, lead: &[(Ink, &str)]) {
+        let mut room = self.width;
+        for (ink, part) in lead {
+            let part = clip(&escape(part), room);
+            room -= columns(&part);
+            self.paint(&part, *ink);
+        }
+    }
+
+    fn paint(&mut self, text: &str, ink: Ink) {
+        let codes = ink.codes();
+        if self.color && !codes.is_empty() && !text.trim().is_empty() {
+            self.out.push_str(&format!("\u{1b}[{codes}m{text}\u{1b}[0m"));
+        } else {
+            self.out.push_str(text);
+        }
+    }
+
+    fn end_line(&mut self) {
+        let kept = self.out.trim_end_matches(' ').len();
+        self.out.truncate(kept);
+        self.out.push('\n');
+    }
+}

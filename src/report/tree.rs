@@ -1,0 +1,571 @@
+//! Report v1: what an execution has shown, as plain data that is written, read back, rendered and compared.
+//!
+//! Field descriptions here are the descriptions of the JSON Schema. Every field is always there; where something may be
+//! unknown the value is null, and the field says what that means. New fields may be added within a version; none is removed,
+//! renamed or given another meaning. Everything is in a fixed order: same conclusion and context, same bytes.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::check::{self, Conclusion, Counts, Outcome};
+use crate::finding::{Finding, Subject, counted};
+use crate::identity::{ExecutionId, Iteration, UserNumber};
+use crate::rule::{Concern, Rule, Severity};
+use crate::stats::Histogram;
+use crate::time::Micros;
+
+/// The version of the report format that this build writes.
+pub const VERSION: u32 = 1;
+
+/// How many witnesses of a rule a report holds; the rest are counted.
+const WITNESSES: usize = 5;
+
+/// What one execution has shown of its target.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "goldenpath report", extend("$id" = "report.schema.json"))]
+pub struct Report {
+    /// Version of this format, 1.
+    #[schemars(range(min = 1, max = 1))]
+    pub version: u32,
+    /// What made this report.
+    pub tool: Tool,
+    /// Which execution this is, and how to repeat it.
+    pub execution: Execution,
+    /// What users did.
+    pub scenario: Scenario,
+    /// The system under test.
+    pub target: Target,
+    /// How arrivals were stamped.
+    pub clock: Clock,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// Everything that was claimed, with a verdict each.
+    pub claims: Vec<Claim>,
+    /// What was deliberately not claimed, and why; one sentence each.
+    pub unclaimed: Vec<String>,
+    /// Every segment that was measured, in the order in which an iteration passes them.
+    pub segments: Vec<Segment>,
+    /// Deviations by rule: what failed a required claim first, among it leaks first, then by weight and code.
+    pub findings: Vec<FindingGroup>,
+    /// How much was seen. All are plain sums over users.
+    pub counts: Counts,
+    /// How often each event came whose name the grammar, an end or a matcher of the profile mentions.
+    pub events: BTreeMap<String, u64>,
+    /// How often each event came whose name nothing mentions. Names are the target's own text.
+    pub unknown_events: BTreeMap<String, u64>,
+    /// Clean-up that failed, so that something was left behind on the target; sorted, `user N: step: reason`.
+    pub leftovers: Vec<String>,
+    /// What was waited and belongs to no segment.
+    pub waits: Vec<Wait>,
+    /// What else a reader must know to judge the figures: limits of this machine, values that were replaced.
+    pub notes: Vec<String>,
+}
+
+/// The program that made a report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Tool {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The operating system it ran on: `linux`, `macos`.
+    pub os: String,
+    /// The processor architecture it ran on: `x86_64`, `aarch64`.
+    pub arch: String,
+}
+
+/// One invocation of the harness over a scenario.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Execution {
+    /// Its id, new each time; canaries and run ids are made from it.
+    pub id: ExecutionId,
+    /// The seed of its plan.
+    pub seed: u64,
+    /// When it began, as RFC 3339 text.
+    pub began: String,
+    /// When it began, in microseconds since the Unix epoch. All `at_us` count from here.
+    pub began_unix_us: u64,
+    /// How long it took, in microseconds.
+    pub duration_us: u64,
+    /// A signal ended it before its plan was done.
+    pub interrupted: bool,
+    /// How many threads drove the users.
+    #[schemars(range(min = 1))]
+    pub threads: u32,
+    /// The command line that repeats it.
+    pub command: String,
+}
+
+/// What users did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Scenario {
+    /// Its name.
+    pub name: String,
+    /// The file it was read from, as the user named it; null if it came from none.
+    pub file: Option<String>,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// How many users.
+    pub users: u64,
+    /// The number of the first user.
+    pub first: u32,
+    /// Iterations per user; null under open load, where arrivals are planned instead.
+    pub iterations: Option<u64>,
+    /// Whether sessions outlive iterations.
+    pub session: Session,
+}
+
+/// Whether sessions outlive iterations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Session {
+    /// Each iteration logs in and connects.
+    Fresh,
+    /// Each user logs in and connects once.
+    Keep,
+}
+
+/// The system under test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Target {
+    /// The profile's name.
+    pub name: String,
+    /// The profile's file, as the user named it; `embedded` for the one that is built in.
+    pub profile: String,
+    /// The address of its HTTP interface; null if the profile has none.
+    pub http: Option<String>,
+    /// The address of its socket; null if the profile has none.
+    pub socket: Option<String>,
+    /// It is the harness's own backend: nothing of this report is about the reader's system.
+    pub embedded: bool,
+    /// The build it named; null if the profile captures none, or none was answered.
+    pub build: Option<String>,
+}
+
+/// How arrivals were stamped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Clock {
+    /// Whose stamps they are.
+    pub kind: WhichClock,
+    /// What that means for the figures, in one sentence.
+    pub statement: String,
+}
+
+/// Whose stamps arrivals carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WhichClock {
+    /// The kernel's, taken when bytes arrived at this machine.
+    Kernel,
+    /// The harness's, taken when it read them.
+    Read,
+}
+
+/// How an execution ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Verdict {
+    /// In a word.
+    pub outcome: Word,
+    /// The exit code that says the same: 0 pass, 1 fail, 3 blocked, 4 inconclusive, 5 broke, 130 interrupted.
+    pub exit_code: u8,
+    /// In one line.
+    pub sentence: String,
+    /// What was seen, so that the verdict counts: users, runs, frames, attribution, overlap, marks, clock.
+    pub why: Vec<String>,
+    /// What to do next; null after a pass.
+    pub next: Option<String>,
+}
+
+/// The verdict of a claim or of the whole, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Word {
+    /// It holds, and enough was seen to say so.
+    Pass,
+    /// It does not hold.
+    Fail,
+    /// The target could not be tested.
+    Blocked,
+    /// Not enough was seen.
+    Inconclusive,
+    /// Of the whole only: a signal ended it.
+    Interrupted,
+    /// Of the whole only: the harness broke.
+    Broke,
+}
+
+/// Something asserted of the execution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Claim {
+    /// What it is about: `setup`, `events`, `first_event p95`.
+    pub name: String,
+    /// Whether it holds.
+    pub verdict: Word,
+    /// It counts for the outcome.
+    pub required: bool,
+    /// The figures behind the verdict, in one line.
+    pub figures: String,
+    /// For a claim that is neither passed nor failed: what is missing and how to get it; null otherwise.
+    pub missing: Option<String>,
+    /// Where it was written; null for a default claim.
+    pub origin: Option<Origin>,
+}
+
+/// A place in a file of the user's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Origin {
+    /// The file as the user named it.
+    pub file: String,
+    /// The line, from 1.
+    #[schemars(range(min = 1))]
+    pub line: u32,
+}
+
+/// The latencies between two milestones. Quantiles are observed values.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Segment {
+    /// Its name: `login`, `first_event`, `golden_path`.
+    pub name: String,
+    /// How many were measured.
+    pub runs: u64,
+    /// The 50th percentile in microseconds; null without runs.
+    pub p50_us: Option<u64>,
+    /// The 95th percentile in microseconds; null with fewer than 20 runs, which have none.
+    pub p95_us: Option<u64>,
+    /// The 99th percentile in microseconds; null with fewer than 100 runs, which have none.
+    pub p99_us: Option<u64>,
+    /// The mean in microseconds; null without runs.
+    pub mean_us: Option<u64>,
+    /// The largest in microseconds; null without runs.
+    pub max_us: Option<u64>,
+    /// How far figures may lie below what is shown, in microseconds, because arrivals are known only up to the read that
+    /// found them.
+    pub uncertainty_us: u64,
+    /// The iteration that took longest; null if that is not known.
+    pub slowest: Option<Slowest>,
+    /// All latencies, from which reports are compared and merged; the longest times that fit what was seen.
+    pub histogram: Histogram,
+}
+
+/// The iteration that took longest on a segment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Slowest {
+    /// Whose.
+    pub user: UserNumber,
+    /// Which.
+    pub iteration: Iteration,
+    /// How long, in microseconds.
+    pub took_us: u64,
+}
+
+/// All findings of one rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FindingGroup {
+    /// The rule's code, which never changes: `GP` and three digits.
+    #[schemars(regex(pattern = r"^GP[0-9]{3}$"))]
+    pub code: String,
+    /// The rule's name.
+    pub name: String,
+    /// How much a finding of this rule weighs.
+    pub severity: Severity,
+    /// Which claim it concerns.
+    pub concern: Concern,
+    /// A required claim failed over findings of this rule; otherwise they are allowed for, or concern what is not required.
+    pub blamed: bool,
+    /// How many findings.
+    #[schemars(range(min = 1))]
+    pub count: u64,
+    /// How many users they concern; 0 for what precedes all users.
+    pub users: u64,
+    /// What such a finding means.
+    pub meaning: String,
+    /// What usually causes it.
+    pub causes: String,
+    /// What to do about it.
+    pub advice: String,
+    /// The first of them by time, at most 5.
+    #[schemars(length(min = 1, max = 5))]
+    pub witnesses: Vec<Witness>,
+    /// The command line that repeats the execution in which it was found.
+    pub repeat: String,
+}
+
+/// One finding with what a person needs to agree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Witness {
+    /// When it was certain, in microseconds since the execution began; 0 for what only the whole execution shows.
+    pub at_us: u64,
+    /// Whom it concerns; what does not apply is absent.
+    pub subject: Subject,
+    /// What was wrong, in one sentence.
+    pub message: String,
+    /// The last events of the run, in order of arrival.
+    pub marks: Vec<Mark>,
+    /// Frames, answers and requests, shortened and without secrets, as the target wrote them.
+    pub excerpts: Vec<Excerpt>,
+}
+
+/// One event on a user's time line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Mark {
+    /// When, in microseconds since the execution began.
+    pub at_us: u64,
+    /// What it was: an event's name, `asked`.
+    pub label: String,
+}
+
+/// A piece of text that was received or sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Excerpt {
+    /// When, in microseconds since the execution began.
+    pub at_us: u64,
+    /// What it is: `frame`, `answer`, `HTTP 403`.
+    pub label: String,
+    /// The text, at most some 400 characters; a shortened one ends in ` ... (N bytes)`.
+    pub text: String,
+}
+
+/// Time that was waited and belongs to no segment.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct Wait {
+    /// For what: `quiet after the end`, `rate limit of logins`, `common start of the first asks`.
+    pub what: String,
+    /// How often.
+    pub times: u64,
+    /// How long altogether, summed over users, in microseconds.
+    pub total_us: u64,
+}
+
+/// What the judge does not know of an execution.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Context {
+    /// What makes the report.
+    pub tool: Tool,
+    /// Which execution, and how to repeat it.
+    pub execution: Execution,
+    /// What users did.
+    pub scenario: Scenario,
+    /// The system under test.
+    pub target: Target,
+    /// How arrivals were stamped.
+    pub clock: Clock,
+    /// What was waited and belongs to no segment, in any order.
+    pub waits: Vec<Wait>,
+    /// What else a reader must know, in the order in which it is to be read.
+    pub notes: Vec<String>,
+}
+
+impl Report {
+    /// The report of an execution.
+    pub fn new(conclusion: &Conclusion, context: Context) -> Report {
+        let judgement = &conclusion.judgement;
+        let claims: Vec<Claim> = conclusion.claims.iter().map(claim).collect();
+        let findings = findings(conclusion, &context.execution.command);
+        let verdict = verdict(conclusion.outcome, &claims, &findings, &conclusion.why, &context);
+        let mut waits = context.waits;
+        waits.sort();
+        Report {
+            version: VERSION,
+            tool: context.tool,
+            execution: context.execution,
+            scenario: context.scenario,
+            target: context.target,
+            clock: context.clock,
+            verdict,
+            claims,
+            unclaimed: conclusion.unclaimed.clone(),
+            segments: conclusion.figures.iter().map(|figure| segment(conclusion, figure)).collect(),
+            findings,
+            counts: judgement.counts,
+            events: judgement.known.clone(),
+            unknown_events: judgement.unknown.clone(),
+            leftovers: judgement.leftovers.iter().cloned().collect(),
+            waits,
+            notes: context.notes,
+        }
+    }
+}
+
+impl From<check::Verdict> for Word {
+    fn from(verdict: check::Verdict) -> Word {
+        match verdict {
+            check::Verdict::Pass => Word::Pass,
+            check::Verdict::Fail => Word::Fail,
+            check::Verdict::Blocked => Word::Blocked,
+            check::Verdict::Inconclusive => Word::Inconclusive,
+        }
+    }
+}
+
+impl From<Outcome> for Word {
+    fn from(outcome: Outcome) -> Word {
+        match outcome {
+            Outcome::Broke => Word::Broke,
+            Outcome::Interrupted => Word::Interrupted,
+            Outcome::Failed => Word::Fail,
+            Outcome::Blocked => Word::Blocked,
+            Outcome::Inconclusive => Word::Inconclusive,
+            Outcome::Pass => Word::Pass,
+        }
+    }
+}
+
+fn claim(claim: &check::Claim) -> Claim {
+    Claim {
+        name: claim.kind.to_string(),
+        verdict: claim.verdict.into(),
+        required: claim.required,
+        figures: claim.figures.clone(),
+        missing: claim.missing.clone(),
+        origin: claim.origin.as_ref().map(|origin| Origin { file: origin.file.to_string(), line: origin.line }),
+    }
+}
+
+fn segment(conclusion: &Conclusion, figure: &check::Figure) -> Segment {
+    let latencies = conclusion.judgement.segments.get(&figure.segment);
+    let us = |figure: Option<Micros>| figure.map(|figure| figure.0);
+    Segment {
+        name: figure.segment.to_string(),
+        runs: figure.runs,
+        p50_us: us(figure.p50),
+        p95_us: us(figure.p95),
+        p99_us: us(figure.p99),
+        mean_us: us(figure.mean),
+        max_us: us(figure.max),
+        uncertainty_us: figure.uncertainty.0,
+        slowest: latencies.and_then(|latencies| latencies.slowest).map(|slowest| Slowest {
+            user: slowest.user.0,
+            iteration: slowest.iteration.0,
+            took_us: slowest.took.0,
+        }),
+        histogram: latencies.map(|latencies| latencies.latest.clone()).unwrap_or_default(),
+    }
+}
+
+fn findings(conclusion: &Conclusion, command: &str) -> Vec<FindingGroup> {
+    let failed: Vec<Concern> = conclusion
+        .claims
+        .iter()
+        .filter(|claim| claim.required && matches!(claim.verdict, check::Verdict::Fail | check::Verdict::Blocked))
+        .filter_map(|claim| match claim.kind {
+            check::ClaimKind::About(concern) => Some(concern),
+            check::ClaimKind::Budget(..) => Some(Concern::Budget),
+            // Its failures are findings of the other concerns, each of which is allowed for as long as the share is.
+            check::ClaimKind::Reliability(_) => None,
+        })
+        .collect();
+    let mut rules: Vec<(Rule, FindingGroup)> = conclusion
+        .judgement
+        .findings
+        .rules()
+        .map(|(rule, count, users, first)| {
+            let group = FindingGroup {
+                code: rule.code().to_owned(),
+                name: rule.name().to_owned(),
+                severity: rule.severity(),
+                concern: rule.concern(),
+                blamed: rule.severity() == Severity::Failure && failed.contains(&rule.concern()),
+                count,
+                users,
+                meaning: rule.meaning().to_owned(),
+                causes: rule.causes().to_owned(),
+                advice: rule.advice().to_owned(),
+                witnesses: first.iter().take(WITNESSES).map(witness).collect(),
+                repeat: command.to_owned(),
+            };
+            (rule, group)
+        })
+        .collect();
+    // A leak outweighs everything else that fails.
+    rules.sort_by_key(|(rule, group)| {
+        let leak = rule.concern() == Concern::Isolation;
+        (Reverse(group.blamed), rule.severity(), Reverse(leak), *rule)
+    });
+    rules.into_iter().map(|(_, group)| group).collect()
+}
+
+fn witness(finding: &Finding) -> Witness {
+    let marks = finding.evidence.marks.iter();
+    let excerpts = finding.evidence.excerpts.iter();
+    Witness {
+        at_us: finding.at.0,
+        subject: finding.subject.clone(),
+        message: finding.deviation.message(),
+        marks: marks.map(|mark| Mark { at_us: mark.at.0, label: mark.label.clone() }).collect(),
+        excerpts: excerpts
+            .map(|excerpt| Excerpt { at_us: excerpt.at.0, label: excerpt.label.clone(), text: excerpt.text.clone() })
+            .collect(),
+    }
+}
+
+fn verdict(
+    outcome: Outcome,
+    claims: &[Claim],
+    findings: &[FindingGroup],
+    seen: &[String],
+    context: &Context,
+) -> Verdict {
+    let clock = match context.clock.kind {
+        WhichClock::Kernel => "arrivals stamped by the kernel",
+        WhichClock::Read => "arrivals stamped when read",
+    };
+    let first = findings.iter().find(|group| group.severity == Severity::Failure);
+    let next = match outcome {
+        Outcome::Pass => None,
+        Outcome::Failed => first.map(|group| format!("goldenpath explain {}", group.code)),
+        Outcome::Blocked => Some(format!("goldenpath doctor {}", context.target.profile)),
+        Outcome::Inconclusive => Some("get what is missing, as said beside each claim, and repeat it".to_owned()),
+        Outcome::Interrupted => Some("repeat it and let it run to its end".to_owned()),
+        Outcome::Broke => Some("see the error, and repeat it".to_owned()),
+    };
+    let mut sentence = sentence(outcome, claims, &context.execution);
+    if context.target.embedded {
+        sentence.push_str(" (embedded backend: not your system)");
+    }
+    Verdict {
+        outcome: outcome.into(),
+        exit_code: outcome.exit_code(),
+        sentence,
+        why: seen.iter().cloned().chain([clock.to_owned()]).collect(),
+        next,
+    }
+}
+
+fn sentence(outcome: Outcome, claims: &[Claim], execution: &Execution) -> String {
+    let required = claims.iter().filter(|claim| claim.required).count();
+    let named = |word: Word| -> Vec<&str> {
+        let wanted = claims.iter().filter(|claim| claim.required && claim.verdict == word);
+        wanted.map(|claim| claim.name.as_str()).collect()
+    };
+    let of = |names: &[&str], what: &str| {
+        format!("{} of {} {what}: {}", names.len(), counted(required as u64, "claim"), names.join(", "))
+    };
+    let others = claims.iter().filter(|claim| !claim.required && claim.verdict != Word::Pass);
+    let others: Vec<&str> = others.map(|claim| claim.name.as_str()).collect();
+    match outcome {
+        Outcome::Pass if others.is_empty() => format!("all {required} claims hold"),
+        Outcome::Pass => {
+            format!("all {required} required claims hold; not required, and not passed: {}", others.join(", "))
+        }
+        Outcome::Failed => of(&named(Word::Fail), "failed"),
+        Outcome::Blocked => {
+            let blocked = claims.iter().find(|claim| claim.verdict == Word::Blocked);
+            let why = blocked.and_then(|claim| claim.missing.clone());
+            why.unwrap_or_else(|| "the target could not be tested".to_owned())
+        }
+        Outcome::Inconclusive if required == 0 => "no claim is required, so nothing was shown".to_owned(),
+        Outcome::Inconclusive => of(&named(Word::Inconclusive), "not seen enough"),
+        Outcome::Interrupted => {
+            let failed = named(Word::Fail);
+            let after = Micros(execution.duration_us);
+            match failed.len() {
+                0 => format!("by a signal after {after}, before the plan was done"),
+                _ => format!("by a signal after {after}; until then {}", of(&failed, "failed")),
+            }
+        }
+        Outcome::Broke => "the harness broke, so nothing is said of the target".to_owned(),
+    }
+}

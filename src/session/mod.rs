@@ -1,0 +1,33 @@
+//! One user over the network: the clock, HTTP requests, the socket.
+//!
+//! What is read here is stamped here and handed on unjudged: whether an answer is good, late or somebody else's is
+//! `check`'s to say. Several users at once, their threads and their pace are `engine`'s.
+
+pub mod clock;
+mod failure;
+#[cfg(test)]
+mod far_end;
+pub mod http;
+pub mod tls;
+pub mod transport;
+pub mod unix;
+mod upgrade;
+
+use clock::Clock;
+use tls::Tls;
+
+/// What every connection of an execution shares. Cheap to clone; each thread has its own clone.
+#[derive(Debug, Clone)]
+pub struct Net {
+    /// The execution's clock.
+    pub clock: Clock,
+    /// Whom to trust.
+    pub tls: Tls,
+}
+
+#[cfg(test)]
+impl Net {
+    fn for_tests() -> Net {
+        Net { clock: Clock::start(), tls: Tls::only(Vec::new()) }
+    }
+}

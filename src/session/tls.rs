@@ -1,0 +1,144 @@
+//! Whom to trust: one TLS configuration for HTTP and WebSockets.
+//!
+//! It is made at the first `https` or `wss` address, never for plain ones: reading the system's certificates takes longer than
+//! a whole run against a local target. Client certificates are not offered.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
+
+/// Whom to trust, loaded when first needed. Clones share what was loaded.
+#[derive(Debug, Clone, Default)]
+pub struct Tls {
+    only: Option<Arc<[CertificateDer<'static>]>>,
+    loaded: Arc<OnceLock<Result<Trust, String>>>,
+}
+
+/// What was loaded.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    /// For both HTTP and WebSockets; no protocol is negotiated, so both speak HTTP/1.1.
+    pub config: Arc<ClientConfig>,
+    /// Where the roots came from.
+    pub roots: Roots,
+}
+
+/// Where the trusted roots came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Roots {
+    /// The system's store.
+    System {
+        /// How many.
+        count: usize,
+    },
+    /// Mozilla's, built in; the system has none, as in a slim container.
+    BuiltIn {
+        /// How many.
+        count: usize,
+    },
+    /// Those that were given, and no other.
+    Given {
+        /// How many.
+        count: usize,
+    },
+}
+
+impl Tls {
+    /// Trust whom the system trusts.
+    pub fn system() -> Tls {
+        Tls::default()
+    }
+
+    /// Trust these roots and no other, as for a staging target with its own authority.
+    pub fn only(roots: Vec<CertificateDer<'static>>) -> Tls {
+        Tls { only: Some(roots.into()), loaded: Arc::default() }
+    }
+
+    /// Loads at the first call.
+    ///
+    /// # Errors
+    ///
+    /// When a given root is not a certificate; a fragment of text, the same at each call.
+    pub fn trust(&self) -> Result<&Trust, &str> {
+        let loaded = self.loaded.get_or_init(|| {
+            let (store, roots) = match &self.only {
+                Some(given) => given_roots(given)?,
+                None => system_roots(),
+            };
+            let config = client_config(store)?;
+            Ok(Trust { config: Arc::new(config), roots })
+        });
+        loaded.as_ref().map_err(String::as_str)
+    }
+
+    /// Where the roots came from, if any address needed them so far.
+    pub fn roots_in_use(&self) -> Option<Roots> {
+        Some(self.loaded.get()?.as_ref().ok()?.roots)
+    }
+}
+
+impl fmt::Display for Roots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Roots::System { count } => write!(f, "{count} roots of the system"),
+            Roots::BuiltIn { count } => write!(f, "{count} built-in roots of Mozilla (the system has none)"),
+            Roots::Given { count } => write!(f, "{count} given roots and no other"),
+        }
+    }
+}
+
+/// A configuration that trusts nobody, for clients that are never sent to an `https` address.
+pub(super) fn nobody() -> Result<ClientConfig, String> {
+    client_config(RootCertStore::empty())
+}
+
+fn client_config(roots: RootCertStore) -> Result<ClientConfig, String> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+fn given_roots(given: &[CertificateDer<'static>]) -> Result<(RootCertStore, Roots), String> {
+    let mut store = RootCertStore::empty();
+    for root in given {
+        store.add(root.clone()).map_err(|error| format!("a given root certificate cannot be used: {error}"))?;
+    }
+    Ok((store, Roots::Given { count: given.len() }))
+}
+
+fn system_roots() -> (RootCertStore, Roots) {
+    let mut store = RootCertStore::empty();
+    // Stores often hold a few certificates that nobody can parse; the others serve.
+    let (count, _unusable) = store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if count > 0 {
+        return (store, Roots::System { count });
+    }
+    store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    let count = store.len();
+    (store, Roots::BuiltIn { count })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_loaded_before_it_is_needed() {
+        let tls = Tls::only(Vec::new());
+        let clone = tls.clone();
+        assert_eq!(tls.roots_in_use(), None);
+        tls.trust().unwrap();
+        assert_eq!(clone.roots_in_use(), Some(Roots::Given { count: 0 }));
+    }
+
+    #[test]
+    fn a_root_that_is_no_certificate_is_named() {
+        let tls = Tls::only(vec![CertificateDer::from(vec![1, 2, 3])]);
+        let error = tls.trust().unwrap_err();
+        assert!(error.starts_with("a given root certificate cannot be used"), "{error}");
+        assert_eq!(tls.roots_in_use(), None);
+    }
+}
