@@ -5,7 +5,7 @@ use std::io::Write;
 use clap::ValueEnum;
 
 use super::exit::Exit;
-use crate::{scenario, target};
+use crate::{report, scenario, target};
 
 /// What `schema` is told.
 #[derive(Debug, clap::Args)]
@@ -20,6 +20,8 @@ enum Format {
     Scenario,
     /// How a target is reached, asked and understood
     Target,
+    /// What an execution found
+    Report,
 }
 
 /// Prints a schema, indented and with a line break at its end.
@@ -27,6 +29,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let schema = match args.format {
         Format::Scenario => scenario::schema(),
         Format::Target => target::schema(),
+        Format::Report => report::schema(),
     };
     let text = serde_json::to_string_pretty(&schema)?;
     writeln!(std::io::stdout().lock(), "{text}")?;

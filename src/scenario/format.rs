@@ -6,12 +6,12 @@
 use crate::document::Spanned;
 use crate::document::decode::{by_shape, one_of, record, words};
 use crate::document::text::Text;
-use crate::document::values::{OneOrMany, Percent, Whole};
+use crate::document::values::{OneOrMany, Pattern, Percent, Whole};
 use crate::time::Micros;
 
 use super::Environments;
 use super::budgets::Budgets;
-use super::values::{Name, Pattern};
+use super::values::Name;
 
 record! {
     /// What simulated users do against a chat backend, and what must hold of the events they receive.

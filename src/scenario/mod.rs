@@ -26,6 +26,7 @@ pub use format::Session;
 use crate::document::decode::{self, Decode};
 use crate::document::diagnostic::Diagnostic;
 use crate::document::text::Text;
+use crate::document::values::Pattern;
 use crate::document::{Context, Node, Sources, Span, Spanned};
 use crate::expect::{AnswerRules, Asserted, Budget, Claims, Origin, Reliability, ReliabilityOf, Statistic, Timeouts};
 use crate::identity::UserNumber;
@@ -434,7 +435,7 @@ fn reliability(written: &format::ReliabilityDef, places: &Places<'_>) -> Reliabi
 
 fn answer_rules(written: Option<&format::AnswerDef>) -> AnswerRules {
     let Some(written) = written else { return AnswerRules::default() };
-    let regexes = |patterns: &[Spanned<values::Pattern>]| patterns.iter().map(|p| p.value.0.clone()).collect();
+    let regexes = |patterns: &[Spanned<Pattern>]| patterns.iter().map(|p| p.value.0.clone()).collect();
     AnswerRules {
         min_chars: written.min_chars.map_or(0, |chars| u32::try_from(chars.get()).unwrap_or(u32::MAX)),
         all_of: regexes(&written.all_of.0),

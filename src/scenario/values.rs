@@ -1,6 +1,5 @@
-//! Values that only scenarios hold: names that become folders, patterns for answers.
+//! Values that only scenarios hold: names that stand in paths and on command lines.
 
-use regex::{Regex, RegexBuilder};
 use serde_json::{Value as Json, json};
 
 use crate::document::decode::Definitions;
@@ -10,10 +9,6 @@ use crate::document::{Context, Decode, Node};
 /// The name of a scenario or a tag: it stands in paths, reports and on command lines, so it is one plain word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name(pub String);
-
-/// A regular expression that is searched for in an answer.
-#[derive(Debug, Clone)]
-pub struct Pattern(pub Regex);
 
 impl Name {
     const LONGEST: usize = 64;
@@ -59,44 +54,10 @@ impl Decode for Name {
     }
 }
 
-impl Pattern {
-    /// A compiled pattern may take this much memory, in bytes: enough for long lists of words, too little to hurt.
-    const SIZE_LIMIT: usize = 1 << 20;
-}
-
-impl Decode for Pattern {
-    fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
-        let text = String::decode(node, cx)?;
-        match RegexBuilder::new(&text).size_limit(Self::SIZE_LIMIT).build() {
-            Ok(regex) => Some(Self(regex)),
-            Err(error) => {
-                let mistake = cx.mistake(node, format!("{} is not a regular expression", quote(&text)));
-                cx.report(mistake.note(reason(&error)).help("syntax: https://docs.rs/regex/#syntax"));
-                None
-            }
-        }
-    }
-
-    fn schema(_: &mut Definitions) -> Json {
-        // Not `format: regex`: that is the dialect of ECMA-262.
-        json!({ "type": "string" })
-    }
-}
-
-/// The last line of what the library says: the others repeat the pattern with a caret of their own.
-fn reason(error: &regex::Error) -> String {
-    match error {
-        regex::Error::CompiledTooBig(_) => "it takes more than 1 MiB when compiled".to_owned(),
-        other => {
-            let text = other.to_string();
-            let last = text.lines().last().unwrap_or_default();
-            last.trim_start_matches("error: ").to_owned()
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use regex::Regex;
+
     use super::*;
 
     #[test]
