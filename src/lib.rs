@@ -10,5 +10,6 @@ pub mod identity;
 pub mod rule;
 pub mod secret;
 pub mod stats;
+pub mod target;
 pub mod time;
 pub mod trace;
