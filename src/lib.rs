@@ -13,5 +13,6 @@ pub mod rule;
 pub mod scenario;
 pub mod secret;
 pub mod stats;
+pub mod target;
 pub mod time;
 pub mod trace;

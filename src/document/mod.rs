@@ -27,7 +27,7 @@ pub use tree::{Node, Value};
 pub use yaml::read;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 #[cfg(test)]
 mod tests {

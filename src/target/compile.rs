@@ -1,0 +1,692 @@
+//! From the decoded file to the [`Profile`]: rules between several keys, names, defaults.
+//!
+//! Matchers, pointers and single values were checked when they were decoded; what is reported here concerns more than one
+//! of them.
+
+use super::format::{self, File};
+use super::matcher::{Pointer, When, not_yet};
+use super::names::{Captured, Moment, Scope, capture_problem};
+use super::{
+    Capture, Connect, Echo, Http, Limits, Method, Profile, Reads, Retry, ScriptStep, Step, Success, begins_with,
+};
+use crate::document::decode::decode;
+use crate::document::diagnostic::quote;
+use crate::document::merge::merge;
+use crate::document::text::{Segment, Template, Text};
+use crate::document::values::{OneOrMany, Table};
+use crate::document::{Context, Diagnostic, Node, Span, Spanned};
+use crate::event::SlotId;
+use crate::expect::{
+    AnswerSource, Compare, Condition, Dialect, Ends, Fields, Heartbeat, IdRole, IdRule, IdSource, Matcher, Test, Trie,
+    Unique,
+};
+use crate::time::Micros;
+
+/// How often `ready` steps with `within` are tried.
+const READY_EVERY: Micros = Micros::from_millis(500);
+/// How often a step with `retry` is tried that does not say.
+const RETRY_EVERY: Micros = Micros::from_millis(200);
+/// The largest frame where the profile does not say: what browsers' peers commonly allow, 1 MiB.
+const MAX_FRAME: u64 = 1 << 20;
+
+/// Compiles a profile. Mistakes and warnings go to `cx`; `None` after mistakes.
+///
+/// `greeting_default` is how long a `wait` lasts that does not say. Every block under `environments` is tried over the file,
+/// so that its mistakes show as well; which one is chosen was merged into `tree` before.
+pub fn compile(tree: &Node, greeting_default: Micros, cx: &mut Context) -> Option<Profile> {
+    let blocks = tree.get("environments").and_then(Node::entries).unwrap_or_default();
+    let mut clean = true;
+    for block in blocks {
+        let mut variant = tree.clone();
+        merge(&mut variant, block.value.clone());
+        clean &= compile_one(&variant, greeting_default, cx).is_some();
+    }
+    compile_one(tree, greeting_default, cx).filter(|_| clean)
+}
+
+fn compile_one(tree: &Node, greeting_default: Micros, cx: &mut Context) -> Option<Profile> {
+    let file: File = decode(tree, cx)?;
+    let captured = captured(&file);
+    let mut compiler = Compiler { cx, clean: true, scope: Scope::new(captured), greeting_default };
+    let profile = compiler.profile(file);
+    compiler.clean.then_some(profile)
+}
+
+/// What the steps capture, in the order in which they are done.
+fn captured(file: &File) -> Vec<Captured> {
+    let phases = [
+        (Moment::Ready, &file.ready),
+        (Moment::Login, &file.login),
+        (Moment::Prepare, &file.prepare),
+        (Moment::After, &file.after),
+        (Moment::Finally, &file.finally),
+    ];
+    let steps = phases.into_iter().flat_map(|(moment, steps)| steps.iter().map(move |step| (moment, &step.value)));
+    let captures = steps.flat_map(|(moment, step)| {
+        let name = methods(step).first().map_or_else(String::new, |(method, address)| step_name(*method, address));
+        step.capture.0.iter().map(move |(key, capture)| Captured {
+            name: key.value.clone(),
+            span: key.span,
+            step: name.clone(),
+            moment,
+            secret: matches!(capture, format::Capture::Marked(_)),
+        })
+    });
+    captures.collect()
+}
+
+fn methods(step: &format::Step) -> Vec<(Method, &format::Address)> {
+    let all = [
+        (Method::Get, &step.get),
+        (Method::Post, &step.post),
+        (Method::Put, &step.put),
+        (Method::Patch, &step.patch),
+        (Method::Delete, &step.delete),
+    ];
+    all.into_iter().filter_map(|(method, address)| Some((method, address.as_ref()?))).collect()
+}
+
+fn step_name(method: Method, address: &format::Address) -> String {
+    format!("{} {}", method.as_str(), address.written)
+}
+
+struct Compiler<'c> {
+    cx: &'c mut Context,
+    clean: bool,
+    scope: Scope,
+    greeting_default: Micros,
+}
+
+impl Compiler<'_> {
+    fn profile(&mut self, file: File) -> Profile {
+        let has_base = file.http.is_some();
+        let http = file.http.map(|http| self.http(http));
+        self.check_address(&file.socket, &["ws://", "wss://"]);
+        let limits = limits(file.limits);
+
+        let ready = self.steps(file.ready, Moment::Ready, has_base);
+        let login = self.steps(file.login, Moment::Login, has_base);
+        let prepare = self.steps(file.prepare, Moment::Prepare, has_base);
+
+        // In the order in which a profile lists them, so that slots are stable under changes further down.
+        let mut dialect = Dialect::default();
+        let events = file.events.unwrap_or_default();
+        self.fields(&mut dialect, events.name, events.fields);
+
+        self.check(&file.socket, Moment::Upgrade);
+        let (connect, script) = self.connect(file.connect.unwrap_or_default(), &mut dialect);
+        let (replies, heartbeats) = self.heartbeats(file.heartbeats, &mut dialect);
+        let ask = self.ask(file.ask);
+        let after = self.steps(file.after, Moment::After, has_base);
+        let finally = self.steps(file.finally, Moment::Finally, has_base);
+
+        let ids = match events.ids {
+            Some(ids) => ids.0.into_iter().filter_map(|(name, id)| self.id(name, id, &mut dialect.trie)).collect(),
+            None => self.default_ids(&mut dialect.trie),
+        };
+        let (ends, failed, answers) = (
+            ends(events.ends, &mut dialect),
+            failed(events.failed.as_deref(), &mut dialect),
+            answers(events.answer, &mut dialect),
+        );
+        let reads = Reads { dialect, script, heartbeats, ends, failed, answers, ids };
+
+        let mut profile = Profile {
+            name: file.name,
+            http,
+            socket: file.socket,
+            limits,
+            ready,
+            login,
+            prepare,
+            after,
+            finally,
+            connect,
+            replies,
+            ask,
+            reads,
+            columns: Vec::new(),
+        };
+        self.captures(&mut profile);
+        profile.columns = std::mem::take(&mut self.scope).into_columns();
+        profile
+    }
+
+    fn http(&mut self, http: format::Http) -> Http {
+        self.check_address(&http.base, &["http://", "https://"]);
+        self.check(&http.base, Moment::Base);
+        let headers = self.headers(http.headers, Moment::Headers, &REQUEST_HEADERS);
+        Http { base: http.base, headers }
+    }
+
+    fn steps(&mut self, steps: Vec<Spanned<format::Step>>, moment: Moment, has_base: bool) -> Vec<Step> {
+        steps.into_iter().filter_map(|step| self.step(step, moment, has_base)).collect()
+    }
+
+    fn step(&mut self, step: Spanned<format::Step>, moment: Moment, has_base: bool) -> Option<Step> {
+        let Spanned { value: step, span } = step;
+        let count = step.capture.0.len();
+        let (method, address) = match methods(&step)[..] {
+            [(method, address)] => (method, address.clone()),
+            [] => {
+                let mistake = Diagnostic::mistake(span, "the step has no method");
+                self.mistake(mistake.help("write `get`, `post`, `put`, `patch` or `delete` with a path"));
+                self.scope.advance(count);
+                return None;
+            }
+            [(first, one), (second, other), ..] => {
+                let [first, second] = [first, second].map(|method| method.as_str().to_lowercase());
+                let title = format!("`{first}` and `{second}` exclude each other");
+                let mistake = Diagnostic::mistake(other.text.span, title).also(one.text.span, "the other stands here");
+                self.mistake(mistake.help("a step is one request; write two steps"));
+                self.scope.advance(count);
+                return None;
+            }
+        };
+        self.check_step_address(&address.text, has_base);
+        self.check(&address.text, moment);
+        let headers = self.headers(step.headers, moment, &REQUEST_HEADERS);
+        let json = step.json.map(|json| self.template(json, moment));
+        let timeout = step.timeout.and_then(|timeout| self.above_zero(timeout, "timeout"));
+        let retry = self.retry(step.within, step.retry, moment);
+        let mut trie = Trie::default();
+        let expect = success(step.expect, &mut trie);
+        let captures =
+            step.capture.0.into_iter().map(|(name, capture)| self.capture(name, capture, &mut trie)).collect();
+        self.scope.advance(count);
+        let name = step_name(method, &address);
+        Some(Step { name, method, url: address.text, headers, json, timeout, retry, expect, captures, trie })
+    }
+
+    fn retry(
+        &mut self,
+        within: Option<Spanned<Micros>>,
+        retry: Option<Spanned<format::Retry>>,
+        moment: Moment,
+    ) -> Option<Retry> {
+        if let Some(within) = within
+            && moment != Moment::Ready
+        {
+            let mistake = Diagnostic::mistake(within.span, "`within` is for steps of `ready`");
+            self.mistake(mistake.help("write `retry: { every: 200ms, for: 2s }`"));
+            return None;
+        }
+        match (within, retry) {
+            (Some(within), Some(retry)) => {
+                let mistake = Diagnostic::mistake(retry.span, "`within` and `retry` exclude each other");
+                let mistake = mistake.also(within.span, "the other stands here");
+                self.mistake(mistake.help("`within` alone tries every 500ms"));
+                None
+            }
+            (Some(within), None) => Some(Retry { every: READY_EVERY, limit: within.value }),
+            (None, Some(Spanned { value: retry, .. })) => {
+                let every = retry.every.and_then(|every| self.above_zero(every, "every")).unwrap_or(RETRY_EVERY);
+                Some(Retry { every, limit: retry.limit })
+            }
+            (None, None) => None,
+        }
+    }
+
+    fn capture(&mut self, name: Spanned<String>, capture: format::Capture, trie: &mut Trie) -> Capture {
+        if let Some((problem, help)) = capture_problem(&name.value) {
+            let mistake = Diagnostic::mistake(name.span, format!("{} {problem}", quote(&name.value)));
+            self.mistake(mistake.help(help));
+        }
+        let (secret, pointers) = match capture {
+            format::Capture::One(pointer) => (false, vec![pointer]),
+            format::Capture::Several(pointers) => (false, pointers.0),
+            format::Capture::Marked(marked) => (true, marked.secret.0),
+        };
+        let at = pointers.iter().map(|pointer| pointer.intern(trie, true)).collect();
+        Capture { name: name.value, secret, needed: false, at }
+    }
+
+    /// What can be said of captures only when every text was seen.
+    fn captures(&mut self, profile: &mut Profile) {
+        let Profile { ready, login, prepare, after, finally, .. } = profile;
+        for step in [ready, login, prepare, after, finally].into_iter().flatten() {
+            for capture in &mut step.captures {
+                capture.needed = self.scope.is_needed(&capture.name);
+            }
+        }
+        let all = self.scope.captured().to_vec();
+        for (index, captured) in all.iter().enumerate() {
+            let name = quote(&captured.name);
+            let earlier = all[..index].iter().rev().find(|earlier| earlier.name == captured.name);
+            if let Some(earlier) = earlier.filter(|earlier| earlier.secret != captured.secret) {
+                let mistake = Diagnostic::mistake(captured.span, format!("{name} is a secret in one place only"));
+                let mistake = mistake.also(earlier.span, "captured here as well");
+                self.mistake(mistake.help("write `{ secret: [...] }` in both"));
+            } else if let Some(earlier) = earlier.filter(|earlier| earlier.moment == captured.moment) {
+                let warning = Diagnostic::warning(captured.span, format!("{name} is captured twice"));
+                let warning = warning.also(earlier.span, "captured here as well");
+                self.cx.report(warning.help("the later value replaces the earlier one; give one of them another name"));
+            }
+            if earlier.is_none() && captured.moment != Moment::Ready && !self.scope.is_used(&captured.name) {
+                let warning = Diagnostic::warning(captured.span, format!("nothing uses {name}"));
+                self.cx.report(warning.help("remove it, or use it in a text or as `is` of an id"));
+            }
+        }
+    }
+
+    fn headers(&mut self, headers: Table<Text>, moment: Moment, reserved: &[(&str, &str)]) -> Vec<(String, Text)> {
+        let checked = headers.0.into_iter().map(|(name, text)| {
+            // RFC 9110, section 5.6.2: a field name is a token.
+            let lower = name.value.to_ascii_lowercase();
+            if let Some((_, help)) = reserved.iter().find(|(reserved, _)| lower == *reserved) {
+                let mistake = Diagnostic::mistake(name.span, format!("the header {} is not free", quote(&name.value)));
+                self.mistake(mistake.help(*help));
+            } else if name.value.is_empty() || !name.value.bytes().all(is_token) {
+                let title = format!("{} is not the name of a header", quote(&name.value));
+                self.mistake(Diagnostic::mistake(name.span, title).help("write letters, digits and `-`"));
+            }
+            // RFC 9110, section 5.5: no control characters in a value, least of all line breaks.
+            if literals(&text).any(|literal| literal.chars().any(|c| c.is_control() && c != '\t')) {
+                let mistake = Diagnostic::mistake(text.span, "a header cannot hold line breaks or control characters");
+                self.mistake(mistake.help("write the value on one line"));
+            }
+            self.check(&text, moment);
+            (name.value, text)
+        });
+        checked.collect()
+    }
+
+    fn connect(
+        &mut self,
+        connect: format::Connect,
+        dialect: &mut Dialect,
+    ) -> (Connect, Vec<crate::expect::ScriptStep>) {
+        let mut headers = self.headers(connect.headers, Moment::Upgrade, &UPGRADE_HEADERS);
+        if let Some(origin) = connect.origin {
+            self.check(&origin, Moment::Upgrade);
+            headers.push(("Origin".to_owned(), origin));
+        }
+        for subprotocol in &connect.subprotocols {
+            // RFC 6455, section 4.1 (10): each is a token.
+            if literals(subprotocol).any(|literal| !literal.bytes().all(is_token)) || subprotocol.segments.is_empty() {
+                let mistake = Diagnostic::mistake(subprotocol.span, "this is not a subprotocol");
+                self.mistake(mistake.help("write a name without spaces, commas and quotes; several as a list"));
+            }
+            self.check(subprotocol, Moment::Upgrade);
+        }
+        let mut query = Vec::new();
+        for (name, text) in connect.query.0 {
+            self.check(&text, Moment::Upgrade);
+            query.push((name.value, text));
+        }
+        let mut expected = Vec::new();
+        let mut script = Vec::new();
+        for step in connect.script {
+            let (step, expectation) = self.script_step(step, dialect);
+            script.push(step);
+            expected.push(expectation);
+        }
+        let connect = Connect {
+            subprotocols: connect.subprotocols,
+            headers,
+            query,
+            echo: connect.echo.unwrap_or(Echo::Lenient),
+            script,
+            max_frame: connect.max_frame.map_or(MAX_FRAME, |bytes| bytes.get()),
+        };
+        (connect, expected)
+    }
+
+    fn script_step(
+        &mut self,
+        step: format::ScriptStep,
+        dialect: &mut Dialect,
+    ) -> (ScriptStep, crate::expect::ScriptStep) {
+        match step {
+            format::ScriptStep::Wait(wait) => {
+                let within = wait.within.and_then(|within| self.above_zero(within, "within"));
+                let expectation = crate::expect::ScriptStep::Wait {
+                    when: dialect_matcher(&wait.when, dialect),
+                    refused: wait.refused.0.iter().map(|when| dialect_matcher(when, dialect)).collect(),
+                    within: within.unwrap_or(self.greeting_default),
+                };
+                (ScriptStep::Wait, expectation)
+            }
+            format::ScriptStep::Send(template) => {
+                (ScriptStep::Send(self.template(template, Moment::Message)), crate::expect::ScriptStep::Send)
+            }
+            format::ScriptStep::SendText(text) => {
+                self.check(&text, Moment::Message);
+                (ScriptStep::SendText(text), crate::expect::ScriptStep::Send)
+            }
+        }
+    }
+
+    fn heartbeats(
+        &mut self,
+        heartbeats: Vec<format::Heartbeat>,
+        dialect: &mut Dialect,
+    ) -> (Vec<Option<Template>>, Vec<Heartbeat>) {
+        let compiled = heartbeats.into_iter().map(|heartbeat| {
+            let reply = heartbeat.reply.map(|reply| self.template(reply, Moment::Message));
+            let when = dialect_matcher(&heartbeat.when, dialect);
+            let answered = reply.is_some();
+            (reply, Heartbeat { when, answered })
+        });
+        compiled.unzip()
+    }
+
+    fn ask(&mut self, ask: format::Ask) -> Template {
+        let span = ask.send.span;
+        let template = self.template(ask.send, Moment::Ask);
+        if !template.texts().iter().any(|text| text.holes().any(|hole| hole.name == "prompt")) {
+            let mistake = Diagnostic::mistake(span, "the ask does not send `${prompt}`");
+            self.mistake(mistake.help("put it where the target reads the user's text"));
+        }
+        template
+    }
+
+    fn fields(&mut self, dialect: &mut Dialect, name: Option<format::EventName>, fields: Option<format::EventFields>) {
+        let trie = &mut dialect.trie;
+        dialect.name_at = match name {
+            Some(name) => slots(&name.0.0, trie, false),
+            None => literal_slots(&["/type", "/event", "/event_name", "/event_type"], trie),
+        };
+        let fields = fields.unwrap_or_default();
+        let mut places = |given: Option<OneOrMany<Pointer>>, default: &[&str]| match given {
+            Some(pointers) => slots(&pointers.0, trie, false),
+            None => enveloped(default, trie, false),
+        };
+        dialect.fields = Fields {
+            agent: places(fields.agent, &["agent_name", "agent", "agent_id"]),
+            tool: places(fields.tool, &["tool_name", "tool"]),
+            call: places(fields.call, &["call_id", "tool_call_id"]),
+            event_id: places(fields.event_id, &["event_id"]),
+        };
+    }
+
+    fn id(&mut self, name: Spanned<String>, id: format::Id, trie: &mut Trie) -> Option<IdRule> {
+        let role = match name.value.as_str() {
+            "user" => IdRole::User,
+            "thread" => IdRole::Thread,
+            "run" => IdRole::Run,
+            _ => IdRole::Other,
+        };
+        let source = match (id.is, id.source) {
+            (Some(is), Some(source)) => {
+                let mistake = Diagnostic::mistake(source.span, "`is` and `source` exclude each other");
+                self.mistake(mistake.also(is.span, "the other stands here").help("a captured value needs no `source`"));
+                return None;
+            }
+            (Some(is), None) => self.captured_source(&is)?,
+            (None, Some(Spanned { value: format::Source::Chosen, span })) => self.chosen_source(role, span)?,
+            (None, Some(Spanned { value: format::Source::Learned, .. }) | None) => IdSource::Learned,
+        };
+        let compare = match id.compare {
+            format::Comparison::Exact => Compare::Exact,
+            format::Comparison::Prefix => Compare::Prefix,
+        };
+        let unique = match id.unique {
+            format::Uniqueness::Target => Unique::Target,
+            format::Uniqueness::User => Unique::User,
+        };
+        Some(IdRule { name: name.value.into(), role, at: slots(&id.at.0, trie, false), source, compare, unique })
+    }
+
+    fn captured_source(&mut self, is: &Spanned<String>) -> Option<IdSource> {
+        let name = quote(&is.value);
+        let before = |captured: &&Captured| captured.name == is.value && captured.moment < Moment::Upgrade;
+        let Some(captured) = self.scope.captured().iter().find(before).cloned() else {
+            let mut names: Vec<&str> = self.scope.captured().iter().map(|captured| captured.name.as_str()).collect();
+            names.dedup();
+            let help = match crate::document::context::closest(&is.value, names) {
+                Some(meant) => format!("did you mean `{meant}`? it must be captured in `login` or `prepare`"),
+                None => "capture it in `login` or `prepare`".to_owned(),
+            };
+            self.mistake(
+                Diagnostic::mistake(is.span, format!("no step captures {name} before the connection")).help(help),
+            );
+            return None;
+        };
+        self.scope.need(&is.value);
+        if captured.secret {
+            let mistake = Diagnostic::mistake(is.span, format!("{name} is a secret, and ids stand in reports"));
+            self.mistake(mistake.also(captured.span, "captured here").help("capture the id itself, without `secret`"));
+            return None;
+        }
+        Some(IdSource::Captured(is.value.as_str().into()))
+    }
+
+    fn chosen_source(&mut self, role: IdRole, span: Span) -> Option<IdSource> {
+        let name = match role {
+            IdRole::Thread => "thread_id",
+            IdRole::Run => "run_id",
+            IdRole::User | IdRole::Other => {
+                let mistake = Diagnostic::mistake(span, "the harness chooses only the ids of `thread` and `run`");
+                self.mistake(mistake.help("write `is` with a captured name, or `source: learned`"));
+                return None;
+            }
+        };
+        if !self.scope.is_used(name) {
+            let mistake = Diagnostic::mistake(span, format!("nothing sends `${{{name}}}`"));
+            self.mistake(mistake.help("send it in `ask`, or write `source: learned`"));
+            return None;
+        }
+        Some(IdSource::Chosen)
+    }
+
+    fn default_ids(&mut self, trie: &mut Trie) -> Vec<IdRule> {
+        let mut rules = Vec::new();
+        let captured = |captured: &&Captured| captured.name == "user_id" && !captured.secret;
+        let user = self.scope.captured().iter().find(captured).filter(|captured| captured.moment < Moment::Upgrade);
+        let user = user.map(|_| IdSource::Captured("user_id".into()));
+        if user.is_some() {
+            self.scope.need("user_id");
+        }
+        let chosen = |name| if self.scope.is_used(name) { IdSource::Chosen } else { IdSource::Learned };
+        let sources = [
+            ("user", IdRole::User, user),
+            ("thread", IdRole::Thread, Some(chosen("thread_id"))),
+            ("run", IdRole::Run, Some(chosen("run_id"))),
+        ];
+        for (name, role, source) in sources {
+            let Some(source) = source else { continue };
+            let at = enveloped(&[&format!("{name}_id")], trie, false);
+            rules.push(IdRule { name: name.into(), role, at, source, compare: Compare::Exact, unique: Unique::Target });
+        }
+        rules
+    }
+
+    fn template(&mut self, template: Spanned<Template>, moment: Moment) -> Template {
+        for text in template.value.texts() {
+            self.check(text, moment);
+        }
+        if let Some(span) = file_reference(&template.value) {
+            let remedy = "write the JSON in place";
+            self.mistake(not_yet(span, "file: ...", "read the JSON from a file", remedy));
+        }
+        template.value
+    }
+
+    fn above_zero(&mut self, length: Spanned<Micros>, key: &str) -> Option<Micros> {
+        if length.value == Micros::ZERO {
+            self.mistake(Diagnostic::mistake(length.span, format!("`{key}` is zero")).help("write a time above zero"));
+            return None;
+        }
+        Some(length.value)
+    }
+
+    /// An address that must begin with one of two schemes, as far as that can be seen.
+    fn check_address(&mut self, text: &Text, schemes: &[&str; 2]) {
+        let Some(lead) = lead(text) else { return };
+        if schemes.iter().any(|scheme| begins_with(&lead, scheme)) {
+            return;
+        }
+        let title = format!("the address begins with neither `{}` nor `{}`", schemes[0], schemes[1]);
+        let rest = lead.split_once("://").map_or(lead.as_str(), |(_, rest)| rest);
+        let help = format!("write for example {}", quote(&format!("{}{rest}", schemes[0])));
+        self.mistake(Diagnostic::mistake(text.span, title).help(help));
+    }
+
+    fn check_step_address(&mut self, text: &Text, has_base: bool) {
+        let Some(lead) = lead(text) else { return };
+        if super::is_full(&lead) {
+            return;
+        }
+        if !lead.starts_with('/') {
+            let mistake = Diagnostic::mistake(text.span, "this is neither a path nor a full URL");
+            self.mistake(
+                mistake.help(format!("write {}, or begin with `http://` or `https://`", quote(&format!("/{lead}")))),
+            );
+        } else if !has_base {
+            let mistake = Diagnostic::mistake(text.span, "there is no `http.base` for this path");
+            self.mistake(mistake.help("add `http: { base: ... }`, or write the full URL"));
+        }
+    }
+
+    fn check(&mut self, text: &Text, moment: Moment) {
+        self.clean &= self.scope.check(text, moment, self.cx);
+    }
+
+    fn mistake(&mut self, diagnostic: Diagnostic) {
+        self.clean = false;
+        self.cx.report(diagnostic);
+    }
+}
+
+/// Headers that the sending of a request decides.
+const REQUEST_HEADERS: [(&str, &str); 3] = [
+    ("connection", "remove it; connections are the harness's business"),
+    ("content-length", "remove it; it follows from the body"),
+    ("transfer-encoding", "remove it; it follows from the body"),
+];
+
+/// Headers that the handshake decides (RFC 6455, section 4.1).
+const UPGRADE_HEADERS: [(&str, &str); 7] = [
+    ("connection", "remove it; the handshake sets it"),
+    ("upgrade", "remove it; the handshake sets it"),
+    ("sec-websocket-key", "remove it; the handshake sets it"),
+    ("sec-websocket-version", "remove it; the handshake sets it"),
+    ("sec-websocket-extensions", "remove it; no extension is negotiated"),
+    ("sec-websocket-protocol", "write the list under `connect.subprotocols`"),
+    ("origin", "write it under `connect.origin`"),
+];
+
+/// A character of a token (RFC 9110, section 5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+fn literals(text: &Text) -> impl Iterator<Item = &str> {
+    text.segments.iter().filter_map(|segment| match segment {
+        Segment::Literal(literal) => Some(literal.as_str()),
+        Segment::Hole(_) => None,
+    })
+}
+
+/// What a text begins with if nothing is set: its first literal, or the default of a hole before it. `None` if only running
+/// will tell.
+fn lead(text: &Text) -> Option<String> {
+    let mut lead = String::new();
+    for segment in &text.segments {
+        match segment {
+            Segment::Literal(literal) => lead.push_str(literal),
+            Segment::Hole(hole) if hole.filters.is_empty() && hole.default.is_some() => {
+                lead.push_str(hole.default.as_deref().unwrap_or_default());
+            }
+            Segment::Hole(_) if lead.is_empty() => return None,
+            Segment::Hole(_) => break,
+        }
+    }
+    Some(lead)
+}
+
+/// Where a template holds `{ file: ... }`, which the format reserves.
+fn file_reference(template: &Template) -> Option<Span> {
+    match template {
+        Template::Fixed(_) | Template::Text(_) => None,
+        Template::List(items) => items.iter().find_map(file_reference),
+        Template::Map(entries) => {
+            let only = entries.iter().all(|(key, _)| key == "file" || key == "set");
+            let file = entries.iter().find(|(key, _)| only && key == "file");
+            match file {
+                Some((_, Template::Text(text))) => Some(text.span),
+                _ => entries.iter().find_map(|(_, value)| file_reference(value)),
+            }
+        }
+    }
+}
+
+fn limits(given: Option<format::Limits>) -> Limits {
+    let default = Limits::default();
+    let Some(given) = given else { return default };
+    Limits {
+        users: given.users.map_or(default.users, |users| users.get()),
+        rate: given.rate.unwrap_or(default.rate),
+        runs: given.runs.map_or(default.runs, |runs| runs.get()),
+        duration: given.duration.unwrap_or(default.duration),
+    }
+}
+
+fn success(expect: Option<format::Expect>, trie: &mut Trie) -> Success {
+    let (status, when) = expect.map_or((None, None), |expect| (expect.status, expect.when));
+    let status = status.map_or_else(|| vec![200..=299], |status| status.0.iter().map(|s| s.from..=s.to).collect());
+    Success { status, when: when.map(|when| when.compile(trie)) }
+}
+
+fn dialect_matcher(when: &When, dialect: &mut Dialect) -> Matcher {
+    when.compile(&mut dialect.trie, &mut dialect.names)
+}
+
+fn matchers(given: &[When], dialect: &mut Dialect) -> Vec<Matcher> {
+    given.iter().map(|when| dialect_matcher(when, dialect)).collect()
+}
+
+fn ends(given: Option<format::Ends>, dialect: &mut Dialect) -> Ends {
+    let (good, bad) = given.map_or((None, None), |ends| (ends.good, ends.bad));
+    let mut side = |given: Option<OneOrMany<When>>, default: &str| match given {
+        Some(given) => matchers(&given.0, dialect),
+        None => vec![event_matcher(default, dialect)],
+    };
+    Ends { good: side(good, COMPLETED), bad: side(bad, "agent_error") }
+}
+
+fn failed(given: Option<&[When]>, dialect: &mut Dialect) -> Vec<Matcher> {
+    if let Some(given) = given {
+        return matchers(given, dialect);
+    }
+    let mut failed = event_matcher(COMPLETED, dialect);
+    let unsuccessful = |slot| Matcher { all: vec![Condition::At(slot, Test::Bool(false))] };
+    let places = enveloped(&["success"], &mut dialect.trie, false);
+    failed.all.push(Condition::Any(places.into_iter().map(unsuccessful).collect()));
+    vec![failed]
+}
+
+fn answers(given: Option<Vec<format::Answer>>, dialect: &mut Dialect) -> Vec<AnswerSource> {
+    let Some(given) = given else {
+        let when = event_matcher(COMPLETED, dialect);
+        let at = enveloped(&["final_response", "result", "response", "message"], &mut dialect.trie, true);
+        return vec![AnswerSource { when, at }];
+    };
+    let compile = |answer: format::Answer| AnswerSource {
+        when: dialect_matcher(&answer.when, dialect),
+        at: slots(&answer.at.0, &mut dialect.trie, true),
+    };
+    given.into_iter().map(compile).collect()
+}
+
+/// The end of a run that goes well, where a profile does not say.
+const COMPLETED: &str = "agent_completed";
+
+fn event_matcher(kind: &str, dialect: &mut Dialect) -> Matcher {
+    Matcher { all: vec![Condition::Event(vec![dialect.names.intern(kind)])] }
+}
+
+fn slots(pointers: &[Pointer], trie: &mut Trie, whole: bool) -> Vec<SlotId> {
+    pointers.iter().map(|pointer| pointer.intern(trie, whole)).collect()
+}
+
+/// The slots of members at the root, in `data` and in `payload`: how the common envelopes wrap their fields.
+fn enveloped(members: &[&str], trie: &mut Trie, whole: bool) -> Vec<SlotId> {
+    let places = members.iter().flat_map(|member| ["", "/data", "/payload"].map(|object| format!("{object}/{member}")));
+    places.map(|place| trie.intern(&place, whole).expect("a pointer")).collect()
+}
+
+fn literal_slots(pointers: &[&str], trie: &mut Trie) -> Vec<SlotId> {
+    pointers.iter().map(|pointer| trie.intern(pointer, false).expect("a pointer")).collect()
+}

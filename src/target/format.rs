@@ -1,0 +1,534 @@
+//! The file format of a target profile: every key, what it means and what it is when left out.
+//!
+//! The doc comments here are the descriptions in the JSON Schema. These types are what stood in the file; rules between
+//! several keys, and what a key makes `session` do or `check` expect, are `compile`'s business.
+
+use serde_json::{Value as Json, json};
+
+use super::matcher::{BodyWhen, Pointer, When};
+use crate::document::decode::{Decode, Definitions, by_shape, one_of, record, words};
+use crate::document::diagnostic::quote;
+use crate::document::text::{Template, Text};
+use crate::document::tree::{NumberValue, Value};
+use crate::document::values::{OneOrMany, Rate, Table, Whole};
+use crate::document::{Context, Node, Spanned};
+use crate::time::Micros;
+
+record! {
+    /// How to reach one target: its addresses, login, connection and dialect. Texts may hold `${...}`.
+    pub struct File {
+        /// Version of this format: 1.
+        pub version: Whole<1, 1> = required,
+        /// What reports call the target.
+        pub name: String = required,
+        /// The HTTP side: where paths of steps begin, and headers for all of them.
+        pub http: Option<Http>,
+        /// Address of the WebSocket, `ws://` or `wss://`. `--url` replaces it as a whole, so a token in the query belongs into
+        /// `connect.query`.
+        pub socket: Text = required,
+        /// How much this target may be loaded with when it is not on this machine. Only this file raises these limits.
+        pub limits: Option<Limits>,
+        /// Steps done once, before any user; if they do not succeed the target could not be tested. What they capture is shown
+        /// in reports.
+        pub ready: Vec<Spanned<Step>> = default(Vec::new()),
+        /// Steps that log a user in, per iteration or once per user.
+        pub login: Vec<Spanned<Step>> = default(Vec::new()),
+        /// Steps of each iteration before it connects.
+        pub prepare: Vec<Spanned<Step>> = default(Vec::new()),
+        /// The connection. Left out: a plain WebSocket, on which the user may ask at once.
+        pub connect: Option<Connect>,
+        /// Frames that keep the connection alive or say something beside the run: known, answered perhaps, never progress. The
+        /// first rule that holds counts.
+        pub heartbeats: Vec<Heartbeat> = default(Vec::new()),
+        /// How the agent is asked.
+        pub ask: Ask = required,
+        /// How the target spells its events. Every key left out is read as the common envelopes have it: at the root, in `data`
+        /// or in `payload`.
+        pub events: Option<Events>,
+        /// Steps of each iteration after its runs, judged: history, continuity.
+        pub after: Vec<Spanned<Step>> = default(Vec::new()),
+        /// Steps always done at the end of an iteration, also of a failed one. They never change the verdict; what they could
+        /// not clean up is listed. A step is left out while a name in it has no value.
+        pub finally: Vec<Spanned<Step>> = default(Vec::new()),
+        /// Named blocks that `--env NAME` lays over this file: maps merge, lists replace.
+        pub environments: Option<Table<Node>>,
+    }
+    not_yet {
+        "refresh" => ("log in again before a token expires", "remove it and keep executions shorter than a token lives"),
+        "let" => ("generate values", "use `${uuid}`, `${nonce}` or `${counter}` in their place"),
+        "redact" => ("keep parts of frames out of recordings", "remove it; what steps capture as `secret` is kept out"),
+        "leave" => ("send something before the connection is closed", "remove it"),
+        "probes" => ("watch the target between runs", "remove it"),
+        "order" => ("spell the order of events", "write it in the scenario, under `expect.events`"),
+    }
+}
+
+record! {
+    /// The HTTP side of a target.
+    pub struct Http {
+        /// What paths of steps are appended to, `http://` or `https://`. `--url` replaces it.
+        pub base: Text = required,
+        /// Headers of every request to `base`; a step that names a full URL sends its own only. A header whose names have no
+        /// value yet (the token, before login) is not sent.
+        pub headers: Table<Text> = default(Table(Vec::new())),
+    }
+    not_yet {
+        "redirects" => ("follow redirects", "name the final address; a redirect is an answer that a step may expect"),
+        "proxy" => ("use a proxy", "remove it"),
+        "tls" => ("change how certificates are checked", "remove it"),
+    }
+}
+
+record! {
+    /// How much a target that is not on this machine may be loaded with.
+    pub struct Limits {
+        /// Users at once. Default 50.
+        pub users: Option<Whole<1, 1_000_000>>,
+        /// Iterations begun per time. Default 5/s.
+        pub rate: Option<Rate>,
+        /// Runs of one execution. Default 500.
+        pub runs: Option<Whole<1, 1_000_000_000>>,
+        /// Length of one execution. Default 15m.
+        pub duration: Option<Micros>,
+    }
+}
+
+record! {
+    /// One HTTP request with its success condition: exactly one of the methods, everything else optional.
+    pub struct Step {
+        /// A path below `http.base`, or a full URL.
+        pub get: Option<Address>,
+        /// See `get`.
+        pub post: Option<Address>,
+        /// See `get`.
+        pub put: Option<Address>,
+        /// See `get`.
+        pub patch: Option<Address>,
+        /// See `get`.
+        pub delete: Option<Address>,
+        /// Headers of this request, over those of `http`.
+        pub headers: Table<Text> = default(Table(Vec::new())),
+        /// A JSON body. A text that is exactly one `${x}` takes x with its type.
+        pub json: Option<Spanned<Template>>,
+        /// How long one request may take. Default: the scenario's `timeouts.connect`.
+        pub timeout: Option<Spanned<Micros>>,
+        /// In `ready` only: repeated every 500ms until it succeeds, at most this long.
+        pub within: Option<Spanned<Micros>>,
+        /// Repeated until it succeeds.
+        pub retry: Option<Spanned<Retry>>,
+        /// When the step succeeded. Default: status 200-299.
+        pub expect: Option<Expect>,
+        /// Names for parts of the answer, for later texts. Names that nothing needs may be absent in the answer.
+        pub capture: Table<Capture> = default(Table(Vec::new())),
+    }
+    not_yet {
+        "form" => ("send a form", "send JSON"),
+        "body" => ("send any body", "send JSON"),
+        "file" => ("send a file", "send JSON"),
+        "query" => ("append a query", "write it into the path, with `${x | urlencode}`"),
+        "redirects" => ("follow redirects", "name the final address"),
+        "cookies" => ("keep cookies", "remove it"),
+    }
+}
+
+/// Where a step goes: a text, kept also as it was written, which names the step in reports.
+#[derive(Debug, Clone)]
+pub struct Address {
+    /// The path or URL.
+    pub text: Text,
+    /// As written.
+    pub written: String,
+}
+
+record! {
+    /// How a step is repeated until it succeeds.
+    pub struct Retry {
+        /// Time between the begins of two tries. Default 200ms.
+        pub every: Option<Spanned<Micros>>,
+        /// How long after the first try another one may begin.
+        pub limit as "for": Micros = required,
+    }
+}
+
+record! {
+    /// When a step succeeded: all of it must hold.
+    pub struct Expect {
+        /// A status (`200`), a range of them (`200-299`) or a list of both. Default 200-299.
+        pub status: Option<OneOrMany<Status>>,
+        /// What must hold of the body.
+        pub when: Option<BodyWhen>,
+    }
+    not_yet {
+        "headers" => ("judge headers of the answer", "remove it"),
+    }
+}
+
+/// A status, or a range of statuses with both ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status {
+    /// The lowest.
+    pub from: u16,
+    /// The highest.
+    pub to: u16,
+}
+
+by_shape! {
+    /// Where a named value stands in the answer.
+    pub enum Capture {
+        /// A JSON Pointer.
+        One(Pointer) = text,
+        /// JSON Pointers, of which the first that exists counts.
+        Several(OneOrMany<Pointer>) = list,
+        /// With more to say about it.
+        Marked(Marked) = map,
+    }
+    expected "a JSON Pointer, a list of them, or `{ secret: [...] }`"
+}
+
+record! {
+    /// A captured value that must not be shown.
+    pub struct Marked {
+        /// JSON Pointers, of which the first that exists counts; the value is kept out of recordings, reports and logs.
+        pub secret: OneOrMany<Pointer> = required,
+    }
+    not_yet {
+        "header" => ("capture a header", "capture from the body"),
+        "cookie" => ("capture a cookie", "capture from the body"),
+        "matches" => ("capture a part of a text", "capture the text as a whole"),
+        "expires" => ("remember when the value expires", "remove it"),
+    }
+}
+
+record! {
+    /// The connection.
+    pub struct Connect {
+        /// What is opened. Default websocket.
+        pub kind: Option<Kind>,
+        /// Subprotocols offered, in this order. `jwt.${token | base64url}` carries a token.
+        pub subprotocols: Vec<Text> = default(Vec::new()),
+        /// Headers of the upgrade; those of `http` are not sent with it.
+        pub headers: Table<Text> = default(Table(Vec::new())),
+        /// Appended to the address of the socket, percent-encoded. `token: "${token}"` carries a token.
+        pub query: Table<Text> = default(Table(Vec::new())),
+        /// The `Origin` header that a browser would send. Default: none.
+        pub origin: Option<Text>,
+        /// What to make of the subprotocol the target selects. Default lenient.
+        pub echo: Option<Echo>,
+        /// What happens on the fresh connection until the user may ask. Default: nothing.
+        pub script: Vec<ScriptStep> = default(Vec::new()),
+        /// The largest frame that is read, in bytes; a larger one ends its connection. Default 1048576.
+        pub max_frame: Option<Whole<1_024, 67_108_864>>,
+    }
+    not_yet {
+        "compression" => ("negotiate permessage-deflate", "remove it"),
+        "ping" => ("send protocol pings", "remove it; pings of the target are answered"),
+    }
+}
+
+words! {
+    /// What is opened.
+    pub enum Kind {
+        /// RFC 6455
+        Websocket = "websocket",
+    }
+    not_yet {
+        "sse" => ("read server-sent events", "use `websocket`"),
+        "http" => ("read a streamed answer", "use `websocket`"),
+        "socketio" => ("speak Socket.IO", "use `websocket`"),
+    }
+}
+
+words! {
+    /// What to make of the subprotocol that the target selects.
+    pub enum Echo {
+        /// it must be one of those offered, and none only if none was offered
+        Strict = "strict",
+        /// whatever it is, the connection is used
+        Lenient = "lenient",
+    }
+}
+
+one_of! {
+    /// One step of the socket script.
+    pub enum ScriptStep {
+        /// Wait for a frame.
+        Wait(Wait) = "wait",
+        /// Send a JSON value.
+        Send(Spanned<Template>) = "send",
+        /// Send a text as it is.
+        SendText(Text) = "send_text",
+    }
+}
+
+record! {
+    /// A frame to wait for.
+    pub struct Wait {
+        /// The frame that ends the wait.
+        pub when: When = required,
+        /// How long. Default: the scenario's `timeouts.greeting`.
+        pub within: Option<Spanned<Micros>>,
+        /// Frames by which the target refuses the user, here and until the first event of a run.
+        pub refused: OneOrMany<When> = default(OneOrMany(Vec::new())),
+    }
+    not_yet {
+        "capture" => ("name parts of the frame", "capture from a step"),
+        "optional" => ("go on without the frame", "remove the wait"),
+    }
+}
+
+record! {
+    /// Frames that are known and never progress.
+    pub struct Heartbeat {
+        /// Which frames.
+        pub when: When = required,
+        /// The JSON value to answer them with. Default: no answer.
+        pub reply: Option<Spanned<Template>>,
+    }
+    not_yet {
+        "reply_text" => ("answer with a text that is not JSON", "answer with JSON"),
+        "every" => ("send heartbeats of our own", "remove it; those of the target are answered"),
+    }
+}
+
+record! {
+    /// How the agent is asked.
+    pub struct Ask {
+        /// The JSON value to send; it must hold `${prompt}`.
+        pub send: Spanned<Template> = required,
+    }
+    not_yet {
+        "send_text" => ("ask with a text that is not JSON", "use `send`"),
+        "steps" => ("ask by HTTP", "use `send`"),
+        "get" => ("ask by HTTP", "use `send`"),
+        "post" => ("ask by HTTP", "use `send`"),
+        "put" => ("ask by HTTP", "use `send`"),
+        "accepted" => ("wait for an acknowledgement", "name it under `heartbeats`, so that it is no progress"),
+        "refused" => ("tell a refused ask from a failed run", "name the frame under `events.ends.bad`"),
+    }
+}
+
+record! {
+    /// How the target spells its events.
+    pub struct Events {
+        /// How frames are read. Default json.
+        pub decode: OneOrMany<Encoding> = default(OneOrMany(vec![Encoding::Json])),
+        /// Where an event's name stands, first that is a text. Default /type, /event, /event_name, /event_type.
+        pub name: Option<EventName>,
+        /// Where the parts of an event stand.
+        pub fields: Option<EventFields>,
+        /// Whose ids stand where; the names `user`, `thread` and `run` say what they identify. Default: all three at the root,
+        /// in `data` and in `payload`; the user's if a step captures `user_id`, the others chosen where the ask sends them.
+        pub ids: Option<Table<Id>>,
+        /// How a run ends. Default: good with agent_completed, bad with agent_error.
+        pub ends: Option<Ends>,
+        /// Frames that mark a run as failed without ending it. Default: agent_completed with `success: false`.
+        pub failed: Option<Vec<When>>,
+        /// Where the answer stands. In a frame the first rule that holds counts; of several frames the last one. Default: of
+        /// agent_completed, final_response, result, response or message.
+        pub answer: Option<Vec<Answer>>,
+    }
+    not_yet {
+        "split" => ("take frames with several events apart", "remove it"),
+        "aliases" => ("give events other names", "name them in the scenario, under `expect.events`"),
+        "ignore" => ("pass over frames", "name them under `heartbeats`"),
+    }
+}
+
+words! {
+    /// How frames are read.
+    pub enum Encoding {
+        /// a frame is one JSON document
+        Json = "json",
+    }
+    not_yet {
+        "sse" => ("read lines of server-sent events", "use `json`"),
+        "prefixed" => ("read JSON behind a prefix", "use `json`"),
+        "json_string" => ("read JSON inside a JSON string", "use `json`"),
+    }
+}
+
+/// Where an event's name stands.
+#[derive(Debug, Clone)]
+pub struct EventName(pub OneOrMany<Pointer>);
+
+record! {
+    /// Where the parts of an event stand, each a JSON Pointer or a list of which the first that exists counts.
+    pub struct EventFields {
+        /// The agent that speaks. Default /agent_name, /agent, /agent_id, at the root and in `data` and `payload`.
+        pub agent: Option<OneOrMany<Pointer>>,
+        /// The tool's name. Default /tool_name, /tool, at the root and in `data` and `payload`.
+        pub tool: Option<OneOrMany<Pointer>>,
+        /// The id that pairs a tool's result with its call. Default /call_id, /tool_call_id, at the root and in `data` and
+        /// `payload`.
+        pub call: Option<OneOrMany<Pointer>>,
+        /// The id of the event itself. Default /event_id, at the root and in `data` and `payload`.
+        pub event_id: Option<OneOrMany<Pointer>>,
+    }
+    not_yet {
+        "text" => ("judge streamed text", "remove it; the answer's places stand under `events.answer`"),
+        "time" => ("compare the target's clock", "remove it; the order of arrival counts"),
+    }
+}
+
+record! {
+    /// Whose id stands where.
+    pub struct Id {
+        /// JSON Pointers, of which the first that exists counts.
+        pub at: OneOrMany<Pointer> = required,
+        /// The captured name that holds the receiver's own value.
+        pub is: Option<Spanned<String>>,
+        /// Where the value comes from if no step captures it. Default learned.
+        pub source: Option<Spanned<Source>>,
+        /// How values are compared. Default exact.
+        pub compare: Comparison = default(Comparison::Exact),
+        /// Among whom a value has one owner. Default target.
+        pub unique: Uniqueness = default(Uniqueness::Target),
+    }
+}
+
+words! {
+    /// Where the value of an id comes from.
+    pub enum Source {
+        /// made by the harness and sent as `${thread_id}` or `${run_id}`
+        Chosen = "chosen",
+        /// made by the target, known by its first receipt
+        Learned = "learned",
+    }
+}
+
+words! {
+    /// How two values of an id are compared.
+    pub enum Comparison {
+        /// equal texts
+        Exact = "exact",
+        /// one is the beginning of the other
+        Prefix = "prefix",
+    }
+}
+
+words! {
+    /// Among whom a value has one owner.
+    pub enum Uniqueness {
+        /// the whole target
+        Target = "target",
+        /// one user only: small or repeated numbers, which identify nobody
+        User = "user",
+    }
+}
+
+record! {
+    /// How a run ends. Frames that nothing here matches are no ends.
+    pub struct Ends {
+        /// The run went well. Default agent_completed.
+        pub good: Option<OneOrMany<When>>,
+        /// The run failed, and nothing more is to be waited for. Default agent_error.
+        pub bad: Option<OneOrMany<When>>,
+    }
+}
+
+record! {
+    /// Where the answer stands in which frames.
+    pub struct Answer {
+        /// The frames that carry it.
+        pub when: When = required,
+        /// JSON Pointers, of which the first that exists counts. An object or list is taken as its JSON text.
+        pub at: OneOrMany<Pointer> = required,
+    }
+    not_yet {
+        "append" => ("join an answer from several frames", "name the frame that holds the whole answer"),
+    }
+}
+
+/// Every key left out.
+impl Default for Connect {
+    fn default() -> Connect {
+        Connect {
+            kind: None,
+            subprotocols: Vec::new(),
+            headers: Table(Vec::new()),
+            query: Table(Vec::new()),
+            origin: None,
+            echo: None,
+            script: Vec::new(),
+            max_frame: None,
+        }
+    }
+}
+
+/// Every key left out.
+impl Default for Events {
+    fn default() -> Events {
+        let decode = OneOrMany(vec![Encoding::Json]);
+        Events { decode, name: None, fields: None, ids: None, ends: None, failed: None, answer: None }
+    }
+}
+
+/// Every key left out.
+impl Default for EventFields {
+    fn default() -> EventFields {
+        EventFields { agent: None, tool: None, call: None, event_id: None }
+    }
+}
+
+impl Decode for Address {
+    fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
+        let text = Text::decode(node, cx)?;
+        Some(Self { text, written: node.text().unwrap_or_default().to_owned() })
+    }
+
+    fn schema(definitions: &mut Definitions) -> Json {
+        Text::schema(definitions)
+    }
+}
+
+impl Decode for Status {
+    fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
+        let fits = |code: &u16| (100..=599).contains(code);
+        let number = |text: &str| text.trim().parse().ok().filter(fits);
+        let found = match &node.value {
+            Value::Number(number) => match number.value {
+                NumberValue::Unsigned(code) => u16::try_from(code).ok().filter(fits).map(|code| (code, code)),
+                _ => None,
+            },
+            Value::Text(scalar) => match scalar.text.split_once('-') {
+                Some((from, to)) => number(from).zip(number(to)).filter(|(from, to)| from <= to),
+                None => number(&scalar.text).map(|code| (code, code)),
+            },
+            _ => return cx.expected(node, "a status such as `200` or a range such as `200-299`"),
+        };
+        let Some((from, to)) = found else {
+            let written = match &node.value {
+                Value::Number(number) => number.source.as_str(),
+                _ => node.text().unwrap_or_default(),
+            };
+            let title = format!("{} is no HTTP status and no range of them", quote(written));
+            let mistake = cx.mistake(node, title).help("write for example `200` or `200-299`, from 100 to 599");
+            cx.report(mistake);
+            return None;
+        };
+        Some(Self { from, to })
+    }
+
+    fn schema(_: &mut Definitions) -> Json {
+        json!({ "anyOf": [
+            { "type": "integer", "minimum": 100, "maximum": 599 },
+            { "type": "string", "pattern": "^\\s*[1-5][0-9]{2}\\s*(-\\s*[1-5][0-9]{2}\\s*)?$" },
+        ] })
+    }
+}
+
+impl Decode for EventName {
+    fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
+        if node.entries().is_some() {
+            let would = "name events by matchers";
+            let path = format!("{} as a map", cx.path());
+            cx.report(super::matcher::not_yet(node.span, &path, would, "write the JSON Pointers of the name"));
+            return None;
+        }
+        OneOrMany::decode(node, cx).map(Self)
+    }
+
+    fn schema(definitions: &mut Definitions) -> Json {
+        OneOrMany::<Pointer>::schema(definitions)
+    }
+}

@@ -1,0 +1,286 @@
+//! The target profile: how one backend is reached, logged into, asked and understood, as data.
+//!
+//! ```text
+//! Node -> format (what stood in the file) -> compile -> Profile
+//!                                                        |- steps, connection, ask: what `session` does
+//!                                                        '- reads: what `check` expects of frames
+//! ```
+//!
+//! Nothing here sends anything, reads a variable or knows a scenario. What differs between backends is a line in a profile,
+//! never a line here; a key that this build cannot execute or judge is refused.
+
+mod compile;
+pub mod format;
+mod matcher;
+mod names;
+#[cfg(test)]
+mod tests;
+
+use std::ops::RangeInclusive;
+
+pub use compile::compile;
+pub use format::Echo;
+pub use matcher::{BodyWhen, Pointer, When};
+
+use crate::document::Span;
+use crate::document::text::{Template, Text};
+use crate::document::values::Rate;
+use crate::event::SlotId;
+use crate::expect::{AnswerSource, Dialect, Ends, Heartbeat, IdRule, Matcher, Trie};
+use crate::time::Micros;
+
+/// The profile of the backend this harness was founded for, which the embedded backend speaks as well: what
+/// `target: embedded` means.
+pub const NETRA: &str = include_str!("../../scenarios/targets/netra.yaml");
+
+/// Everything known about a target. Texts are filled in by `session`; which names have a value when was checked.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    /// What reports call it.
+    pub name: String,
+    /// The HTTP side; `None` where no step needs one.
+    pub http: Option<Http>,
+    /// The address of the WebSocket; what `--url` derives replaces it as a whole.
+    pub socket: Text,
+    /// How much the target may be loaded with off loopback.
+    pub limits: Limits,
+    /// Once, before any user.
+    pub ready: Vec<Step>,
+    /// Per session.
+    pub login: Vec<Step>,
+    /// Per iteration, before connecting.
+    pub prepare: Vec<Step>,
+    /// Per iteration, after its runs; judged.
+    pub after: Vec<Step>,
+    /// Per iteration, always; never judged. A step whose names have no value is left out.
+    pub finally: Vec<Step>,
+    /// The connection.
+    pub connect: Connect,
+    /// What to answer to a frame of the heartbeat rule with the same index in `reads`.
+    pub replies: Vec<Option<Template>>,
+    /// What to send to ask the agent.
+    pub ask: Template,
+    /// How frames are understood.
+    pub reads: Reads,
+    /// Columns beside `email` and `password` that a list of users must have: the names behind `user.`, each with a place that
+    /// asks for it; sorted.
+    pub columns: Vec<(String, Span)>,
+}
+
+/// The HTTP side of a target.
+#[derive(Debug, Clone)]
+pub struct Http {
+    /// Where paths begin; what `--url` says replaces it as a whole.
+    pub base: Text,
+    /// Headers of every request below `base`. One whose names have no value yet is left out.
+    pub headers: Vec<(String, Text)>,
+}
+
+/// How much a target off loopback may be loaded with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Users at once.
+    pub users: u64,
+    /// Iterations begun per time.
+    pub rate: Rate,
+    /// Runs of one execution.
+    pub runs: u64,
+    /// Length of one execution.
+    pub duration: Micros,
+}
+
+/// One HTTP request with its success condition.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// What reports call it: `POST /auth/login`, as the profile writes it.
+    pub name: String,
+    /// The method.
+    pub method: Method,
+    /// A path, which goes below the base, or a full URL; see [`absolute`].
+    pub url: Text,
+    /// Headers of this request. Over those of [`Http`], which a full URL does not get.
+    pub headers: Vec<(String, Text)>,
+    /// The JSON body.
+    pub json: Option<Template>,
+    /// How long one try may take, if the profile says.
+    pub timeout: Option<Micros>,
+    /// How it is repeated until it succeeds.
+    pub retry: Option<Retry>,
+    /// When it succeeded.
+    pub expect: Success,
+    /// What is taken from the answer.
+    pub captures: Vec<Capture>,
+    /// Where in the answer `expect.when` and `captures` look. Without places the body need not be JSON.
+    pub trie: Trie,
+}
+
+/// An HTTP method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Method {
+    /// GET
+    Get,
+    /// POST
+    Post,
+    /// PUT
+    Put,
+    /// PATCH
+    Patch,
+    /// DELETE
+    Delete,
+}
+
+/// How a step is repeated until it succeeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// Time between the begins of two tries; above zero.
+    pub every: Micros,
+    /// How long after the first try another one may begin.
+    pub limit: Micros,
+}
+
+/// When a step succeeded.
+#[derive(Debug, Clone)]
+pub struct Success {
+    /// The status is within one of these.
+    pub status: Vec<RangeInclusive<u16>>,
+    /// And this holds of the body. It never names an event.
+    pub when: Option<Matcher>,
+}
+
+/// A named part of an answer, which keeps its JSON type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capture {
+    /// Its name in texts.
+    pub name: String,
+    /// It must not be shown anywhere.
+    pub secret: bool,
+    /// The step fails without it: a text without a default or an id rule asks for it.
+    pub needed: bool,
+    /// Its places in the step's trie, first that exists.
+    pub at: Vec<SlotId>,
+}
+
+/// The connection.
+#[derive(Debug, Clone)]
+pub struct Connect {
+    /// Offered, in this order.
+    pub subprotocols: Vec<Text>,
+    /// Headers of the upgrade, `origin` included.
+    pub headers: Vec<(String, Text)>,
+    /// Appended to the address as a query, to be percent-encoded.
+    pub query: Vec<(String, Text)>,
+    /// What to make of the subprotocol the target selects.
+    pub echo: Echo,
+    /// What to do on the fresh connection, step by step along the script in `reads`.
+    pub script: Vec<ScriptStep>,
+    /// The largest frame that is read, in bytes.
+    pub max_frame: u64,
+}
+
+/// What to do in a step of the socket script.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ScriptStep {
+    /// Wait; for what is said in `reads`.
+    Wait,
+    /// Send this as JSON.
+    Send(Template),
+    /// Send this.
+    SendText(Text),
+}
+
+/// How frames are understood: what a profile contributes to [`Expectations`](crate::expect::Expectations). All places and
+/// names are in `dialect`.
+#[derive(Debug, Clone)]
+pub struct Reads {
+    /// Where what stands in a frame.
+    pub dialect: Dialect,
+    /// What must happen on a fresh connection.
+    pub script: Vec<crate::expect::ScriptStep>,
+    /// Frames that are known and are not progress.
+    pub heartbeats: Vec<Heartbeat>,
+    /// How a run ends.
+    pub ends: Ends,
+    /// Frames that mark a run as failed.
+    pub failed: Vec<Matcher>,
+    /// Where the answer stands.
+    pub answers: Vec<AnswerSource>,
+    /// Whose ids stand where.
+    pub ids: Vec<IdRule>,
+}
+
+/// The JSON Schema (2020-12) of a profile.
+pub fn schema() -> serde_json::Value {
+    crate::document::decode::schema::<format::File>("goldenpath target profile")
+}
+
+/// The URL that a step's filled-in `url` means below `base`: itself if it is a full URL, else appended with one slash
+/// between them.
+pub fn absolute(base: &str, url: &str) -> String {
+    match is_full(url) {
+        true => url.to_owned(),
+        false => format!("{}/{}", base.trim_end_matches('/'), url.trim_start_matches('/')),
+    }
+}
+
+/// Whether `url` names a host of its own, so that headers meant for the base stay away from it.
+pub fn is_full(url: &str) -> bool {
+    ["http://", "https://"].iter().any(|scheme| begins_with(url, scheme))
+}
+
+/// Schemes have no case (RFC 3986, section 3.1).
+fn begins_with(url: &str, scheme: &str) -> bool {
+    url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+}
+
+impl Profile {
+    /// Every text of the profile, in no particular order: for what must be known of all of them, such as the variables that
+    /// they ask for.
+    pub fn texts(&self) -> Vec<&Text> {
+        let http = self.http.iter().flat_map(|http| std::iter::once(&http.base).chain(values(&http.headers)));
+        let mut texts: Vec<&Text> = http.chain([&self.socket]).collect();
+        for step in [&self.ready, &self.login, &self.prepare, &self.after, &self.finally].into_iter().flatten() {
+            texts.push(&step.url);
+            texts.extend(values(&step.headers));
+            texts.extend(step.json.iter().flat_map(Template::texts));
+        }
+        texts.extend(&self.connect.subprotocols);
+        texts.extend(values(&self.connect.headers).chain(values(&self.connect.query)));
+        for step in &self.connect.script {
+            match step {
+                ScriptStep::Wait => {}
+                ScriptStep::Send(template) => texts.extend(template.texts()),
+                ScriptStep::SendText(text) => texts.push(text),
+            }
+        }
+        texts.extend(self.replies.iter().flatten().chain([&self.ask]).flat_map(Template::texts));
+        texts
+    }
+
+    /// Whether the ask itself sends the value of a name, for example `run_id`.
+    pub fn asks_with(&self, name: &str) -> bool {
+        self.ask.texts().iter().any(|text| text.holes().any(|hole| hole.name == name))
+    }
+}
+
+fn values(pairs: &[(String, Text)]) -> impl Iterator<Item = &Text> {
+    pairs.iter().map(|(_, text)| text)
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { users: 50, rate: Rate::parse("5/s").expect("a rate"), runs: 500, duration: Micros::from_secs(15 * 60) }
+    }
+}
+
+impl Method {
+    /// As it stands in a request.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Patch => "PATCH",
+            Method::Delete => "DELETE",
+        }
+    }
+}
