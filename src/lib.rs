@@ -3,6 +3,7 @@
 pub mod backend;
 pub mod canary;
 pub mod check;
+pub mod cli;
 pub mod document;
 pub mod event;
 pub mod expect;

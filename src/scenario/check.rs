@@ -1,17 +1,18 @@
 //! What the keys of a scenario mean together: mistakes and doubts that no single key shows.
 //!
+//! Whether a plan is large enough for its claims takes statistics, which a scenario knows nothing of; the edge asks them.
 //! Each check sees only the sections it needs and is silent where one of them could not be decoded: why is already said.
 
-use super::budgets::{Figure, SegmentBudget, WHOLE};
+use super::budgets::{Figure, SegmentBudget};
 use super::format::{
     AnswerDef, IsolationDef, PasswordDef, ReliabilityDef, Session, TargetDef, TimeoutsDef, TurnDef, UsersDef,
 };
 use super::{Parts, defaults, format, names};
+use crate::document::Context;
 use crate::document::decode::Spanned;
-use crate::document::diagnostic::{Diagnostic, Level};
+use crate::document::diagnostic::Diagnostic;
 use crate::document::text::Text;
 use crate::document::values::Percent;
-use crate::document::{Context, Span};
 use crate::expect::Segment;
 use crate::time::Micros;
 
@@ -35,7 +36,7 @@ pub fn check(parts: &Parts, cx: &mut Context) {
     }
     check_budgets(parts, cx);
     if let Some(reliability) = &parts.reliability {
-        check_reliability(reliability, parts, cx);
+        check_reliability(reliability, cx);
     }
     if let Some(timeouts) = &parts.timeouts {
         check_timeouts(timeouts, cx);
@@ -230,7 +231,6 @@ fn check_budgets(parts: &Parts, cx: &mut Context) {
         if let Some(users) = &parts.users {
             check_segment_exists(budget, users, cx);
         }
-        check_reach(budget, parts, cx);
     }
 }
 
@@ -282,30 +282,7 @@ fn check_segment_exists(budget: &SegmentBudget, users: &UsersDef, cx: &mut Conte
     }
 }
 
-/// A figure that the plan cannot yield enough values for is refused before any traffic; one that does not count is a doubt.
-fn check_reach(budget: &SegmentBudget, parts: &Parts, cx: &mut Context) {
-    let Some(plan) = Plan::of(parts) else { return };
-    let have = plan.values(budget.segment);
-    let proven = budget.proven.is_some_and(|(proven, _)| proven);
-    for limit in &budget.limits {
-        let Figure::Quantile(thousandths) = limit.figure else { continue };
-        // Conover, Practical Nonparametric Statistics (1999), section 3.2: the bound needs q^n <= 1 - confidence.
-        let needed = match proven {
-            true => clean_runs(f64::from(thousandths) / f64::from(WHOLE), defaults::CONFIDENCE),
-            false => u64::from(WHOLE).div_ceil(u64::from(WHOLE - thousandths)),
-        };
-        if have >= needed {
-            continue;
-        }
-        let what = format!("{}{}", if proven { "a proven " } else { "" }, limit.figure.statistic());
-        let title = format!("{what} needs {needed} values, and this plan yields {have}");
-        let help =
-            format!("limit `max` instead, or raise users times iterations by a factor of {}", needed.div_ceil(have));
-        cx.report(plan.unreachable(limit.span, title, budget.required, help));
-    }
-}
-
-fn check_reliability(reliability: &ReliabilityDef, parts: &Parts, cx: &mut Context) {
+fn check_reliability(reliability: &ReliabilityDef, cx: &mut Context) {
     let at_least = reliability.at_least;
     let share = at_least.value.fraction();
     if share == 1.0 {
@@ -323,73 +300,7 @@ fn check_reliability(reliability: &ReliabilityDef, parts: &Parts, cx: &mut Conte
         && !(confidence > 0.5 && confidence < 1.0)
     {
         let mistake = Diagnostic::mistake(given.span, "a confidence lies above 50% and below 100%");
-        return cx.report(mistake.help("95% is usual"));
-    }
-    let Some(plan) = Plan::of(parts) else { return };
-    let have = match reliability.of {
-        Some(format::ReliabilityName::Connection) => plan.values(Segment::Connect),
-        None | Some(format::ReliabilityName::GoldenPath) => plan.values(Segment::GoldenPath),
-    };
-    let needed = clean_runs(share, confidence);
-    if have < needed {
-        let title = format!("{} needs {needed} clean values, and this plan yields {have}", at_least.value);
-        let help = format!("raise users times iterations by a factor of {}, or lower the share", needed.div_ceil(have));
-        cx.report(plan.unreachable(at_least.span, title, reliability.required, help));
-    }
-}
-
-/// How many values without a failure show `share` at `confidence`: the smallest n with share^n <= 1 - confidence.
-/// (Clopper and Pearson, Biometrika 26, 1934, for no failures.)
-pub fn clean_runs(share: f64, confidence: f64) -> u64 {
-    let n = ((1.0 - confidence).ln() / share.ln()).ceil();
-    // Above 2^53 nobody has so many runs.
-    if n < 9e15 { n as u64 } else { u64::MAX }
-}
-
-/// How much a scenario yields, and where that was written.
-struct Plan {
-    users: Spanned<u64>,
-    iterations: u64,
-    iterations_at: Option<Span>,
-    turns: u64,
-    fresh: bool,
-}
-
-impl Plan {
-    fn of(parts: &Parts) -> Option<Self> {
-        let users = parts.users.as_ref()?;
-        let iterations = parts.load.as_ref().and_then(format::LoadDef::iterations);
-        Some(Self {
-            users: Spanned { value: users.count.value.get(), span: users.count.span },
-            iterations: iterations.map_or(defaults::ITERATIONS, |given| given.value).into(),
-            iterations_at: iterations.map(|given| given.span),
-            turns: parts.turns().len().max(1) as u64,
-            fresh: users.session.is_none_or(|session| session.value == Session::Fresh),
-        })
-    }
-
-    /// How many values of a segment there will be at least, if nothing fails.
-    fn values(&self, segment: Segment) -> u64 {
-        let iterations = self.users.value.saturating_mul(self.iterations);
-        match segment {
-            Segment::Login | Segment::Connect | Segment::Greeting if !self.fresh => self.users.value,
-            Segment::Login | Segment::Connect | Segment::Greeting | Segment::GoldenPath => iterations,
-            Segment::FirstEvent | Segment::Silence | Segment::Tool | Segment::Run => {
-                iterations.saturating_mul(self.turns)
-            }
-        }
-    }
-
-    fn unreachable(&self, place: Span, title: String, required: Option<bool>, help: String) -> Diagnostic {
-        let required = required.unwrap_or(defaults::REQUIRED);
-        let level = if required { Level::Mistake } else { Level::Warning };
-        let users = if self.users.value == 1 { "one user" } else { "so many users" };
-        let mut diagnostic = Diagnostic::mistake(place, title).also(self.users.span, users).help(help);
-        if let Some(span) = self.iterations_at {
-            diagnostic = diagnostic.also(span, "so many iterations of each");
-        }
-        diagnostic.level = level;
-        diagnostic
+        cx.report(mistake.help("95% is usual"));
     }
 }
 

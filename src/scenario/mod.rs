@@ -48,6 +48,21 @@ pub struct Scenario {
     pub expect: Expect,
     /// How long to wait for what, with the defaults filled in.
     pub timeouts: Timeouts,
+    /// Where the amounts and limits were written, for what is found wrong with them later.
+    pub written: Written,
+}
+
+/// Places of amounts and limits.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// Of `users.count`.
+    pub users: Span,
+    /// Of `load.closed.iterations`, if it stands.
+    pub iterations: Option<Span>,
+    /// Of each of [`Expect::budgets`], in the same order.
+    pub budgets: Vec<Span>,
+    /// Of `expect.reliability.at_least`, if it stands.
+    pub reliability: Option<Span>,
 }
 
 /// The system under test, unresolved.
@@ -154,6 +169,11 @@ pub fn compile(tree: &Node, sources: &Sources, cx: &mut Context) -> Option<Scena
     Some(build(file, &Places { tree, sources }))
 }
 
+/// The target that a tree names, also where other parts of it are wrong; its mistakes are left to [`compile`].
+pub fn target(tree: &Node) -> Option<TargetRef> {
+    part(tree, &["target"]).map(target_ref)
+}
+
 /// What [`compile`] accepts, as JSON Schema (2020-12); rules between keys are left to [`compile`].
 pub fn schema() -> serde_json::Value {
     let schema = decode::schema::<format::ScenarioFile>("goldenpath scenario");
@@ -175,6 +195,11 @@ impl Scenario {
     pub fn iterations(&self) -> u64 {
         let Load::Closed { iterations } = self.load;
         u64::from(self.users.count) * u64::from(iterations)
+    }
+
+    /// Logins and connects of all users together.
+    pub fn setups(&self) -> u64 {
+        if self.fresh_sessions() { self.iterations() } else { u64::from(self.users.count) }
     }
 
     /// Runs of all users together: one per turn of each iteration.
@@ -202,7 +227,6 @@ impl Password {
 struct Parts {
     target: Option<format::TargetDef>,
     users: Option<format::UsersDef>,
-    load: Option<format::LoadDef>,
     ask: Option<format::AskDef>,
     answer: Option<format::AnswerDef>,
     isolation: Option<format::IsolationDef>,
@@ -217,7 +241,6 @@ impl Parts {
         Self {
             target: part(tree, &["target"]),
             users: part(tree, &["users"]),
-            load: part(tree, &["load"]),
             ask: part(tree, &["ask"]),
             answer: part(tree, &["expect", "answer"]),
             isolation: part(tree, &["expect", "isolation"]),
@@ -293,23 +316,31 @@ fn build(file: format::ScenarioFile, places: &Places<'_>) -> Scenario {
     };
     let iterations = file.load.as_ref().and_then(format::LoadDef::iterations);
     let load = Load::Closed { iterations: iterations.map_or(defaults::ITERATIONS, |given| given.value) };
+    let limits = file.expect.iter().flat_map(|expect| &expect.budgets).flat_map(|budgets| &budgets.0);
+    let written = Written {
+        users: file.users.count.span,
+        iterations: iterations.map(|given| given.span),
+        budgets: limits.flat_map(|segment| &segment.limits).map(|limit| limit.span).collect(),
+        reliability: file.expect.iter().find_map(|expect| expect.reliability.as_ref()).map(|given| given.at_least.span),
+    };
     let expect = build_expect(file.expect, file.ask.turns(), &users, places);
     Scenario {
         name: file.name.0,
         tags: file.tags.0.into_iter().map(|tag| tag.0).collect(),
-        target: target(file.target),
+        target: target_ref(file.target),
         users,
         load,
         turns: file.ask.turns().iter().map(|turn| Turn { prompt: turn.prompt.clone() }).collect(),
         expect,
         timeouts: timeouts(file.timeouts.as_ref()),
+        written,
     }
 }
 
 /// The word that stands for the embedded backend where a profile is named.
 const EMBEDDED: &str = "embedded";
 
-fn target(written: format::TargetDef) -> TargetRef {
+fn target_ref(written: format::TargetDef) -> TargetRef {
     let (profile, http, socket) = match written {
         format::TargetDef::Named(name) => (name, None, None),
         format::TargetDef::Inline(inline) => (inline.profile, inline.http, inline.socket),
