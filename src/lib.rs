@@ -3,6 +3,7 @@
 pub mod backend;
 pub mod canary;
 pub mod check;
+pub mod cli;
 pub mod document;
 pub mod engine;
 pub mod event;
@@ -12,6 +13,7 @@ pub mod identity;
 pub mod plan;
 pub mod report;
 pub mod rule;
+pub mod scenario;
 pub mod secret;
 pub mod session;
 pub mod stats;

@@ -1,3 +1,7 @@
 //! The binary; it only enters the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    goldenpath::cli::main()
+}

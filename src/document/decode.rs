@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
 
-use super::context::{Context, advise, listing};
+use super::context::{Context, advise, closest, listing};
 use super::diagnostic::{Diagnostic, quote};
 use super::source::Span;
 use super::tree::{Entry, Node, Value};
@@ -135,6 +135,8 @@ impl NotYet {
 pub struct Fields<'a> {
     node: &'a Node,
     entries: &'a [Entry],
+    /// Keys that are missing because another one stands there, which was reported with the advice to rename it.
+    misspelt: Vec<String>,
 }
 
 impl<'a> Fields<'a> {
@@ -145,15 +147,22 @@ impl<'a> Fields<'a> {
             return cx.expected_with_help(node, "a map", Some(format!("its keys are {keys}")));
         };
         let mut clean = true;
+        let mut misspelt = Vec::new();
         for entry in entries {
-            clean &= known(entry, allowed, later, cx);
+            let right = known(entry, allowed, later, cx);
+            let meant = closest(&entry.key.text, allowed.iter().copied()).filter(|_| !right);
+            misspelt.extend(meant.map(str::to_owned));
+            clean &= right;
         }
-        Some((Self { node, entries }, clean))
+        Some((Self { node, entries, misspelt }, clean))
     }
 
     /// A key that must stand.
     pub fn required<T: Decode>(&self, key: &'static str, cx: &mut Context) -> Option<T> {
         let Some(entry) = self.find(key) else {
+            if self.misspelt.iter().any(|meant| meant == key) {
+                return None;
+            }
             let place = cx.key_span().unwrap_or_else(|| cx.place_of(self.node));
             let mistake = Diagnostic::mistake(place, format!("`{}` is missing", cx.path_of(key)));
             cx.report(mistake.help(format!("add `{key}: ...` here")));
@@ -182,9 +191,12 @@ pub fn only_entry<'a>(
     later: &[NotYet],
     cx: &mut Context,
 ) -> Option<(&'static str, &'a Entry)> {
-    let choice = listing(allowed.iter().copied(), "or");
+    let choice = match allowed {
+        [only] => format!("`{only}`"),
+        _ => format!("one of {}", listing(allowed.iter().copied(), "or")),
+    };
     let Some(entries) = node.entries() else {
-        return cx.expected(node, &format!("a map with one of {choice}"));
+        return cx.expected(node, &format!("a map with {choice}"));
     };
     let mut clean = true;
     let mut chosen: Vec<(&'static str, &Entry)> = Vec::new();
@@ -200,14 +212,14 @@ pub fn only_entry<'a>(
         [one] => clean.then_some(one),
         [] if !clean => None,
         [] => {
-            let mistake = cx.mistake(node, format!("one of {choice} is missing"));
+            let mistake = cx.mistake(node, format!("{choice} is missing"));
             cx.report(mistake);
             None
         }
         [(first, entry), (second, other), ..] => {
             let mistake = Diagnostic::mistake(other.key.span, format!("`{first}` and `{second}` exclude each other"))
                 .also(entry.key.span, "the other stands here")
-                .help(format!("keep exactly one of {choice}"));
+                .help(format!("keep exactly {choice}"));
             cx.report(mistake);
             None
         }
@@ -634,6 +646,13 @@ mod tests {
                  `budgets` and `then`",
             ]
         );
+    }
+
+    #[test]
+    fn a_misspelt_key_is_not_missing_as_well() {
+        let told = titles::<Users>("cuont: 5\n");
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with("1:1 the key `cuont` is not known here -> did you mean `count`?"), "{told:?}");
     }
 
     #[test]

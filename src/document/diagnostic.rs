@@ -113,7 +113,7 @@ pub fn render(diagnostics: &[Diagnostic], sources: &Sources, style: Style, width
         if !out.is_empty() {
             out.push('\n');
         }
-        out.push_str(&render_one(diagnostic, sources, &renderer));
+        out.push_str(&render_one(diagnostic, sources, &renderer, width));
         out.push('\n');
     }
     if let Some(more @ 1..) = sorted.len().checked_sub(MOST_SHOWN) {
@@ -141,7 +141,7 @@ pub fn quote(text: &str) -> String {
     format!("`{}`", escape(&shown))
 }
 
-fn render_one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> String {
+fn render_one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer, width: usize) -> String {
     let severity = match diagnostic.level {
         Level::Mistake => Severity::ERROR.with_name("mistake"),
         Level::Warning => Severity::WARNING,
@@ -163,10 +163,10 @@ fn render_one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -
         group = excerpt(group, place, sources);
     }
     for note in &diagnostic.notes {
-        group = group.element(Severity::NOTE.message(escape(note)));
+        group = group.element(Severity::NOTE.message(wrap(&escape(note), width)));
     }
     if let Some(help) = &diagnostic.help {
-        group = group.element(Severity::HELP.message(escape(help)));
+        group = group.element(Severity::HELP.message(wrap(&escape(help), width)));
     }
     renderer.render(&[group])
 }
@@ -223,6 +223,31 @@ fn escape(text: &str) -> String {
         }
         out
     })
+}
+
+/// `text` in lines that fit beside `   = help: ` into `width` columns, broken at spaces that do not stand between
+/// backticks.
+fn wrap(text: &str, width: usize) -> String {
+    const BESIDE: usize = 14;
+    let fits = width.saturating_sub(BESIDE).max(40);
+    let mut quoted = false;
+    let words = text.split(|c: char| {
+        quoted ^= c == '`';
+        c == ' ' && !quoted
+    });
+    let mut out = String::with_capacity(text.len());
+    let mut column = 0;
+    for word in words {
+        let length = word.chars().count();
+        if column > 0 {
+            let breaks = column + 1 + length > fits;
+            out.push(if breaks { '\n' } else { ' ' });
+            column = if breaks { 0 } else { column + 1 };
+        }
+        out.push_str(word);
+        column += length;
+    }
+    out
 }
 
 /// A line of the file with what annotate-snippets leaves alone replaced, byte for byte as long as before so that carets
@@ -354,6 +379,24 @@ mod tests {
         let shown = render(&[far], &sources, Style::Plain, 100);
         assert!(shown.contains("--> t.json:1:200001\n") && shown.contains("t.json:1:1\n"), "{shown}");
         assert!(shown.len() < 4_000, "{shown}");
+    }
+
+    #[test]
+    fn long_advice_is_broken_at_spaces_and_stays_aligned() {
+        let mut sources = Sources::new();
+        let id = sources.add("t.yaml", "a: 1\n");
+        let help = "allowed are `version`, `name`, `tags`, `target`, `users`, `load`, `ask` and `expect`";
+        let mistake = Diagnostic::mistake(Span::new(id, 0, 1), "bad").help(help);
+        insta::assert_snapshot!(render(&[mistake], &sources, Style::Plain, 60), @r"
+        mistake: bad
+         --> t.yaml:1:1
+          |
+        1 | a: 1
+          | ^
+          |
+          = help: allowed are `version`, `name`, `tags`,
+                  `target`, `users`, `load`, `ask` and `expect`
+        ");
     }
 
     #[test]

@@ -81,6 +81,15 @@ impl Sources {
         &self.texts[id.0 as usize]
     }
 
+    /// Shows what stands at a place as stars from now on: a password that was written where it does not belong.
+    pub fn conceal(&mut self, span: Span) {
+        let text = &mut self.texts[span.source.0 as usize].text;
+        let start = text.floor_char_boundary(span.start as usize);
+        let end = text.ceil_char_boundary((span.end as usize).min(text.len())).max(start);
+        let stars: String = text[start..end].bytes().map(|byte| if byte == b'\n' { '\n' } else { '*' }).collect();
+        text.replace_range(start..end, &stars);
+    }
+
     /// Line and column of the start of `span`, both from 1; columns count characters.
     pub fn position(&self, span: Span) -> (usize, usize) {
         let source = self.get(span.source);
@@ -120,5 +129,23 @@ impl Source {
     pub(super) fn lines(&self, lines: std::ops::RangeInclusive<usize>) -> &str {
         let end = self.line_starts.get(*lines.end()).copied().unwrap_or(self.text.len());
         &self.text[self.line_start(*lines.start())..end]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_concealed_is_gone_and_all_else_keeps_its_place() {
+        let mut sources = Sources::new();
+        let id = sources.add("t.yaml", "a: sécret\nb: 1\n");
+        let after = Span::new(id, 11, 12);
+        let before = sources.position(after);
+        sources.conceal(Span::new(id, 3, 10));
+        assert_eq!(sources.get(id).text(), "a: *******\nb: 1\n");
+        assert_eq!((sources.position(after), before), ((2, 1), (2, 1)));
+        sources.conceal(Span::new(id, 8, 900));
+        assert_eq!(sources.get(id).text(), "a: *******\n****\n");
     }
 }

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use regex::{Regex, RegexBuilder};
 use serde_json::{Value as Json, json};
 
 use super::context::Context;
@@ -44,6 +45,10 @@ pub struct Rate {
     /// Within which time: a second, a minute or an hour.
     per: Micros,
 }
+
+/// A regular expression, to be searched for in a text.
+#[derive(Debug, Clone)]
+pub struct Pattern(pub Regex);
 
 /// One value or a list of at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -351,6 +356,43 @@ macro_rules! decode_integers {
 
 decode_integers!(u8, u16, u32, u64, i32, i64);
 
+impl Pattern {
+    /// A compiled pattern may take this much memory, in bytes: enough for long lists of words, too little to hurt.
+    const SIZE_LIMIT: usize = 1024 * 1024;
+
+    /// Compiles the text of `node`; what is wrong with it is reported to `cx`.
+    pub fn compile(text: &str, node: &Node, cx: &mut Context) -> Option<Self> {
+        let error = match RegexBuilder::new(text).size_limit(Self::SIZE_LIMIT).build() {
+            Ok(regex) => return Some(Self(regex)),
+            Err(error) => error,
+        };
+        let reason = match &error {
+            regex::Error::CompiledTooBig(_) => "it takes more than 1 MiB when compiled".to_owned(),
+            // The reason alone, without the picture of the pattern that the crate draws over several lines.
+            other => {
+                let text = other.to_string();
+                let last = text.lines().last().unwrap_or_default();
+                last.trim_start_matches("error: ").trim_end_matches('.').to_owned()
+            }
+        };
+        let mistake = cx.mistake(node, format!("{} is not a regular expression: {reason}", quote(text)));
+        cx.report(mistake);
+        None
+    }
+}
+
+impl Decode for Pattern {
+    fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
+        let text = String::decode(node, cx)?;
+        Self::compile(&text, node, cx)
+    }
+
+    fn schema(_: &mut Definitions) -> Json {
+        // Not `format: regex`: that is the dialect of ECMA-262.
+        json!({ "type": "string" })
+    }
+}
+
 impl Decode for Micros {
     fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
         written(node, cx, "a duration such as `2s`", |bare| format!("write `{bare}s` for seconds"), duration)
@@ -448,7 +490,7 @@ fn unquoted(node: &Node) -> Option<String> {
 }
 
 /// A number with commas between thousands, as people read it.
-fn grouped(value: i128) -> String {
+pub fn grouped(value: i128) -> String {
     let digits = value.unsigned_abs().to_string();
     let mut out = if value < 0 { "-".to_owned() } else { String::new() };
     for (at, digit) in digits.char_indices() {

@@ -3,7 +3,6 @@
 //! Everything that can be wrong with one is reported while it is decoded, so that compiling it cannot fail. What a matcher
 //! decides (a greeting, an end, the success of a step) is the business of the key it stands under.
 
-use regex::Regex;
 use serde_json::{Value as Json, json};
 
 use crate::document::context::listing;
@@ -11,6 +10,7 @@ use crate::document::decode::{Decode, Definitions, Fields};
 use crate::document::diagnostic::quote;
 use crate::document::text::Text;
 use crate::document::tree::{Entry, NumberValue, Value};
+use crate::document::values::Pattern;
 use crate::document::{Context, Diagnostic, Node, Span};
 use crate::event::{Number, SlotId};
 use crate::expect::{Condition, Matcher, Names, Test, Trie};
@@ -274,15 +274,7 @@ fn decode_operator(name: &str, node: &Node, operators: &[&str], cx: &mut Context
         },
         "matches" => {
             let pattern = decode_literal(node, cx)?;
-            match Regex::new(&pattern) {
-                Ok(regex) => Some(Test::Matches(regex)),
-                Err(error) => {
-                    let title = format!("{} is not a regular expression", quote(&pattern));
-                    let mistake = cx.mistake(node, format!("{title}: {}", one_line(&error)));
-                    cx.report(mistake);
-                    None
-                }
-            }
+            Pattern::compile(&pattern, node, cx).map(|pattern| Test::Matches(pattern.0))
         }
         "contains" => decode_literal(node, cx).map(Test::Contains),
         "exists" => bool::decode(node, cx).map(Test::Exists),
@@ -330,13 +322,6 @@ fn decode_literal(node: &Node, cx: &mut Context) -> Option<String> {
             None
         }
     }
-}
-
-/// The reason alone, without the picture of the pattern that the crate draws over several lines.
-fn one_line(error: &regex::Error) -> String {
-    let text = error.to_string();
-    let last = text.lines().last().unwrap_or_default();
-    last.trim_start_matches("error: ").trim_end_matches('.').to_owned()
 }
 
 fn schema_of(name: &str, subject: Subject, definitions: &mut Definitions) -> Json {

@@ -1,0 +1,99 @@
+//! The edge: what is typed, what is printed, files, variables, exit codes.
+//!
+//! ```text
+//! mod        the command line, and one match over the commands
+//! load       files and overrides -> a scenario with its target
+//! reach      what a plan can show at best
+//! validate   every mistake of every file
+//! schema     the JSON Schemas of the formats
+//! show       diagnostics on the terminal
+//! exit       exit codes
+//! ```
+//!
+//! Results go to stdout, talk goes to stderr. Nothing here decides a verdict.
+
+#![expect(clippy::disallowed_methods, reason = "the edge reads files, variables and arguments")]
+
+pub mod exit;
+pub mod load;
+pub mod reach;
+pub mod show;
+
+mod schema;
+mod validate;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use exit::Exit;
+
+/// Drive simulated users against a chat backend and judge every frame that every user receives.
+#[derive(Debug, Parser)]
+#[command(name = "goldenpath", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    everything that was asked for holds
+  1    a required claim failed
+  2    usage, or a mistake in a file; there was no traffic
+  3    blocked: the target could not be tested
+  4    inconclusive: not enough was observed
+  5    the harness broke
+  130  interrupted";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show every mistake in scenario and target files, without any traffic
+    Validate(validate::Args),
+    /// Print the JSON Schema of a file format
+    Schema(schema::Args),
+}
+
+/// Runs the command that was typed.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers, not mistakes; what cannot be printed changes nothing.
+            let usage = error.use_stderr();
+            let _ = error.print();
+            return if usage { Exit::Usage } else { Exit::Pass }.into();
+        }
+    };
+    // A panic is the harness's fault and must not look like a verdict; its message is on stderr already.
+    let exit = std::panic::catch_unwind(|| match cli.command {
+        Command::Validate(args) => validate::run(&args),
+        Command::Schema(args) => schema::run(&args),
+    });
+    match exit {
+        Ok(Ok(exit)) => exit.into(),
+        // Whoever read our output has seen enough of it.
+        Ok(Err(error)) if is_broken_pipe(&error) => Exit::Pass.into(),
+        Ok(Err(error)) => {
+            eprintln!("goldenpath: {error:#}");
+            Exit::Broke.into()
+        }
+        Err(_) => Exit::Broke.into(),
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_declared_without_contradiction() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,37 @@
+//! `goldenpath schema`: the JSON Schema of a file format, as the committed files hold it.
+
+use std::io::Write;
+
+use clap::ValueEnum;
+
+use super::exit::Exit;
+use crate::{report, scenario, target};
+
+/// What `schema` is told.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which format
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// What users do and what must hold
+    Scenario,
+    /// How a target is reached, asked and understood
+    Target,
+    /// What an execution found
+    Report,
+}
+
+/// Prints a schema, indented and with a line break at its end.
+pub fn run(args: &Args) -> anyhow::Result<Exit> {
+    let schema = match args.format {
+        Format::Scenario => scenario::schema(),
+        Format::Target => target::schema(),
+        Format::Report => report::schema(),
+    };
+    let text = serde_json::to_string_pretty(&schema)?;
+    writeln!(std::io::stdout().lock(), "{text}")?;
+    Ok(Exit::Pass)
+}

@@ -1,0 +1,467 @@
+//! Scenarios: from a YAML tree to what users do and what must hold.
+//!
+//! ```text
+//! Node -> environments::with_environment -> format (keys) -> check (what they mean together) -> Scenario
+//! ```
+//!
+//! A scenario describes; it opens no file, reads no variable, and knows nothing of a target's dialect: what needs the
+//! dialect (the grammar's event names) stays a choice here and is compiled by whoever has both. Secrets are references
+//! that the edge follows.
+
+pub mod budgets;
+pub mod defaults;
+pub mod format;
+pub mod names;
+pub mod values;
+
+mod check;
+mod environments;
+
+use std::sync::Arc;
+
+pub use check::is_variable;
+pub use environments::{Environments, names as environment_names, with_environment};
+pub use format::Session;
+
+use crate::document::decode::{self, Decode};
+use crate::document::diagnostic::Diagnostic;
+use crate::document::text::Text;
+use crate::document::values::Pattern;
+use crate::document::{Context, Node, Sources, Span, Spanned};
+use crate::expect::{AnswerRules, Asserted, Budget, Claims, Origin, Reliability, ReliabilityOf, Statistic, Timeouts};
+use crate::identity::UserNumber;
+
+/// What users do and what must hold, checked.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// Its name: one plain word.
+    pub name: String,
+    /// Words to select it by.
+    pub tags: Vec<String>,
+    /// The system under test.
+    pub target: TargetRef,
+    /// Who logs in.
+    pub users: Users,
+    /// How much work there is.
+    pub load: Load,
+    /// What is asked, in order, on one thread; at least one.
+    pub turns: Vec<Turn>,
+    /// What must hold.
+    pub expect: Expect,
+    /// How long to wait for what, with the defaults filled in.
+    pub timeouts: Timeouts,
+    /// Where the amounts and limits were written, for what is found wrong with them later.
+    pub written: Written,
+}
+
+/// Places of amounts and limits.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// Of `users.count`.
+    pub users: Span,
+    /// Of `load.closed.iterations`, if it stands.
+    pub iterations: Option<Span>,
+    /// Of each of [`Expect::budgets`], in the same order.
+    pub budgets: Vec<Span>,
+    /// Of `expect.reliability.at_least`, if it stands.
+    pub reliability: Option<Span>,
+}
+
+/// The system under test, unresolved.
+#[derive(Debug, Clone)]
+pub struct TargetRef {
+    /// Where the profile is.
+    pub profile: ProfileRef,
+    /// Where the profile was named: a path is relative to the text of this place.
+    pub span: Span,
+    /// Instead of the profile's HTTP base.
+    pub http: Option<Text>,
+    /// Instead of the profile's socket. With `http` alone the socket follows it.
+    pub socket: Option<Text>,
+}
+
+/// Where a target profile is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProfileRef {
+    /// The embedded backend and the profile that belongs to it.
+    Embedded,
+    /// A file, as written.
+    File(String),
+}
+
+/// Simulated users.
+#[derive(Debug, Clone)]
+pub struct Users {
+    /// How many, from 1.
+    pub count: u32,
+    /// The number of the first.
+    pub first: u32,
+    /// Their login.
+    pub email: Option<Text>,
+    /// Their password.
+    pub password: Option<Password>,
+    /// When they log in and connect.
+    pub session: Session,
+}
+
+/// A password, not yet followed to its place.
+#[derive(Debug, Clone)]
+pub enum Password {
+    /// Written into the file; only for targets on loopback, see [`Password::off_loopback`].
+    Written(Text),
+    /// In a variable.
+    Variable {
+        /// The variable.
+        name: Spanned<String>,
+        /// What to use instead on loopback when the variable is not set.
+        on_loopback: Option<Text>,
+    },
+    /// In a file, relative to the text of its place; a line break at the end does not count.
+    File(Spanned<String>),
+}
+
+/// How much work there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Load {
+    /// Each user repeats.
+    Closed {
+        /// How often, from 1.
+        iterations: u32,
+    },
+}
+
+/// One turn of a conversation.
+#[derive(Debug, Clone)]
+pub struct Turn {
+    /// What is asked.
+    pub prompt: Text,
+}
+
+/// What must hold, as far as it can be said without a dialect; `expect::Expectations` is made from this and a profile.
+#[derive(Debug, Clone)]
+pub struct Expect {
+    /// The legal orders of events.
+    pub grammar: GrammarChoice,
+    /// What a good answer is, one entry per turn.
+    pub answers: Vec<AnswerRules>,
+    /// Limits on segments, in the order written.
+    pub budgets: Vec<Budget>,
+    /// What is asserted of the execution.
+    pub claims: Claims,
+}
+
+/// A grammar by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GrammarChoice {
+    /// `expect::Grammar::golden_path`.
+    GoldenPath,
+}
+
+/// Reads a scenario from its tree, overlays included.
+///
+/// Every mistake and every doubt is reported to `cx`, those between keys beside those within them; `None` if there was
+/// a mistake.
+pub fn compile(tree: &Node, sources: &Sources, cx: &mut Context) -> Option<Scenario> {
+    let mut own = Context::new();
+    let file: Option<format::ScenarioFile> = decode::decode(tree, &mut own);
+    check::check(&Parts::read(tree), &mut own);
+    let usable = !own.has_mistakes();
+    own.finish().into_iter().for_each(|diagnostic| cx.report(diagnostic));
+    let file = file.filter(|_| usable)?;
+    Some(build(file, &Places { tree, sources }))
+}
+
+/// The target that a tree names, also where other parts of it are wrong; its mistakes are left to [`compile`].
+pub fn target(tree: &Node) -> Option<TargetRef> {
+    part(tree, &["target"]).map(target_ref)
+}
+
+/// What [`compile`] accepts, as JSON Schema (2020-12); rules between keys are left to [`compile`].
+pub fn schema() -> serde_json::Value {
+    let schema = decode::schema::<format::ScenarioFile>("goldenpath scenario");
+    environments::with_parts(schema, "ScenarioFile")
+}
+
+impl Scenario {
+    /// The numbers of the users, in order.
+    pub fn numbers(&self) -> impl Iterator<Item = UserNumber> + use<> {
+        (self.users.first..self.users.first + self.users.count).map(UserNumber)
+    }
+
+    /// Each iteration logs in and connects anew.
+    pub fn fresh_sessions(&self) -> bool {
+        self.users.session == Session::Fresh
+    }
+
+    /// Iterations of all users together.
+    pub fn iterations(&self) -> u64 {
+        let Load::Closed { iterations } = self.load;
+        u64::from(self.users.count) * u64::from(iterations)
+    }
+
+    /// Logins and connects of all users together.
+    pub fn setups(&self) -> u64 {
+        if self.fresh_sessions() { self.iterations() } else { u64::from(self.users.count) }
+    }
+
+    /// Runs of all users together: one per turn of each iteration.
+    pub fn runs(&self) -> u64 {
+        self.iterations() * self.turns.len() as u64
+    }
+}
+
+impl Password {
+    /// What is wrong with the password when the target is not on loopback.
+    pub fn off_loopback(&self) -> Option<Diagnostic> {
+        let Password::Written(text) = self else { return None };
+        let by_variable = |name: &str| name.starts_with("env.");
+        if text.holes().any(|hole| by_variable(&hole.name)) {
+            return None;
+        }
+        let mistake =
+            Diagnostic::mistake(text.span, "a password stands in the file, and the target is not on loopback");
+        Some(mistake.help("put it into a variable and write `password: { env: QA_PASSWORD }`"))
+    }
+}
+
+/// The sections of a file that could be decoded, each on its own, so that a mistake in one does not hide what is wrong
+/// between others.
+struct Parts {
+    target: Option<format::TargetDef>,
+    users: Option<format::UsersDef>,
+    ask: Option<format::AskDef>,
+    answer: Option<format::AnswerDef>,
+    isolation: Option<format::IsolationDef>,
+    setup: Option<format::SetupDef>,
+    budgets: Option<budgets::Budgets>,
+    reliability: Option<format::ReliabilityDef>,
+    timeouts: Option<format::TimeoutsDef>,
+}
+
+impl Parts {
+    fn read(tree: &Node) -> Self {
+        Self {
+            target: part(tree, &["target"]),
+            users: part(tree, &["users"]),
+            ask: part(tree, &["ask"]),
+            answer: part(tree, &["expect", "answer"]),
+            isolation: part(tree, &["expect", "isolation"]),
+            setup: part(tree, &["expect", "setup"]),
+            budgets: part(tree, &["expect", "budgets"]),
+            reliability: part(tree, &["expect", "reliability"]),
+            timeouts: part(tree, &["timeouts"]),
+        }
+    }
+
+    /// What is asked; empty if it could not be decoded.
+    fn turns(&self) -> &[format::TurnDef] {
+        self.ask.as_ref().map_or(&[], format::AskDef::turns)
+    }
+}
+
+/// The section at `path`, if it stands and is right; what is wrong with it was reported with the whole file.
+fn part<T: Decode>(tree: &Node, path: &[&str]) -> Option<T> {
+    let node = path.iter().try_fold(tree, |node, key| node.get(key))?;
+    T::decode(node, &mut Context::new())
+}
+
+impl format::AskDef {
+    fn turns(&self) -> &[format::TurnDef] {
+        match self {
+            Self::One(turn) => std::slice::from_ref(turn),
+            Self::Turns(turns) => &turns.0,
+        }
+    }
+}
+
+impl format::LoadDef {
+    fn iterations(&self) -> Option<Spanned<u32>> {
+        let Self::Closed(closed) = self;
+        let narrow = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+        closed.iterations.map(|given| Spanned { value: narrow(given.value.get()), span: given.span })
+    }
+}
+
+/// From places in texts to files and lines.
+struct Places<'a> {
+    tree: &'a Node,
+    sources: &'a Sources,
+}
+
+impl Places<'_> {
+    fn origin(&self, span: Span) -> Origin {
+        let (line, _) = self.sources.position(span);
+        Origin { file: Arc::from(self.sources.get(span.source).name()), line: u32::try_from(line).unwrap_or(u32::MAX) }
+    }
+
+    /// Where the key at `path` stands, if it does.
+    fn key(&self, path: &[&str]) -> Option<Origin> {
+        let (last, way) = path.split_last()?;
+        let map = way.iter().try_fold(self.tree, |node, key| node.get(key))?;
+        let entry = map.entries()?.iter().find(|entry| entry.key.text == *last)?;
+        Some(self.origin(entry.key.span))
+    }
+
+    fn claim(&self, key: &str, required: Option<bool>) -> Asserted {
+        Asserted { required: required.unwrap_or(defaults::REQUIRED), origin: self.key(&["expect", key]) }
+    }
+}
+
+fn build(file: format::ScenarioFile, places: &Places<'_>) -> Scenario {
+    let narrow = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+    let users = Users {
+        count: narrow(file.users.count.value.get()),
+        first: file.users.first.map_or(defaults::USERS_FIRST, |first| narrow(first.value.get())),
+        email: file.users.email,
+        password: file.users.password.and_then(password),
+        session: file.users.session.map_or(Session::Fresh, |session| session.value),
+    };
+    let iterations = file.load.as_ref().and_then(format::LoadDef::iterations);
+    let load = Load::Closed { iterations: iterations.map_or(defaults::ITERATIONS, |given| given.value) };
+    let limits = file.expect.iter().flat_map(|expect| &expect.budgets).flat_map(|budgets| &budgets.0);
+    let written = Written {
+        users: file.users.count.span,
+        iterations: iterations.map(|given| given.span),
+        budgets: limits.flat_map(|segment| &segment.limits).map(|limit| limit.span).collect(),
+        reliability: file.expect.iter().find_map(|expect| expect.reliability.as_ref()).map(|given| given.at_least.span),
+    };
+    let expect = build_expect(file.expect, file.ask.turns(), &users, places);
+    Scenario {
+        name: file.name.0,
+        tags: file.tags.0.into_iter().map(|tag| tag.0).collect(),
+        target: target_ref(file.target),
+        users,
+        load,
+        turns: file.ask.turns().iter().map(|turn| Turn { prompt: turn.prompt.clone() }).collect(),
+        expect,
+        timeouts: timeouts(file.timeouts.as_ref()),
+        written,
+    }
+}
+
+/// The word that stands for the embedded backend where a profile is named.
+const EMBEDDED: &str = "embedded";
+
+fn target_ref(written: format::TargetDef) -> TargetRef {
+    let (profile, http, socket) = match written {
+        format::TargetDef::Named(name) => (name, None, None),
+        format::TargetDef::Inline(inline) => (inline.profile, inline.http, inline.socket),
+    };
+    let span = profile.span;
+    let profile = if profile.value == EMBEDDED { ProfileRef::Embedded } else { ProfileRef::File(profile.value) };
+    TargetRef { profile, span, http, socket }
+}
+
+fn password(written: format::PasswordDef) -> Option<Password> {
+    match written {
+        format::PasswordDef::Written(text) => Some(Password::Written(text)),
+        format::PasswordDef::Reference(reference) => {
+            let on_loopback = reference.on_loopback;
+            let variable = reference.env.map(|name| Password::Variable { name, on_loopback });
+            variable.or_else(|| reference.file.map(Password::File))
+        }
+    }
+}
+
+fn timeouts(written: Option<&format::TimeoutsDef>) -> Timeouts {
+    macro_rules! or_default {
+        ($key:ident, $default:ident) => {
+            written.and_then(|timeouts| timeouts.$key).map_or(defaults::$default, |given| given.value)
+        };
+    }
+    Timeouts {
+        connect: or_default!(connect, CONNECT),
+        greeting: or_default!(greeting, GREETING),
+        first_event: or_default!(first_event, FIRST_EVENT),
+        stall: or_default!(stall, STALL),
+        run: or_default!(run, RUN),
+        quiet: or_default!(quiet, QUIET),
+        drain: or_default!(drain, DRAIN),
+    }
+}
+
+fn build_expect(
+    written: Option<format::ExpectDef>,
+    turns: &[format::TurnDef],
+    users: &Users,
+    places: &Places<'_>,
+) -> Expect {
+    let written = written.as_ref();
+    let answer = written.and_then(|expect| expect.answer.as_ref());
+    let isolation = written.and_then(|expect| expect.isolation.as_ref());
+    let setup = written.and_then(|expect| expect.setup.as_ref());
+    let (grammar, events_required) = match written.and_then(|expect| expect.events.as_ref()) {
+        None => (None, None),
+        Some(format::EventsDef::Named(grammar)) => (Some(*grammar), None),
+        Some(format::EventsDef::Claimed(claim)) => (claim.grammar, claim.required),
+    };
+    let grammar = match grammar {
+        None | Some(format::GrammarName::GoldenPath) => GrammarChoice::GoldenPath,
+    };
+    let transport_required = written.and_then(|expect| expect.transport.as_ref()?.required);
+    let claims = Claims {
+        setup: places.claim("setup", setup.and_then(|setup| setup.required)),
+        setup_at_most: setup.and_then(|s| s.at_most).map_or(defaults::SETUP_AT_MOST, |share| share.value.fraction()),
+        transport: places.claim("transport", transport_required),
+        events: places.claim("events", events_required),
+        answer: places.claim("answer", answer.and_then(|answer| answer.required).map(|given| given.value)),
+        isolation: (users.count > 1)
+            .then(|| places.claim("isolation", isolation.and_then(|i| i.required).map(|given| given.value))),
+        min_overlap: isolation
+            .and_then(|isolation| isolation.min_overlap)
+            .map_or(defaults::MIN_OVERLAP, |share| share.value.fraction()),
+        reliability: written.and_then(|expect| expect.reliability.as_ref()).map(|given| reliability(given, places)),
+    };
+    Expect {
+        grammar,
+        answers: turns.iter().map(|turn| answer_rules(turn.answer.as_ref().or(answer))).collect(),
+        budgets: written.and_then(|expect| expect.budgets.as_ref()).map(|b| flatten(b, places)).unwrap_or_default(),
+        claims,
+    }
+}
+
+fn reliability(written: &format::ReliabilityDef, places: &Places<'_>) -> Reliability {
+    Reliability {
+        of: match written.of {
+            None | Some(format::ReliabilityName::GoldenPath) => ReliabilityOf::GoldenPath,
+            Some(format::ReliabilityName::Connection) => ReliabilityOf::Connection,
+        },
+        at_least: written.at_least.value.fraction(),
+        confidence: written.confidence.map_or(defaults::CONFIDENCE, |given| given.value.fraction()),
+        required: written.required.unwrap_or(defaults::REQUIRED),
+        origin: places.origin(written.at_least.span),
+    }
+}
+
+fn answer_rules(written: Option<&format::AnswerDef>) -> AnswerRules {
+    let Some(written) = written else { return AnswerRules::default() };
+    let regexes = |patterns: &[Spanned<Pattern>]| patterns.iter().map(|p| p.value.0.clone()).collect();
+    AnswerRules {
+        min_chars: written.min_chars.map_or(0, |chars| u32::try_from(chars.get()).unwrap_or(u32::MAX)),
+        all_of: regexes(&written.all_of.0),
+        any_of: regexes(&written.any_of.0),
+        none_of: regexes(&written.none_of.0),
+    }
+}
+
+fn flatten(written: &budgets::Budgets, places: &Places<'_>) -> Vec<Budget> {
+    let mut budgets = Vec::new();
+    for segment in &written.0 {
+        for limit in &segment.limits {
+            let statistic = limit.figure.statistic();
+            let proven = segment.proven.map_or(defaults::PROVEN, |(proven, _)| proven);
+            budgets.push(Budget {
+                segment: segment.segment,
+                statistic,
+                limit: limit.limit,
+                proven: proven && matches!(statistic, Statistic::Quantile(_)),
+                required: segment.required.unwrap_or(defaults::REQUIRED),
+                origin: places.origin(limit.span),
+            });
+        }
+    }
+    budgets
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,61 @@
+//! Which `${...}` names exist in which text of a scenario. One table; `compile` enforces it.
+//!
+//! What the names mean is filled in by the session; texts of a target profile have a table of their own there.
+
+use crate::document::Context;
+use crate::document::text::Text;
+
+/// The names a kind of text may use.
+#[derive(Debug, Clone, Copy)]
+pub struct Names {
+    /// Complete names.
+    pub names: &'static [&'static str],
+    /// Beginnings after which any name may follow.
+    pub prefixes: &'static [&'static str],
+}
+
+/// `ask.prompt`. A password is not among them: prompts are recorded.
+pub const PROMPT: Names = Names {
+    names: &[
+        "canary",
+        "user.number",
+        "user.index",
+        "user.email",
+        "iteration",
+        "thread_id",
+        "run_id",
+        "uuid",
+        "nonce",
+        "now.ms",
+        "now.iso",
+    ],
+    prefixes: &["env."],
+};
+
+/// `users.email` and a `users.password` that is written as text.
+pub const CREDENTIALS: Names = Names { names: &["user.number", "user.index"], prefixes: &["env."] };
+
+/// `target.http` and `target.socket`, which are known before there is a user.
+pub const ADDRESS: Names = Names { names: &[], prefixes: &["env."] };
+
+impl Names {
+    /// Whether a name exists there.
+    pub fn has(&self, name: &str) -> bool {
+        self.names.contains(&name) || self.prefixes.iter().any(|prefix| name.starts_with(prefix))
+    }
+
+    /// Reports every name in `text` that does not exist there.
+    pub fn check(&self, text: &Text, cx: &mut Context) {
+        text.check_names(self.names, self.prefixes, cx);
+    }
+}
+
+/// Whether `text` differs from user to user.
+pub fn varies_by_user(text: &Text) -> bool {
+    text.holes().any(|hole| matches!(hole.name.as_str(), "user.number" | "user.index"))
+}
+
+/// Whether `text` holds `${name}`.
+pub fn uses(text: &Text, name: &str) -> bool {
+    text.holes().any(|hole| hole.name == name)
+}
