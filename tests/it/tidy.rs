@@ -28,14 +28,14 @@ const LAYERS: [Layer; 13] = [
     },
     Layer { name: "report", uses: &["stats", "check"], why: "a report renders what was judged and decides nothing" },
     Layer {
-        name: "session",
-        uses: &["expect", "document", "scenario", "target", "trace", "plan", "check"],
-        why: "one user over the network knows neither the engine nor the reports",
-    },
-    Layer {
         name: "engine",
         uses: &["stats", "trace", "plan"],
         why: "the engine takes the iteration as a function and does not know the session",
+    },
+    Layer {
+        name: "session",
+        uses: &["expect", "document", "scenario", "target", "trace", "plan", "check", "engine"],
+        why: "one user waits at the engine's gates and limits, and knows no reports",
     },
     Layer { name: "backend", uses: &[], why: "the embedded target shares no constant, type or opinion with the judge" },
     Layer { name: "cli", uses: &[], why: "the edge uses everything" },
