@@ -101,6 +101,11 @@ pub enum Template {
 pub type Lookup<'l> = dyn Fn(&str) -> Option<Cow<'l, Json>> + 'l;
 
 impl Text {
+    /// A text without holes in place of one that stands at `span`.
+    pub fn literal(text: &str, span: Span) -> Self {
+        Self { segments: vec![Segment::Literal(text.to_owned())], span }
+    }
+
     /// Reads a text. Its mistakes are reported to `cx`; `None` then.
     pub fn compile(scalar: &Scalar, span: Span, cx: &mut Context) -> Option<Self> {
         let mut compiler = Compiler { scalar, span, cx, clean: true, segments: Vec::new() };

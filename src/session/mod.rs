@@ -10,10 +10,12 @@ mod failure;
 #[cfg(test)]
 mod far_end;
 pub mod http;
+mod steps;
 pub mod tls;
 pub mod transport;
-pub mod unix;
 mod upgrade;
+pub mod user;
+pub mod values;
 
 use clock::Clock;
 use tls::Tls;

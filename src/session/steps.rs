@@ -1,0 +1,244 @@
+//! HTTP steps of a profile: filled in, sent, retried, held against what the profile expects, captured from.
+//!
+//! Says what happened as a fact. Whether that fact is a finding, and whose, is `check`'s.
+
+use serde_json::Value as Json;
+use tokio::time::sleep_until;
+use url::Url;
+
+use super::Net;
+use super::http::{Http, HttpAnswer, HttpRequest};
+use super::values::Values;
+use crate::check::decode;
+use crate::document::text::{Missing, Text};
+use crate::event::{Envelope, Extract, Found, Kind, Number};
+use crate::secret::Scrubber;
+use crate::target::{Capture, Method, Profile, Step, absolute, is_full};
+use crate::time::{Micros, Stamp};
+use crate::trace::{Fact, NetFailure, Phase, StepOutcome};
+
+/// How much of a refusing answer is kept, in bytes.
+const BODY_KEPT: usize = 4 * 1024;
+
+/// What a step is done with.
+pub(super) struct Requester<'a> {
+    pub net: &'a Net,
+    pub http: &'a Http,
+    pub profile: &'a Profile,
+    /// Where paths begin.
+    pub base: &'a str,
+    /// Names and values that every request carries.
+    pub headers: &'a [(String, String)],
+    /// How long one try may take where the step does not say.
+    pub timeout: Micros,
+}
+
+/// What came of a step.
+pub(super) struct Performed {
+    /// For the judge; its texts may still hold secrets.
+    pub fact: Fact,
+    /// What was captured, if it succeeded.
+    pub captured: Vec<Captured>,
+    /// Time spent waiting because the target asked for it.
+    pub waited: Micros,
+}
+
+/// A captured value.
+pub(super) struct Captured {
+    pub name: String,
+    pub value: Json,
+    pub secret: bool,
+}
+
+/// One try.
+enum Tried {
+    Good { status: u16, captured: Vec<Captured> },
+    Refused { status: u16, why: String, body: String, retry_after: Option<Micros> },
+    Failed(NetFailure),
+}
+
+impl Requester<'_> {
+    /// Whether every text of `step` can be filled in.
+    pub fn can(&self, step: &Step, values: &Values) -> bool {
+        let lookup = |name: &str| values.get(name);
+        let texts = step.json.iter().flat_map(|body| body.texts()).chain([&step.url]);
+        texts.chain(step.headers.iter().map(|(_, text)| text)).all(|text| text.render(&lookup).is_ok())
+    }
+
+    /// Does `step`, with its retries. A target that answers 429 or 503 with `Retry-After` (RFC 9110, section 10.2.3) is waited
+    /// for as long as one try may take; the fact tells the last try only, so such waits belong to no latency.
+    pub async fn perform(&self, step: &Step, phase: Phase, values: &Values) -> Performed {
+        let begun = self.net.clock.now();
+        let limit = step.timeout.unwrap_or(self.timeout);
+        let mut waited = Micros::ZERO;
+        loop {
+            let sent = self.net.clock.now();
+            let tried = self.attempt(step, values, limit).await;
+            let done = self.net.clock.now();
+            let again = match (&tried, &step.retry) {
+                (Tried::Good { .. }, _) => None,
+                (Tried::Refused { retry_after: Some(pause), .. }, _) if waited + *pause <= limit => {
+                    waited += *pause;
+                    Some(done + *pause)
+                }
+                (_, Some(retry)) if done.since(begun) < retry.limit => Some(sent + retry.every),
+                _ => None,
+            };
+            if let Some(again) = again {
+                sleep_until(self.net.clock.instant_of(again)).await;
+                continue;
+            }
+            // A step that was repeated in vain took all that time.
+            let sent = if matches!(tried, Tried::Good { .. }) || step.retry.is_none() { sent } else { begun };
+            let (outcome, captured) = match tried {
+                Tried::Good { status, captured } => (StepOutcome::Good { status }, captured),
+                Tried::Refused { status, why, body, .. } => (StepOutcome::Refused { status, why, body }, Vec::new()),
+                Tried::Failed(failure) => (StepOutcome::Failed(failure), Vec::new()),
+            };
+            let fact = Fact::Step { phase, name: step.name.clone(), sent, done, outcome };
+            return Performed { fact, captured, waited };
+        }
+    }
+
+    async fn attempt(&self, step: &Step, values: &Values, timeout: Micros) -> Tried {
+        let request = match self.request(step, values, timeout) {
+            Ok(request) => request,
+            Err(error) => {
+                return Tried::Failed(NetFailure { doing: format!("preparing {}", step.name), error, hung: false });
+            }
+        };
+        match self.http.send(&request).await {
+            Ok(answer) => judged(step, &answer),
+            Err(failure) => Tried::Failed(failure),
+        }
+    }
+
+    fn request(&self, step: &Step, values: &Values, timeout: Micros) -> Result<HttpRequest, String> {
+        let lookup = |name: &str| values.get(name);
+        let missing = |missing: Missing| format!("${{{}}} has no value", missing.name);
+        let render = |text: &Text| text.render(&lookup).map_err(missing);
+        let written = render(&step.url)?;
+        let url = absolute(self.base, &written);
+        let url = Url::parse(&url).map_err(|error| format!("{url} is not a URL: {error}"))?;
+        let mut headers: Vec<(String, String)> = Vec::new();
+        if !is_full(&written) {
+            let common = self.profile.http.iter().flat_map(|http| &http.headers);
+            // A header whose names have no value yet (the token, before login) is not sent.
+            headers.extend(common.filter_map(|(name, text)| Some((name.clone(), text.render(&lookup).ok()?))));
+        }
+        for (name, text) in &step.headers {
+            headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+            headers.push((name.clone(), render(text)?));
+        }
+        let given = |name: &str| headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+        let more: Vec<_> = self.headers.iter().filter(|(name, _)| !given(name)).cloned().collect();
+        headers.extend(more);
+        let body = match &step.json {
+            Some(body) => {
+                let json = body.render(&lookup).map_err(missing)?;
+                Some(("application/json".to_owned(), json.to_string().into_bytes()))
+            }
+            None => None,
+        };
+        let method = match step.method {
+            Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
+            Method::Put => reqwest::Method::PUT,
+            Method::Patch => reqwest::Method::PATCH,
+            Method::Delete => reqwest::Method::DELETE,
+        };
+        Ok(HttpRequest { method, url, headers, body, timeout })
+    }
+}
+
+/// Holds an answer against what the step expects.
+fn judged(step: &Step, answer: &HttpAnswer) -> Tried {
+    let status = answer.status;
+    let text = String::from_utf8_lossy(&answer.body);
+    let refused = |why: String| {
+        let kept = text.floor_char_boundary(BODY_KEPT);
+        let retry_after = (status == 429 || status == 503).then(|| retry_after(answer)).flatten();
+        Tried::Refused { status, why, body: text[..kept].to_owned(), retry_after }
+    };
+    if !step.expect.status.iter().any(|range| range.contains(&status)) {
+        return refused("the status is not the expected one".to_owned());
+    }
+    if step.expect.when.is_none() && step.captures.is_empty() {
+        return Tried::Good { status, captured: Vec::new() };
+    }
+    let slots = match decode::read(&step.trie, &text) {
+        Ok(places) => places.slots,
+        Err(_) if answer.truncated => return refused("the body is too long to be read".to_owned()),
+        Err(error) => return refused(format!("the body is not JSON: {error}")),
+    };
+    let extract = Extract { kind: Kind::Unnamed, name: None, envelope: Envelope::default(), slots };
+    if step.expect.when.as_ref().is_some_and(|when| !when.holds(&extract, &text)) {
+        return refused("the body is not the expected one".to_owned());
+    }
+    let mut captured = Vec::new();
+    for Capture { name, secret, needed, at } in &step.captures {
+        match extract.first(at).and_then(json_of) {
+            Some(value) => captured.push(Captured { name: name.clone(), value, secret: *secret }),
+            None if *needed => return refused(format!("the body has no {name} where the profile looks for it")),
+            None => {}
+        }
+    }
+    Tried::Good { status, captured }
+}
+
+/// A value with its JSON type.
+fn json_of(found: &Found<'_>) -> Option<Json> {
+    match found {
+        Found::Absent | Found::Null => None,
+        Found::Bool(value) => Some(Json::from(*value)),
+        Found::Number(Number::Unsigned(n)) => Some(Json::from(*n)),
+        Found::Number(Number::Signed(n)) => Some(Json::from(*n)),
+        Found::Number(Number::Float(n)) => Some(Json::from(*n)),
+        Found::Text(text) => Some(Json::from(&**text)),
+        Found::Composite { raw, .. } => raw.and_then(|raw| serde_json::from_str(raw).ok()),
+    }
+}
+
+/// The delay form only, in seconds; a date would need the target's clock.
+fn retry_after(answer: &HttpAnswer) -> Option<Micros> {
+    let value = answer.headers.iter().find(|(name, _)| name == "retry-after")?;
+    value.1.trim().parse().ok().map(Micros::from_secs)
+}
+
+/// The same fact without secrets.
+pub(super) fn scrubbed(fact: Fact, scrubber: &Scrubber) -> Fact {
+    let clean = |text: String| match scrubber.scrub(&text) {
+        std::borrow::Cow::Borrowed(_) => text,
+        std::borrow::Cow::Owned(clean) => clean,
+    };
+    let clean_failure = |failure: NetFailure| NetFailure {
+        doing: clean(failure.doing),
+        error: clean(failure.error),
+        hung: failure.hung,
+    };
+    match fact {
+        Fact::Step { phase, name, sent, done, outcome } => {
+            let outcome = match outcome {
+                StepOutcome::Good { status } => StepOutcome::Good { status },
+                StepOutcome::Refused { status, why, body } => {
+                    StepOutcome::Refused { status, why: clean(why), body: clean(body) }
+                }
+                StepOutcome::Failed(failure) => StepOutcome::Failed(clean_failure(failure)),
+            };
+            Fact::Step { phase, name, sent, done, outcome }
+        }
+        other => other,
+    }
+}
+
+/// Captured values as the judge is told them: all but secrets.
+pub(super) fn told(captured: &[Captured], at: Stamp) -> impl Iterator<Item = Fact> + '_ {
+    captured.iter().filter(|captured| !captured.secret).map(move |captured| Fact::Captured {
+        name: captured.name.clone(),
+        value: match &captured.value {
+            Json::String(text) => text.clone(),
+            other => other.to_string(),
+        },
+        at,
+    })
+}

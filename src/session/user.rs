@@ -1,0 +1,577 @@
+//! One virtual user: logs in, connects, asks, listens until the judge has seen enough, cleans up.
+//!
+//! What to do next is the judge's to say (`check::Move`); this does it, tells what it did and hands on what it hears, in the
+//! order in which it happened. Nothing is decided here but how long one write or request may take.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::Value as Json;
+use tokio::time::sleep_until;
+use url::Url;
+
+use super::Net;
+use super::http::Http;
+use super::steps::{Requester, scrubbed, told};
+use super::transport::{self, DialRequest, Received, Socket};
+use super::values::{Shared, Values};
+use crate::check::{Judge, Move};
+use crate::document::text::{Template, Text};
+use crate::engine::{Level, Limiter, Opened, Progress, Seat, Stage, Stop};
+use crate::expect::{Expectations, IdRole, IdSource};
+use crate::identity::{Connection, Iteration, UserNumber};
+use crate::plan::{Plan, PlannedUser};
+use crate::scenario::{Scenario, Session};
+use crate::secret::Scrubber;
+use crate::target::{Echo, Profile, ScriptStep, Step};
+use crate::time::{Micros, Stamp};
+use crate::trace::{Content, Dial, Direction, Fact, Frame, NetFailure, Phase, StepOutcome};
+
+/// How long to wait for the target to hang up after our good-bye.
+const GOOD_BYE: Micros = Micros::from_millis(500);
+
+/// What all users of an execution share, on every thread.
+#[derive(Debug)]
+pub struct Mission {
+    /// What users do.
+    pub scenario: Scenario,
+    /// How the target is used.
+    pub profile: Profile,
+    /// What must hold.
+    pub expect: Arc<Expectations>,
+    /// What was decided beforehand.
+    pub plan: Plan,
+    /// Values that are the same for all users.
+    pub shared: Arc<Shared>,
+    /// The users' password, followed to where it is.
+    pub password: Option<Text>,
+    /// Headers of every request and upgrade, beside the profile's.
+    pub headers: Vec<(String, String)>,
+    /// Told to stop.
+    pub stop: Stop,
+    /// Limits how fast iterations begin.
+    pub iterations: Limiter,
+    /// Limits logins.
+    pub logins: Limiter,
+    /// Limits connects.
+    pub connects: Limiter,
+    /// For somebody who watches.
+    pub progress: Progress,
+    /// Microseconds that users waited because the target asked for it (429 or 503 with `Retry-After`), all together.
+    pub held_off_us: AtomicU64,
+}
+
+/// What the users of one thread share.
+#[derive(Debug)]
+pub struct Bench<'a> {
+    /// The whole.
+    pub mission: &'a Mission,
+    /// This thread's connections.
+    pub net: Net,
+    /// This thread's HTTP client.
+    pub http: Http,
+    /// This thread's judge.
+    pub judge: RefCell<Judge>,
+    /// This thread's secrets.
+    pub scrubber: RefCell<Scrubber>,
+}
+
+/// Does the `ready` steps, once and for all users. Returns what they captured, or nothing when the target did not become ready.
+pub async fn make_ready(bench: &Bench<'_>) -> Option<Vec<(String, Json)>> {
+    let mission = bench.mission;
+    // Ready steps have no user; only the names that are the same for all of them are allowed in them.
+    let nobody = PlannedUser { index: 0, number: UserNumber(0) };
+    let ids = mission.plan.ids(nobody.number);
+    let values = &mut Values::new(Arc::clone(&mission.shared), bench.net.clock, ids, nobody);
+    let requester = bench.requester();
+    let mut all = Vec::new();
+    for step in &mission.profile.ready {
+        let performing = requester.perform(step, Phase::Ready, values);
+        let performed = tokio::select! {
+            performed = performing => performed,
+            () = mission.stop.reached(Level::Drain) => return None,
+        };
+        for captured in performed.captured {
+            if captured.secret
+                && let Json::String(secret) = &captured.value
+            {
+                bench.scrubber.borrow_mut().learn(secret, &captured.name, None);
+            }
+            values.set(&captured.name, captured.value.clone());
+            all.push((captured.name, captured.value));
+        }
+        let fact = scrubbed(performed.fact, &bench.scrubber.borrow());
+        bench.judge.borrow_mut().ready(&fact);
+        if !succeeded(&fact) {
+            return None;
+        }
+    }
+    Some(all)
+}
+
+/// Walks `planned` through all its iterations. `seat` is its place at the common start of the first asks.
+pub async fn drive(bench: &Bench<'_>, planned: PlannedUser, seat: Seat) {
+    let mut user = User::new(bench, planned, seat);
+    for iteration in 1..=bench.mission.plan.iterations {
+        if bench.mission.stop.level() > Level::Run {
+            break;
+        }
+        bench.mission.iterations.enter().await;
+        user.iterate(Iteration(iteration)).await;
+        bench.mission.progress.add(Stage::Iteration, 1);
+    }
+    user.hang_up().await;
+}
+
+impl<'a> Bench<'a> {
+    fn requester(&'a self) -> Requester<'a> {
+        Requester {
+            net: &self.net,
+            http: &self.http,
+            profile: &self.mission.profile,
+            base: &self.mission.shared.http,
+            headers: &self.mission.headers,
+            timeout: self.mission.expect.timeouts.connect,
+        }
+    }
+}
+
+struct User<'a> {
+    bench: &'a Bench<'a>,
+    number: UserNumber,
+    values: Values,
+    seat: Option<Seat>,
+    connections: u32,
+    socket: Option<Socket>,
+    /// A frame that ends the connection was heard.
+    dead: bool,
+    /// What the last login and preparation captured, to be forgotten by the next.
+    captured: Vec<String>,
+}
+
+impl<'a> User<'a> {
+    fn new(bench: &'a Bench<'a>, planned: PlannedUser, seat: Seat) -> User<'a> {
+        let mission = bench.mission;
+        let ids = mission.plan.ids(planned.number);
+        let mut values = Values::new(Arc::clone(&mission.shared), bench.net.clock, ids, planned);
+        let credentials = [("user.email", &mission.scenario.users.email), ("user.password", &mission.password)];
+        for (name, text) in credentials {
+            let rendered = text.as_ref().and_then(|text| text.render(&|name| values.get(name)).ok());
+            if let Some(rendered) = rendered {
+                values.set(name, rendered);
+            }
+        }
+        if let Some(Json::String(password)) = values.get("user.password").as_deref() {
+            bench.scrubber.borrow_mut().learn(password, "password", Some(planned.number.0));
+        }
+        User {
+            bench,
+            number: planned.number,
+            values,
+            seat: Some(seat),
+            connections: 0,
+            socket: None,
+            dead: false,
+            captured: Vec::new(),
+        }
+    }
+
+    async fn iterate(&mut self, iteration: Iteration) {
+        let mission = self.bench.mission;
+        let keeps = mission.scenario.users.session == Session::Keep;
+        if !keeps || self.dead {
+            self.hang_up().await;
+        }
+        let (at, fresh) = (self.now(), self.socket.is_none());
+        self.tell(&Fact::Began { iteration, scheduled: at, at, fresh });
+        self.begin(iteration);
+        let more = keeps && iteration.0 < mission.plan.iterations;
+        let good = self.walk(fresh, more).await;
+        if good {
+            self.steps(&mission.profile.after, Phase::After).await;
+        }
+        // A user that failed before keeps nobody waiting.
+        self.seat = None;
+        for step in &mission.profile.finally {
+            if self.bench.requester().can(step, &self.values) {
+                self.step(step, Phase::Finally).await;
+            }
+        }
+        if !keeps {
+            self.hang_up().await;
+        }
+        self.tell(&Fact::Ended { at: self.now() });
+    }
+
+    /// New names for a new iteration.
+    fn begin(&mut self, iteration: Iteration) {
+        let canary = self.bench.mission.plan.canary(self.number, iteration).encode();
+        self.values.set("iteration", iteration.0);
+        self.values.set("canary", canary);
+        let thread = self.values.uuid();
+        self.values.set("thread_id", thread);
+        for name in ["run_id", "prompt", "turn"] {
+            self.values.unset(name);
+        }
+    }
+
+    /// From set-up to the last run's end; says whether every run ended well. A cut ends it wherever it is.
+    async fn walk(&mut self, fresh: bool, more: bool) -> bool {
+        let stop = &self.bench.mission.stop;
+        let walked = {
+            let walking = pin!(self.walk_on(fresh, more));
+            tokio::select! {
+                biased;
+                good = walking => Some(good),
+                () = stop.reached(Level::Cut) => None,
+            }
+        };
+        walked.unwrap_or_else(|| {
+            self.tell(&Fact::Interrupted { at: self.now() });
+            false
+        })
+    }
+
+    async fn walk_on(&mut self, fresh: bool, more: bool) -> bool {
+        if fresh && !self.set_up().await {
+            return false;
+        }
+        loop {
+            match self.next_move() {
+                Move::Settled { good } => return good,
+                Move::Linger { good } if more && !self.dead => return good,
+                Move::Listen | Move::Linger { .. } => self.listen().await,
+                Move::Reply(rule) => self.reply(rule).await,
+                Move::Script(step) => self.script(step).await,
+                Move::Ask(turn) => {
+                    if !self.start_together().await {
+                        continue;
+                    }
+                    if self.bench.mission.stop.level() > Level::Run {
+                        self.tell(&Fact::Interrupted { at: self.now() });
+                        return false;
+                    }
+                    self.ask(turn).await;
+                }
+            }
+        }
+    }
+
+    // Set-up.
+
+    async fn set_up(&mut self) -> bool {
+        let mission = self.bench.mission;
+        for name in std::mem::take(&mut self.captured) {
+            self.values.unset(&name);
+        }
+        let pass = mission.logins.enter().await;
+        if !self.steps(&mission.profile.login, Phase::Login).await {
+            return false;
+        }
+        drop(pass);
+        mission.progress.add(Stage::LoggedIn, 1);
+        if !self.steps(&mission.profile.prepare, Phase::Prepare).await {
+            return false;
+        }
+        let _pass = mission.connects.enter().await;
+        self.dial().await
+    }
+
+    /// Does `steps` until one fails; says whether all succeeded.
+    async fn steps(&mut self, steps: &[Step], phase: Phase) -> bool {
+        for step in steps {
+            if !self.step(step, phase).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn step(&mut self, step: &Step, phase: Phase) -> bool {
+        let performed = self.bench.requester().perform(step, phase, &self.values).await;
+        self.bench.mission.held_off_us.fetch_add(performed.waited.0, Ordering::Relaxed);
+        let at = self.now();
+        for captured in &performed.captured {
+            if captured.secret
+                && let Json::String(secret) = &captured.value
+            {
+                self.bench.scrubber.borrow_mut().learn(secret, &captured.name, Some(self.number.0));
+            }
+            self.values.set(&captured.name, captured.value.clone());
+            if matches!(phase, Phase::Login | Phase::Prepare) {
+                self.captured.push(captured.name.clone());
+            }
+        }
+        let fact = scrubbed(performed.fact, &self.bench.scrubber.borrow());
+        self.tell(&fact);
+        for fact in told(&performed.captured, at) {
+            self.tell(&fact);
+        }
+        succeeded(&fact)
+    }
+
+    async fn dial(&mut self) -> bool {
+        self.connections += 1;
+        let connection = Connection(self.connections);
+        let request = match self.dial_request(connection) {
+            Ok(request) => request,
+            Err(error) => {
+                let (begun, done) = (self.now(), self.now());
+                let doing = "preparing the upgrade".to_owned();
+                let outcome = Dial::Failed(NetFailure { doing, error, hung: false });
+                self.tell(&Fact::Dialed { connection, begun, done, outcome });
+                return false;
+            }
+        };
+        let dialed = transport::dial(&request, &self.bench.net).await;
+        let outcome = self.scrub_dial(dialed.outcome);
+        self.dead = false;
+        self.socket = dialed.socket;
+        self.values.restart_counter();
+        self.tell(&Fact::Dialed { connection, begun: dialed.begun, done: dialed.done, outcome });
+        if self.socket.is_some() {
+            self.bench.mission.progress.add(Stage::Connected, 1);
+        }
+        self.socket.is_some()
+    }
+
+    fn dial_request(&self, connection: Connection) -> Result<DialRequest, String> {
+        let mission = self.bench.mission;
+        let connect = &mission.profile.connect;
+        let render = |text: &Text| {
+            let rendered = text.render(&|name| self.values.get(name));
+            rendered.map_err(|missing| format!("${{{}}} has no value", missing.name))
+        };
+        let socket = render(&mission.profile.socket)?;
+        let mut url = Url::parse(&socket).map_err(|error| format!("{socket} is not a URL: {error}"))?;
+        for (name, text) in &connect.query {
+            let value = render(text)?;
+            url.query_pairs_mut().append_pair(name, &value);
+        }
+        let mut headers = Vec::new();
+        for (name, text) in &connect.headers {
+            headers.push((name.clone(), render(text)?));
+        }
+        let given = |name: &str| connect.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+        headers.extend(mission.headers.iter().filter(|(name, _)| !given(name)).cloned());
+        Ok(DialRequest {
+            url,
+            headers,
+            subprotocols: connect.subprotocols.iter().map(render).collect::<Result<_, _>>()?,
+            echo: match connect.echo {
+                Echo::Strict => transport::Echo::Strict,
+                Echo::Lenient => transport::Echo::Lenient,
+            },
+            timeout: mission.expect.timeouts.connect,
+            max_frame: connect.max_frame,
+            connection,
+        })
+    }
+
+    // On the socket.
+
+    /// Waits until all users are ready to ask for the first time, and goes on listening meanwhile. Says whether the user may
+    /// still ask.
+    async fn start_together(&mut self) -> bool {
+        let Some(seat) = self.seat.take() else { return true };
+        let mut gate = pin!(seat.arrive());
+        loop {
+            let opened = tokio::select! {
+                biased;
+                opened = &mut gate => Some(opened),
+                () = self.listen() => None,
+            };
+            match (opened, self.next_move()) {
+                (Some(Opened::Together | Opened::Stopped), _) => return true,
+                (None, Move::Reply(rule)) => self.reply(rule).await,
+                (None, Move::Ask(_)) => {}
+                (None, _) => return false,
+            }
+        }
+    }
+
+    /// Hears the next frame, or the judge's deadline if nothing comes before.
+    async fn listen(&mut self) {
+        let deadline = self.bench.judge.borrow().next_deadline(self.number);
+        let clock = self.bench.net.clock;
+        let silence = async {
+            match deadline {
+                Some(deadline) => sleep_until(clock.instant_of(deadline)).await,
+                None => std::future::pending().await,
+            }
+        };
+        let Some(socket) = &mut self.socket else { return silence.await };
+        let heard = tokio::select! {
+            biased;
+            received = socket.next() => Some(received),
+            () = silence => None,
+        };
+        match heard {
+            Some(received) => self.hear(&received),
+            None => self.hush().await,
+        }
+    }
+
+    /// A deadline has come: what arrived before goes first, then time may pass.
+    async fn hush(&mut self) {
+        let until = self.now();
+        while let Some(socket) = &mut self.socket {
+            let Some(received) = socket.next_arrived().await else { break };
+            self.hear(&received);
+        }
+        self.judged(|judge, user| judge.expire(user, until));
+    }
+
+    fn hear(&mut self, received: &Received) {
+        self.bench.mission.progress.add(Stage::Frame, 1);
+        let scrubber = self.bench.scrubber.borrow();
+        let content = match received.content() {
+            Content::Text(text) => Content::Text(scrub(&scrubber, text)),
+            Content::Binary(bytes) => match std::str::from_utf8(&bytes).map(|text| scrubber.scrub(text)) {
+                Ok(Cow::Owned(clean)) => Content::Binary(Cow::Owned(clean.into_bytes())),
+                Ok(Cow::Borrowed(_)) | Err(_) => Content::Binary(bytes),
+            },
+            Content::Close { code, reason } => Content::Close { code, reason: scrub(&scrubber, reason) },
+            Content::Lost { error } => Content::Lost { error: scrub(&scrubber, error) },
+            Content::Violation { why } => Content::Violation { why: scrub(&scrubber, why) },
+            other @ (Content::Ping | Content::Pong | Content::TooLarge { .. }) => other,
+        };
+        self.dead |= content.ends_connection();
+        let frame = received.frame(content);
+        self.judged(|judge, user| judge.frame(user, &frame));
+    }
+
+    async fn reply(&mut self, rule: usize) {
+        let profile = &self.bench.mission.profile;
+        if let Some(Some(template)) = profile.replies.get(rule) {
+            self.values.count_message();
+            let text = self.message(template);
+            self.send(self.now(), text).await;
+        }
+    }
+
+    async fn script(&mut self, step: usize) {
+        let profile = &self.bench.mission.profile;
+        self.values.count_message();
+        let text = match profile.connect.script.get(step) {
+            Some(ScriptStep::Send(template)) => self.message(template),
+            Some(ScriptStep::SendText(text)) => text.render(&|name| self.values.get(name)).unwrap_or_default(),
+            Some(ScriptStep::Wait) | None => return,
+        };
+        self.send(self.now(), text).await;
+    }
+
+    async fn ask(&mut self, turn: u32) {
+        let mission = self.bench.mission;
+        let run = self.values.uuid();
+        self.values.set("run_id", run.clone());
+        self.values.set("turn", turn + 1);
+        let prompt = &mission.scenario.turns[turn as usize].prompt;
+        let prompt = prompt.render(&|name| self.values.get(name)).unwrap_or_default();
+        self.values.set("prompt", prompt.clone());
+        self.values.count_message();
+        let text = self.message(&mission.profile.ask);
+        let chosen = |role: IdRole, value: Option<String>| {
+            let rules = &mission.expect.ids;
+            let sent = rules.iter().any(|rule| rule.role == role && rule.source == IdSource::Chosen);
+            value.filter(|_| sent)
+        };
+        let thread = self.values.get("thread_id").and_then(|id| id.as_str().map(str::to_owned));
+        let prompt = self.bench.scrubber.borrow().scrub(&prompt).into_owned();
+        let at = self.now();
+        let (run, thread) = (chosen(IdRole::Run, Some(run)), chosen(IdRole::Thread, thread));
+        self.tell(&Fact::Asked { turn, at, run, thread, prompt });
+        mission.progress.add(Stage::Asked, 1);
+        self.send(at, text).await;
+    }
+
+    /// The JSON text of a message. Which names have a value here was checked before any traffic.
+    fn message(&self, template: &Template) -> String {
+        template.render(&|name| self.values.get(name)).map(|json| json.to_string()).unwrap_or_default()
+    }
+
+    /// Writes a message. A write that fails is not told: the reading side will hear why.
+    async fn send(&mut self, at: Stamp, text: String) {
+        let clean = self.bench.scrubber.borrow().scrub(&text).into_owned();
+        let frame = Frame {
+            connection: Connection(self.connections),
+            direction: Direction::Sent,
+            at,
+            read_at: at,
+            not_before: at,
+            content: Content::Text(clean.into()),
+        };
+        self.judged(|judge, user| judge.frame(user, &frame));
+        if let Some(socket) = &mut self.socket {
+            let _ = socket.send_text(text, self.bench.mission.expect.timeouts.connect).await;
+        }
+    }
+
+    /// Closes the connection, if there is one.
+    async fn hang_up(&mut self) {
+        if let Some(socket) = self.socket.take() {
+            if !self.dead {
+                self.tell(&Fact::Closed { connection: socket.connection(), at: self.now() });
+            }
+            self.dead = false;
+            socket.close(GOOD_BYE).await;
+        }
+    }
+
+    // Telling.
+
+    fn now(&self) -> Stamp {
+        self.bench.net.clock.now()
+    }
+
+    fn next_move(&self) -> Move {
+        self.bench.judge.borrow().next_move(self.number)
+    }
+
+    fn tell(&self, fact: &Fact) {
+        self.judged(|judge, user| judge.fact(user, fact));
+    }
+
+    /// Lets the judge see something, and whoever watches what came of it.
+    fn judged(&self, show: impl FnOnce(&mut Judge, UserNumber)) {
+        let mut judge = self.bench.judge.borrow_mut();
+        let before = (judge.so_far().findings.total(), judge.so_far().counts.runs);
+        show(&mut judge, self.number);
+        let after = (judge.so_far().findings.total(), judge.so_far().counts.runs);
+        let progress = &self.bench.mission.progress;
+        progress.add(Stage::Finding, after.0 - before.0);
+        progress.add(Stage::Settled, after.1 - before.1);
+    }
+
+    fn scrub_dial(&self, outcome: Dial) -> Dial {
+        let scrubber = self.bench.scrubber.borrow();
+        let clean = |text: String| scrubber.scrub(&text).into_owned();
+        match outcome {
+            Dial::Upgraded { subprotocol, echo_fits, echo_strict } => {
+                Dial::Upgraded { subprotocol: subprotocol.map(clean), echo_fits, echo_strict }
+            }
+            Dial::Refused { status, headers, body } => {
+                Dial::Refused { status, headers: clean(headers), body: clean(body) }
+            }
+            Dial::Invalid { why } => Dial::Invalid { why: clean(why) },
+            Dial::Failed(NetFailure { doing, error, hung }) => {
+                Dial::Failed(NetFailure { doing: clean(doing), error: clean(error), hung })
+            }
+        }
+    }
+}
+
+fn succeeded(fact: &Fact) -> bool {
+    matches!(fact, Fact::Step { outcome: StepOutcome::Good { .. }, .. })
+}
+
+/// Without secrets, and without a copy where there are none.
+fn scrub<'t>(scrubber: &Scrubber, text: Cow<'t, str>) -> Cow<'t, str> {
+    match text {
+        Cow::Borrowed(text) => scrubber.scrub(text),
+        Cow::Owned(text) => Cow::Owned(scrubber.scrub(&text).into_owned()),
+    }
+}

@@ -1,0 +1,142 @@
+//! What `${name}` stands for, for one user at one moment.
+//!
+//! Which names exist when is enforced before any traffic (`scenario`, `target`); here they only have values. A name without
+//! one is the caller's to deal with. Secrets are values like others: what is sent may hold them, what is told may not.
+
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::Value as Json;
+
+use super::clock::Clock;
+use crate::plan::{Ids, PlannedUser};
+
+/// What is the same for all users.
+#[derive(Debug, Clone, Default)]
+pub struct Shared {
+    /// The process's variables that texts ask for.
+    pub variables: BTreeMap<String, String>,
+    /// Where paths of steps begin, without a slash at the end.
+    pub http: String,
+    /// The address of the WebSocket.
+    pub socket: String,
+    /// What the `ready` steps captured.
+    pub captured: BTreeMap<String, Json>,
+}
+
+/// The values of one user.
+#[derive(Debug)]
+pub struct Values {
+    shared: Arc<Shared>,
+    clock: Clock,
+    ids: RefCell<Ids>,
+    named: BTreeMap<String, Json>,
+    counter: Cell<u64>,
+}
+
+impl Values {
+    /// Of a user that has done nothing yet.
+    pub fn new(shared: Arc<Shared>, clock: Clock, ids: Ids, user: PlannedUser) -> Values {
+        let mut values =
+            Values { shared, clock, ids: RefCell::new(ids), named: BTreeMap::new(), counter: Cell::new(0) };
+        values.set("user.index", user.index);
+        values.set("user.number", user.number.0);
+        values
+    }
+
+    /// Gives `name` a value.
+    pub fn set(&mut self, name: &str, value: impl Into<Json>) {
+        self.named.insert(name.to_owned(), value.into());
+    }
+
+    /// Takes the value of `name` away.
+    pub fn unset(&mut self, name: &str) {
+        self.named.remove(name);
+    }
+
+    /// A new connection counts its messages from 1.
+    pub fn restart_counter(&self) {
+        self.counter.set(0);
+    }
+
+    /// A message is about to be made.
+    pub fn count_message(&self) {
+        self.counter.set(self.counter.get() + 1);
+    }
+
+    /// A new id of this user's own.
+    pub fn uuid(&self) -> String {
+        self.ids.borrow_mut().uuid().to_string()
+    }
+
+    /// The value of `name`, if it has one. `uuid` and `nonce` are new each time.
+    pub fn get(&self, name: &str) -> Option<Cow<'_, Json>> {
+        let text = |text: &str| Cow::Owned(Json::from(text));
+        Some(match name {
+            "uuid" => Cow::Owned(self.uuid().into()),
+            "nonce" => Cow::Owned(self.ids.borrow_mut().nonce().into()),
+            "counter" => Cow::Owned(self.counter.get().into()),
+            "now.ms" => Cow::Owned((self.now_us() / 1_000).into()),
+            "now.iso" => Cow::Owned(iso(self.now_us()).into()),
+            "target.http" => text(&self.shared.http),
+            "target.socket" => text(&self.shared.socket),
+            _ => match name.strip_prefix("env.") {
+                Some(variable) => text(self.shared.variables.get(variable)?),
+                None => Cow::Borrowed(self.named.get(name).or_else(|| self.shared.captured.get(name))?),
+            },
+        })
+    }
+
+    fn now_us(&self) -> u64 {
+        self.clock.wall(self.clock.now())
+    }
+}
+
+/// RFC 3339 in UTC with milliseconds.
+fn iso(unix_us: u64) -> String {
+    let millis = i64::try_from(unix_us / 1_000).unwrap_or(i64::MAX);
+    Timestamp::from_millisecond(millis).map_or_else(|_| String::new(), |instant| format!("{instant:.3}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::{ExecutionId, UserNumber};
+    use crate::plan::Plan;
+
+    fn values() -> Values {
+        let execution = ExecutionId(1);
+        let plan = Plan { seed: 1, execution, users: 1, first: 7, iterations: 1, turns: 1, fresh: true, threads: 1 };
+        let shared = Shared {
+            variables: [("STAGE".to_owned(), "blue".to_owned())].into(),
+            http: "http://127.0.0.1:1".to_owned(),
+            ..Shared::default()
+        };
+        let user = PlannedUser { index: 0, number: UserNumber(7) };
+        Values::new(Arc::new(shared), Clock::start(), plan.ids(user.number), user)
+    }
+
+    #[test]
+    fn names_have_the_values_of_their_user_and_moment() {
+        let mut values = values();
+        assert_eq!(values.get("user.number").as_deref(), Some(&Json::from(7)));
+        assert_eq!(values.get("env.STAGE").as_deref(), Some(&Json::from("blue")));
+        assert_eq!(values.get("env.OTHER"), None);
+        assert_eq!(values.get("token"), None);
+        values.set("token", "abc");
+        assert_eq!(values.get("token").as_deref(), Some(&Json::from("abc")));
+        values.unset("token");
+        assert_eq!(values.get("token"), None);
+        assert_ne!(values.get("uuid"), values.get("uuid"), "each is new");
+        values.count_message();
+        assert_eq!(values.get("counter").as_deref(), Some(&Json::from(1)));
+    }
+
+    #[test]
+    fn instants_are_rfc_3339() {
+        assert_eq!(iso(1_757_239_200_123_456), "2025-09-07T10:00:00.123Z");
+    }
+}
