@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::report::Word;
+
 /// Why the process ended. Over several scenarios the one that stands first in the list of [`Exit::worse`] wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Exit {
@@ -41,6 +43,19 @@ impl Exit {
         const ORDER: [Exit; 7] =
             [Exit::Broke, Exit::Usage, Exit::Interrupted, Exit::Failed, Exit::Blocked, Exit::Inconclusive, Exit::Pass];
         ORDER.into_iter().find(|exit| [self, other].contains(exit)).unwrap_or(Exit::Pass)
+    }
+}
+
+impl From<Word> for Exit {
+    fn from(outcome: Word) -> Exit {
+        match outcome {
+            Word::Pass => Exit::Pass,
+            Word::Fail => Exit::Failed,
+            Word::Blocked => Exit::Blocked,
+            Word::Inconclusive => Exit::Inconclusive,
+            Word::Interrupted => Exit::Interrupted,
+            Word::Broke => Exit::Broke,
+        }
     }
 }
 

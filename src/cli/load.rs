@@ -114,6 +114,8 @@ pub enum Unset {
 pub struct Loaded {
     /// The scenario's file as it was named.
     pub path: PathBuf,
+    /// What it holds, overrides included, each value with its place.
+    pub tree: Node,
     /// The scenario, overrides included.
     pub scenario: Scenario,
     /// Its target.
@@ -129,10 +131,14 @@ pub struct Loaded {
 pub struct LoadedTarget {
     /// Its text, in the loader's sources.
     pub source: SourceId,
+    /// What it holds, its environment included, each value with its place.
+    pub tree: Node,
     /// The profile; addresses of the scenario or the command line are in it.
     pub profile: Profile,
-    /// It is the embedded backend, which has to be started and has its addresses from there.
+    /// It is the embedded backend, in this process or in another one of this machine.
     pub embedded: bool,
+    /// It is to be started in this process and has its addresses from there.
+    pub starts_backend: bool,
     /// Every address is on loopback; false if that cannot be said yet.
     pub loopback: bool,
 }
@@ -379,22 +385,25 @@ impl Loader {
         let (scenario, reference) = (scenario?, reference?);
         let mut profile = profile?;
         check_user_names(&scenario, &profile, cx);
+        self.readdress(&mut profile, &reference, cx);
+        // With an address it is a backend that `serve` runs in another process.
         let embedded = reference.profile == ProfileRef::Embedded;
-        match (embedded, reference.http.as_ref().or(reference.socket.as_ref())) {
-            (true, Some(address)) => {
-                let mistake = Diagnostic::mistake(address.span, "the embedded backend has an address of its own");
-                cx.report(mistake.help("name the profile of the target as well, for example with `--target FILE`"));
-            }
-            _ => self.readdress(&mut profile, &reference, cx),
-        }
-        let loopback = if embedded { Some(true) } else { self.on_loopback(&profile) };
+        let starts_backend = embedded && reference.http.is_none() && reference.socket.is_none();
+        let loopback = if starts_backend { Some(true) } else { self.on_loopback(&profile) };
         if loopback == Some(false) {
             check_limits(&scenario, &profile, cx);
         }
         let password = scenario.users.password.as_ref();
         let password = password.and_then(|password| self.password(password, embedded, loopback, unset, cx));
-        let target = LoadedTarget { source, profile, embedded, loopback: loopback == Some(true) };
-        Some(Loaded { path: path.to_owned(), scenario, target, password, warnings: Vec::new() })
+        let target = LoadedTarget {
+            source,
+            tree: profile_tree,
+            profile,
+            embedded: embedded && loopback != Some(false),
+            starts_backend,
+            loopback: loopback == Some(true),
+        };
+        Some(Loaded { path: path.to_owned(), tree, scenario, target, password, warnings: Vec::new() })
     }
 
     // -----------------------------------------------------------------------------------------------------------------

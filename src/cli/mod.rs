@@ -4,9 +4,18 @@
 //! mod        the command line, and one match over the commands
 //! load       files and overrides -> a scenario with its target
 //! reach      what a plan can show at best
+//! run        scenarios one after the other
+//! execute    one execution of one scenario
+//! plan       what an execution would do
+//! serve      the embedded backend by itself
+//! explain    the catalogue of rules
 //! validate   every mistake of every file
 //! schema     the JSON Schemas of the formats
 //! show       diagnostics on the terminal
+//! output     files that an execution leaves behind
+//! progress   how far an execution is
+//! signals    who asks for the end
+//! unix       what only Unix systems offer
 //! exit       exit codes
 //! ```
 //!
@@ -19,7 +28,16 @@ pub mod load;
 pub mod reach;
 pub mod show;
 
+mod execute;
+mod explain;
+mod output;
+mod plan;
+mod progress;
+mod run;
 mod schema;
+mod serve;
+mod signals;
+mod unix;
 mod validate;
 
 use std::process::ExitCode;
@@ -48,6 +66,12 @@ Exit codes:
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Drive users, judge what they receive, report
+    Run(run::Args),
+    /// Run the embedded backend until it is interrupted
+    Serve(serve::Args),
+    /// Explain a rule: what it means, what usually causes it, what to do
+    Explain(explain::Args),
     /// Show every mistake in scenario and target files, without any traffic
     Validate(validate::Args),
     /// Print the JSON Schema of a file format
@@ -67,6 +91,9 @@ pub fn main() -> ExitCode {
     };
     // A panic is the harness's fault and must not look like a verdict; its message is on stderr already.
     let exit = std::panic::catch_unwind(|| match cli.command {
+        Command::Run(args) => run::run(args),
+        Command::Serve(args) => serve::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Schema(args) => schema::run(&args),
     });

@@ -116,15 +116,6 @@ impl Progress {
             }
         }
     }
-
-    /// Writes a line of something else to stderr, above the picture. Nothing stops it, `--quiet` least of all: whoever calls
-    /// this has weighed that.
-    pub fn say(&self, text: &str) {
-        match &self.how {
-            How::Picture { bar, .. } => bar.suspend(|| write_line(text)),
-            How::Lines { .. } | How::Nothing => write_line(text),
-        }
-    }
 }
 
 impl Drop for Progress {

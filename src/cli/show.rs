@@ -46,13 +46,22 @@ impl std::fmt::Display for Counts {
 /// When stderr cannot be written.
 pub fn to_stderr(diagnostics: &[Diagnostic], sources: &Sources) -> std::io::Result<()> {
     let mut stderr = std::io::stderr().lock();
-    let plain = !stderr.is_terminal() || is_set("NO_COLOR") || is_set("CI");
-    let style = if plain { Style::Plain } else { Style::Ansi };
+    let style = if color(stderr.is_terminal()) { Style::Ansi } else { Style::Plain };
     stderr.write_all(diagnostic::render(diagnostics, sources, style, width()).as_bytes())
 }
 
+/// Whether to write colours to a stream that is a terminal or not: nobody objects (no-color.org), and it is no log.
+pub fn color(terminal: bool) -> bool {
+    terminal && !is_set("NO_COLOR") && !is_ci()
+}
+
+/// Whether this runs in a pipeline, as the usual variable says.
+pub fn is_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")
+}
+
 /// Columns of the terminal if the shell says, else what fits all.
-fn width() -> usize {
+pub fn width() -> usize {
     const USUAL: usize = 80;
     let told = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     told.filter(|columns| (40..=400).contains(columns)).unwrap_or(USUAL)

@@ -22,6 +22,46 @@ pub fn raise_open_files() -> Option<u64> {
     None
 }
 
+/// Only the owner may read what is written: reports and journals hold what users were answered.
+#[cfg(unix)]
+pub fn private(options: &mut std::fs::OpenOptions) {
+    use std::os::unix::fs::OpenOptionsExt;
+
+    options.mode(0o600);
+}
+
+/// Files belong to whoever the system says.
+#[cfg(not(unix))]
+pub fn private(_: &mut std::fs::OpenOptions) {}
+
+/// Resolves when somebody asks this process to end: Ctrl-C, or SIGTERM as CI systems and containers send it.
+///
+/// # Errors
+///
+/// When the system does not let signals be caught.
+#[cfg(unix)]
+pub async fn asked_to_end() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+/// Resolves when somebody asks this process to end: Ctrl-C.
+///
+/// # Errors
+///
+/// When the system does not let signals be caught.
+#[cfg(not(unix))]
+pub async fn asked_to_end() -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
+}
+
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;

@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use schemars::generate::SchemaSettings;
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::text::is_hostile;
@@ -27,7 +28,16 @@ pub enum Unreadable {
 
 /// The report as one indented JSON document with a final newline.
 pub fn to_json(report: &Report) -> String {
-    let value = serde_json::to_value(report).expect("a report has text keys and finite numbers only");
+    document(report)
+}
+
+/// Several reports as one indented JSON array with a final newline.
+pub fn all_to_json(reports: &[Report]) -> String {
+    document(reports)
+}
+
+fn document(value: &(impl Serialize + ?Sized)) -> String {
+    let value = serde_json::to_value(value).expect("a report has text keys and finite numbers only");
     let mut out = String::new();
     write_value(&mut out, &value, 0);
     out.push('\n');

@@ -16,9 +16,9 @@ mod terminal;
 mod text;
 mod tree;
 
-pub use json::{Unreadable, from_json, schema, to_json};
+pub use json::{Unreadable, all_to_json, from_json, schema, to_json};
 pub use terminal::{Page, render};
-pub use text::escape;
+pub use text::{escape, wrap};
 pub use tree::{
     Claim, Clock, Context, Excerpt, Execution, FindingGroup, Mark, Origin, Report, Scenario, Segment, Session, Slowest,
     Target, Tool, VERSION, Verdict, Wait, WhichClock, Witness, Word,

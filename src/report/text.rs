@@ -74,7 +74,7 @@ pub(super) fn clip(text: &str, width: usize) -> String {
 
 /// Divides `text` into lines of at most `width` columns, between words where it can; never none. A number stays with its
 /// unit, and a word that fits no line is divided behind punctuation where there is some.
-pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(1);
     let mut lines = vec![String::new()];
     for word in words(text) {

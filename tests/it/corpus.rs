@@ -70,7 +70,6 @@ const BEYOND_A_SCHEMA: &[(&str, &[&str])] = &[
         "other files, and the target's addresses",
         &[
             "target-broken",
-            "target-embedded-address",
             "target-folder",
             "target-inline-address",
             "target-is-a-scenario",

@@ -1,0 +1,431 @@
+//! One execution of one scenario: everything between loaded files and a report.
+//!
+//! Gathers what the layers below must not know (the system's limits, randomness, the embedded backend, who watches), lets the
+//! engine drive the users and the judge conclude, and says in the report under which circumstances.
+
+use std::cell::RefCell;
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use jiff::Timestamp;
+use rand::TryRng;
+use rand::rngs::SysRng;
+use serde_json::Value as Json;
+
+use super::load::{Loaded, PasswordValue, RunOptions, Variables};
+use super::progress::{self, Show, Snapshot};
+use super::show;
+use super::signals::{Signals, end_drain_after};
+use super::unix;
+use crate::backend::{self, Running};
+use crate::check::{self, Judge, conclude};
+use crate::document::Sources;
+use crate::document::text::Text;
+use crate::engine::{self, Hooks, Level, Limiter, ShardContext, start_gate};
+use crate::expect::{Expectations, Grammar};
+use crate::finding::counted;
+use crate::identity::ExecutionId;
+use crate::plan::Plan;
+use crate::report::{self, Report};
+use crate::scenario::{GrammarChoice, Load, Scenario, Session, defaults};
+use crate::secret::Scrubber;
+use crate::session::Net;
+use crate::session::clock::{self, Clock};
+use crate::session::http::Http;
+use crate::session::tls::Tls;
+use crate::session::user::{Bench, Mission, drive, make_ready};
+use crate::session::values::Shared;
+use crate::target::Profile;
+
+/// What the command line says to all scenarios.
+#[derive(Debug)]
+pub struct Invocation<'a> {
+    /// Overrides, seed and folder.
+    pub options: &'a RunOptions,
+    /// The texts that files, flags and variables held.
+    pub sources: &'a Sources,
+    /// The process's variables.
+    pub variables: &'a Variables,
+    /// Threads to divide users among.
+    pub threads: u32,
+    /// The execution to repeat.
+    pub execution: Option<ExecutionId>,
+    /// Print no progress.
+    pub quiet: bool,
+    /// Who may ask for the end.
+    pub signals: &'a Signals,
+}
+
+/// Files that the harness itself needs, beside two per user: a login connection and a socket.
+const FILES_BESIDE_USERS: u64 = 64;
+/// Dials in flight on loopback. More than the target's backlog of connections not yet accepted (often 128) would be dropped by
+/// the system and come back as outliers of a second.
+const DIALS_IN_FLIGHT: usize = 100;
+
+/// Why this scenario cannot be run on this machine, before any traffic.
+pub fn refusal(loaded: &Loaded) -> Option<String> {
+    let users = u64::from(loaded.scenario.users.count);
+    let ours = if loaded.target.starts_backend { 2 } else { 1 };
+    let needed = users * 2 * ours + FILES_BESIDE_USERS;
+    let files = unix::raise_open_files()?;
+    (files < needed).then(|| {
+        format!(
+            "{}: {} need up to {needed} open files, and this process may open {files}; raise the limit (`ulimit -n \
+             {needed}`), or use fewer users",
+            loaded.path.display(),
+            counted(users, "user"),
+        )
+    })
+}
+
+/// What must hold of this scenario on this target.
+pub fn expectations(scenario: &Scenario, profile: &Profile) -> Expectations {
+    let reads = profile.reads.clone();
+    let mut dialect = reads.dialect;
+    let grammar = match scenario.expect.grammar {
+        GrammarChoice::GoldenPath => Grammar::golden_path(|name| dialect.names.intern(name)),
+    };
+    Expectations {
+        dialect,
+        script: reads.script,
+        heartbeats: reads.heartbeats,
+        grammar,
+        ends: reads.ends,
+        failed: reads.failed,
+        answers: reads.answers,
+        turns: scenario.expect.answers.clone(),
+        ids: reads.ids,
+        budgets: scenario.expect.budgets.clone(),
+        timeouts: scenario.timeouts,
+        claims: scenario.expect.claims.clone(),
+        fresh_sessions: scenario.fresh_sessions(),
+    }
+}
+
+/// The plan of a scenario.
+pub fn plan(scenario: &Scenario, seed: u64, execution: ExecutionId, threads: u32) -> Plan {
+    let Load::Closed { iterations } = scenario.load;
+    Plan {
+        seed,
+        execution,
+        users: scenario.users.count,
+        first: scenario.users.first,
+        iterations,
+        turns: u32::try_from(scenario.turns.len()).unwrap_or(u32::MAX),
+        fresh: scenario.fresh_sessions(),
+        threads: threads as usize,
+    }
+}
+
+/// Drives the users of `loaded` and judges what they received.
+///
+/// # Errors
+///
+/// When the harness could not do its work; nothing is known of the target then.
+pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<Report> {
+    let scenario = &loaded.scenario;
+    let backend = if loaded.target.starts_backend {
+        let options = backend::Options::default();
+        Some(backend::start(options).context("failed to start the embedded backend")?)
+    } else {
+        None
+    };
+    let mut profile = loaded.target.profile.clone();
+    if let Some(backend) = &backend {
+        lead_to(&mut profile, backend);
+    }
+    let execution = invocation.execution.map_or_else(|| random().map(|bits| ExecutionId(bits as u32)), Ok)?;
+    let seed = invocation.options.seed.map_or_else(random, Ok)?;
+    let plan = plan(scenario, seed, execution, invocation.threads);
+    let net = Net { clock: Clock::start(), tls: Tls::system() };
+    let expect = Arc::new(expectations(scenario, &profile));
+    let shared = shared(&profile, invocation.variables);
+    let local = loaded.target.loopback;
+    let rate = profile.limits.rate;
+    let mut mission = Mission {
+        scenario: scenario.clone(),
+        expect: Arc::clone(&expect),
+        plan,
+        shared: Arc::new(shared),
+        password: loaded.password.as_ref().map(|password| match password {
+            PasswordValue::Text(text) => text.clone(),
+            // Where the reference to it stood does not matter any more: it was followed.
+            PasswordValue::Secret(secret) => Text::literal(secret.expose(), profile.socket.span),
+        }),
+        headers: vec![("User-Agent".to_owned(), user_agent(execution))],
+        stop: invocation.signals.stop.clone(),
+        iterations: if local { Limiter::off() } else { Limiter::new(None, Some(rate.per_second())) },
+        logins: if local {
+            Limiter::new(Some(DIALS_IN_FLIGHT), None)
+        } else {
+            Limiter::new(Some(defaults::LOGINS_IN_FLIGHT as usize), Some(defaults::LOGINS_PER_SECOND.into()))
+        },
+        connects: Limiter::new(Some(if local { DIALS_IN_FLIGHT } else { defaults::LOGINS_IN_FLIGHT as usize }), None),
+        progress: engine::Progress::default(),
+        held_off_us: AtomicU64::new(0),
+        profile,
+    };
+    let hooks = Hooks { parking: clock::parking, woken: clock::woken };
+    let watched = Watched { invocation, loaded, mission_users: u64::from(mission.plan.users), clock: net.clock };
+
+    let readied = engine::run_shards(vec![()], hooks, async |_, ()| {
+        let bench = bench(&mission, &net);
+        let captured = make_ready(&bench).await;
+        (captured, bench.judge.into_inner().finish())
+    });
+    let (captured, mut judgement) = readied.into_iter().next().context("no thread was started")??;
+    let build = captured.as_ref().and_then(|captured| {
+        let build = captured.iter().find(|(name, _)| name == "build" || name == "version");
+        build.map(|(_, value)| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+    });
+    let mut broke = Vec::new();
+    if let Some(captured) = captured {
+        if let Some(shared) = Arc::get_mut(&mut mission.shared) {
+            shared.captured = captured.into_iter().collect();
+        }
+        let mut seats = start_gate(mission.plan.users as usize, &mission.stop);
+        let shards: Vec<_> = mission
+            .plan
+            .shards()
+            .into_iter()
+            .map(|users| {
+                let seats = seats.split_off(seats.len() - users.len());
+                users.into_iter().zip(seats).collect::<Vec<_>>()
+            })
+            .collect();
+        let results = watched.while_watching(&mission, || {
+            engine::run_shards(shards, hooks, async |_: ShardContext, users| {
+                let bench = bench(&mission, &net);
+                let driving = users.into_iter().map(|(user, seat)| drive(&bench, user, seat));
+                let mut driving: FuturesUnordered<_> = driving.collect();
+                while driving.next().await.is_some() {}
+                drop(driving);
+                bench.judge.into_inner().finish()
+            })
+        });
+        for result in results {
+            match result {
+                Ok(part) => judgement = judgement.merge(part),
+                Err(failure) => broke.push(failure.to_string()),
+            }
+        }
+    }
+    let duration = net.clock.now();
+    if let Some(backend) = backend {
+        backend.stop();
+    }
+    let interrupted = invocation.signals.signalled();
+    let mut conclusion = conclude(judgement, &expect, interrupted);
+    if !broke.is_empty() {
+        conclusion.outcome = check::Outcome::Broke;
+    }
+    let context = context(loaded, invocation, &mission, &net, duration.0, build, broke);
+    Ok(Report::new(&conclusion, context))
+}
+
+fn bench<'a>(mission: &'a Mission, net: &Net) -> Bench<'a> {
+    Bench {
+        mission,
+        net: net.clone(),
+        http: Http::new(net, mission.expect.timeouts.connect),
+        judge: RefCell::new(Judge::new(Arc::clone(&mission.expect), mission.plan.execution)),
+        scrubber: RefCell::new(Scrubber::new()),
+    }
+}
+
+/// The profile's addresses become those of a backend whose port the system picked.
+fn lead_to(profile: &mut Profile, backend: &Running) {
+    if let Some(http) = &mut profile.http {
+        http.base = Text::literal(&backend.http_url(), http.base.span);
+    }
+    profile.socket = Text::literal(&backend.socket_url(), profile.socket.span);
+}
+
+/// Addresses as far as they are the same for all users.
+fn shared(profile: &Profile, variables: &Variables) -> Shared {
+    let mut shared = Shared { variables: variables.clone(), ..Shared::default() };
+    let fill = |name: &str| {
+        let value = variables.get(name.strip_prefix("env.")?)?;
+        Some(std::borrow::Cow::Owned(Json::from(value.as_str())))
+    };
+    let base = profile.http.as_ref().and_then(|http| http.base.render(&fill).ok());
+    shared.http = base.map(|base| base.trim_end_matches('/').to_owned()).unwrap_or_default();
+    shared.socket = profile.socket.render(&fill).unwrap_or_default();
+    shared
+}
+
+fn random() -> anyhow::Result<u64> {
+    SysRng.try_next_u64().context("the system has no randomness")
+}
+
+/// No word of it makes a backend think that this is not real.
+fn user_agent(execution: ExecutionId) -> String {
+    format!("goldenpath/{} (execution {execution})", env!("CARGO_PKG_VERSION"))
+}
+
+/// Who watches while threads work.
+struct Watched<'a> {
+    invocation: &'a Invocation<'a>,
+    loaded: &'a Loaded,
+    mission_users: u64,
+    clock: Clock,
+}
+
+impl Watched<'_> {
+    /// Shows progress and keeps the limits of time while `work` goes on.
+    fn while_watching<T>(&self, mission: &Mission, work: impl FnOnce() -> T) -> T {
+        let over = AtomicBool::new(false);
+        let terminal = std::io::stderr().is_terminal();
+        let color = show::color(terminal);
+        let show = Show::choose(self.invocation.quiet, terminal, show::is_ci(), color);
+        std::thread::scope(|scope| {
+            let watching = scope.spawn(|| {
+                let mut progress = progress::Progress::new(show);
+                let mut draining = false;
+                while !over.load(Ordering::Acquire) {
+                    progress.update(&self.snapshot(mission));
+                    self.keep_time(mission, &mut draining);
+                    std::thread::park_timeout(Duration::from_millis(200));
+                }
+                progress.update(&self.snapshot(mission));
+            });
+            let result = work();
+            over.store(true, Ordering::Release);
+            watching.thread().unpark();
+            result
+        })
+    }
+
+    /// Ends an execution that takes longer than its target allows, and a drain that takes longer than the scenario allows.
+    fn keep_time(&self, mission: &Mission, draining: &mut bool) {
+        let limit = mission.profile.limits.duration;
+        if !self.loaded.target.loopback && self.clock.now().0 > limit.0 {
+            mission.stop.raise_to(Level::Drain);
+        }
+        if mission.stop.level() > Level::Run && !std::mem::replace(draining, true) {
+            end_drain_after(&mission.stop, mission.expect.timeouts.drain);
+        }
+    }
+
+    fn snapshot(&self, mission: &Mission) -> Snapshot {
+        let counts = mission.progress.counts();
+        let users = self.mission_users;
+        let iterations = u64::from(mission.plan.iterations);
+        Snapshot {
+            users,
+            logged_in: counts.logged_in.min(users),
+            connected: counts.connected.min(users),
+            asking: counts.asking(),
+            settled: counts.iterations / iterations.max(1),
+            iterations_done: counts.iterations,
+            iterations_total: Some(mission.plan.all_iterations()),
+            findings: counts.findings,
+            elapsed: self.clock.now().since(crate::time::Stamp::ZERO),
+        }
+    }
+}
+
+fn context(
+    loaded: &Loaded,
+    invocation: &Invocation<'_>,
+    mission: &Mission,
+    net: &Net,
+    duration_us: u64,
+    build: Option<String>,
+    broke: Vec<String>,
+) -> report::Context {
+    let (scenario, plan) = (&mission.scenario, &mission.plan);
+    let began_unix_us = net.clock.wall(crate::time::Stamp::ZERO);
+    let began = Timestamp::from_microsecond(i64::try_from(began_unix_us).unwrap_or(i64::MAX));
+    let non_empty = |text: &String| (!text.is_empty()).then(|| text.clone());
+    let mut notes = broke;
+    notes.extend(net.tls.roots_in_use().map(|roots| format!("certificates are checked against {roots}")));
+    let held_off_us = mission.held_off_us.load(Ordering::Relaxed);
+    let mut waits = vec![report::Wait {
+        what: "quiet time before each close".to_owned(),
+        times: plan.setups(),
+        total_us: plan.setups().saturating_mul(mission.expect.timeouts.quiet.0),
+    }];
+    if held_off_us > 0 {
+        let what = "waits that the target asked for (429 or 503 with Retry-After)".to_owned();
+        waits.push(report::Wait { what, times: 1, total_us: held_off_us });
+    }
+    report::Context {
+        tool: report::Tool {
+            name: env!("CARGO_PKG_NAME").to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            os: std::env::consts::OS.to_owned(),
+            arch: std::env::consts::ARCH.to_owned(),
+        },
+        execution: report::Execution {
+            id: plan.execution,
+            seed: plan.seed,
+            began: began.map(|began| format!("{began:.6}")).unwrap_or_default(),
+            began_unix_us,
+            duration_us,
+            interrupted: invocation.signals.signalled(),
+            threads: invocation.threads,
+            command: command(loaded, invocation, plan),
+        },
+        scenario: report::Scenario {
+            name: scenario.name.clone(),
+            file: Some(loaded.path.display().to_string()),
+            tags: scenario.tags.clone(),
+            users: plan.users.into(),
+            first: plan.first,
+            iterations: Some(plan.iterations.into()),
+            session: match scenario.users.session {
+                Session::Fresh => report::Session::Fresh,
+                Session::Keep => report::Session::Keep,
+            },
+        },
+        target: report::Target {
+            name: mission.profile.name.clone(),
+            profile: invocation.sources.get(loaded.target.source).name().to_owned(),
+            http: non_empty(&mission.shared.http),
+            socket: non_empty(&mission.shared.socket),
+            embedded: loaded.target.embedded,
+            build,
+        },
+        clock: report::Clock {
+            kind: report::WhichClock::Read,
+            statement: "a frame arrived when the harness read it".to_owned(),
+        },
+        waits,
+        notes,
+    }
+}
+
+/// The command that does the same again: same overrides and seed; ids are new, for targets remember.
+fn command(loaded: &Loaded, invocation: &Invocation<'_>, plan: &Plan) -> String {
+    let overrides = &invocation.options.overrides;
+    let mut words = vec!["goldenpath".to_owned(), "run".to_owned(), quoted(&loaded.path.display().to_string())];
+    let mut flag = |name: &str, value: &Option<String>| {
+        if let Some(value) = value {
+            words.extend([name.to_owned(), quoted(value)]);
+        }
+    };
+    flag("--env", &overrides.env);
+    overrides.set.iter().for_each(|set| flag("--set", &Some(set.clone())));
+    flag("--target", &overrides.target);
+    flag("--url", &overrides.url);
+    flag("--users", &overrides.users);
+    flag("--threads", &(invocation.threads > 1).then(|| invocation.threads.to_string()));
+    flag("--seed", &Some(plan.seed.to_string()));
+    words.join(" ")
+}
+
+/// As a POSIX shell reads it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}

@@ -1,0 +1,176 @@
+//! `run --dry-run`: what an execution would do, every value with where it is from, and what each claim can reach.
+
+use std::fmt::Write;
+
+use super::execute;
+use super::load::{Loaded, Loader, RunOptions};
+use super::reach;
+use crate::check::Planned;
+use crate::document::tree::Value;
+use crate::document::{Node, Sources};
+use crate::expect::{ReliabilityOf, Segment, Statistic};
+use crate::finding::counted;
+use crate::report::escape;
+use crate::scenario::{Scenario, defaults};
+use crate::stats;
+
+/// The plan of `loaded` as text, sections apart by blank lines.
+pub fn describe(loaded: &Loaded, loader: &Loader, options: &RunOptions, threads: u32) -> String {
+    let scenario = &loaded.scenario;
+    let planned = reach::planned(scenario);
+    let mut out = String::new();
+    let mut line = |name: &str, text: String| {
+        let _ = writeln!(out, "{name:<10} {}", escape(&text));
+    };
+    let users = &scenario.users;
+    let last = users.first.saturating_add(users.count.saturating_sub(1));
+    line("scenario", format!("{} ({})", scenario.name, loaded.path.display()));
+    line("target", target(loaded, loader));
+    line(
+        "plan",
+        format!(
+            "{} ({} to {last}), {}, {}, on {}",
+            counted(planned.users, "user"),
+            users.first,
+            counted(planned.setups, "login"),
+            counted(planned.runs, "run"),
+            counted(threads.into(), "thread"),
+        ),
+    );
+    line("seed", options.seed.map_or_else(|| "new each time".to_owned(), |seed| seed.to_string()));
+    line("refused", execute::refusal(loaded).unwrap_or_else(|| "no: it may be run".to_owned()));
+
+    out.push_str("\nclaims\n");
+    let claims = claims(scenario, &planned);
+    let widest = claims.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    for (name, reach) in &claims {
+        let _ = writeln!(out, "  {name:<widest$}  {reach}");
+    }
+
+    out.push_str("\nvalues\n");
+    let mut values = Vec::new();
+    flatten(&loaded.tree, String::new(), loader.sources(), &mut values);
+    for default in defaults::table() {
+        let given = |path: &str| path == default.name || path.starts_with(&format!("{}.", default.name));
+        if default.name.contains('.') && !values.iter().any(|value| given(&value.path)) {
+            values.push(Origin { path: default.name.to_owned(), text: default.value, from: "default".to_owned() });
+        }
+    }
+    values.sort_by(|a, b| a.path.cmp(&b.path));
+    list(&mut out, &values);
+
+    let _ = writeln!(out, "\ntarget values ({})", loader.sources().get(loaded.target.source).name());
+    let mut values = Vec::new();
+    flatten(&loaded.target.tree, String::new(), loader.sources(), &mut values);
+    list(&mut out, &values);
+    out
+}
+
+fn target(loaded: &Loaded, loader: &Loader) -> String {
+    let profile = &loaded.target.profile;
+    let file = loader.sources().get(loaded.target.source).name();
+    let place = match (loaded.target.embedded, loaded.target.starts_backend) {
+        (true, true) => "embedded backend, started in this process: not your system",
+        (true, false) => "embedded backend: not your system",
+        (false, _) if loaded.target.loopback => "on this machine",
+        (false, _) => "not on this machine: its limits hold",
+    };
+    format!("{} ({file}); {place}", profile.name)
+}
+
+/// Every claim with what the plan can show of it at best.
+fn claims(scenario: &Scenario, planned: &Planned) -> Vec<(String, String)> {
+    let expected = &scenario.expect.claims;
+    let clean = |trials: u64| {
+        let bound = stats::upper_bound(0, trials, stats::CONFIDENCE) * 100.0;
+        format!("without a failure shows under {} % of {}", significant(bound), counted(trials, "run"))
+    };
+    let required = |required: bool| if required { "" } else { " (not required)" };
+    let mut all = vec![
+        ("setup".to_owned(), counted(planned.setups, "set-up") + required(expected.setup.required)),
+        ("transport".to_owned(), counted(planned.setups, "connection") + required(expected.transport.required)),
+        ("events".to_owned(), clean(planned.runs) + required(expected.events.required)),
+        ("answer".to_owned(), counted(planned.runs, "answer") + required(expected.answer.required)),
+    ];
+    all.push(match &expected.isolation {
+        Some(asserted) => {
+            let overlap = format!("{}% of users must overlap; ", significant(expected.min_overlap * 100.0));
+            ("isolation".to_owned(), overlap + &clean(planned.runs) + required(asserted.required))
+        }
+        None => ("isolation".to_owned(), "not claimed with a single user".to_owned()),
+    });
+    for budget in &scenario.expect.budgets {
+        let passes = planned.passes(budget.segment);
+        let needed = match budget.statistic {
+            Statistic::Quantile(q) => {
+                let prove = if budget.proven { stats::runs_to_prove(q, stats::CONFIDENCE) } else { 0 };
+                stats::minimum_runs(q).max(prove)
+            }
+            Statistic::Mean | Statistic::Max => 1,
+        };
+        let name = format!("{} {}", budget.segment, budget.statistic);
+        let text = format!("at most {}; {passes} planned, {needed} needed", budget.limit);
+        all.push((name, text + required(budget.required)));
+    }
+    if let Some(reliability) = &expected.reliability {
+        let trials = match reliability.of {
+            ReliabilityOf::GoldenPath => planned.iterations,
+            ReliabilityOf::Connection => planned.passes(Segment::Connect),
+        };
+        let needed = stats::trials_needed_clean(reliability.at_least, reliability.confidence);
+        let text =
+            format!("at least {} %; {trials} planned, {needed} needed", significant(reliability.at_least * 100.0));
+        all.push(("reliability".to_owned(), text + required(reliability.required)));
+    }
+    all
+}
+
+/// Up to four digits, without zeros that say nothing.
+fn significant(number: f64) -> String {
+    let text = format!("{number:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// A value of a file, flag or variable, or a default.
+struct Origin {
+    path: String,
+    text: String,
+    from: String,
+}
+
+/// Every leaf of a tree but other environments, with the place it is from.
+fn flatten(node: &Node, path: String, sources: &Sources, all: &mut Vec<Origin>) {
+    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    match &node.value {
+        Value::Map(entries) => {
+            for entry in entries.iter().filter(|entry| !(path.is_empty() && entry.key.text == "environments")) {
+                flatten(&entry.value, below(&entry.key.text), sources, all);
+            }
+        }
+        Value::List(items) if items.iter().any(|item| matches!(item.value, Value::Map(_) | Value::List(_))) => {
+            for (index, item) in items.iter().enumerate() {
+                flatten(item, below(&index.to_string()), sources, all);
+            }
+        }
+        _ => {
+            let secret = path.ends_with("password") || path.ends_with("on_loopback");
+            let text = if secret { "(hidden)".to_owned() } else { node.to_json().to_string() };
+            let source = sources.get(node.span.source).name();
+            // Flags and variables have one line; files have many.
+            let from = match source.starts_with("--") || source.starts_with("GOLDENPATH_") {
+                true => source.to_owned(),
+                false => format!("{source}:{}", sources.position(node.span).0),
+            };
+            all.push(Origin { path, text, from });
+        }
+    }
+}
+
+fn list(out: &mut String, values: &[Origin]) {
+    const WIDEST: usize = 40;
+    let width = |text: &str| text.chars().count().min(WIDEST);
+    let names = values.iter().map(|value| width(&value.path)).max().unwrap_or_default();
+    for value in values {
+        let _ = writeln!(out, "  {:<names$}  {}  ({})", value.path, escape(&value.text), value.from);
+    }
+}

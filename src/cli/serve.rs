@@ -1,0 +1,95 @@
+//! `goldenpath serve`: the embedded backend by itself, to try a harness on or to drive from another process.
+
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::ValueEnum;
+
+use super::exit::Exit;
+use super::unix;
+use crate::backend::{self, Accounts, DEFAULT_PASSWORD, Delays, Envelope, Options, Script};
+use crate::document::values;
+use crate::time::Micros;
+
+/// What `serve` is told.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Port; 0 lets the system pick one
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    port: u16,
+    /// Address to listen on; beyond this machine only if you say so
+    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    host: IpAddr,
+    /// Threads that serve
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    threads: u16,
+    /// Where the fields of an event stand
+    #[arg(long, value_enum, default_value_t = Wrap::Flat)]
+    envelope: Wrap,
+    /// Thinking events before the first tool
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    thinking: usize,
+    /// Tools that the agent calls, in order
+    #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "cost_lookup")]
+    tools: Vec<String>,
+    /// Time before each event, for example 20ms; 0ms for none
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    delay: Option<Micros>,
+    /// The password of every account
+    #[arg(long, value_name = "TEXT", default_value = DEFAULT_PASSWORD)]
+    password: String,
+    /// How long a token lives
+    #[arg(long, value_name = "TIME", value_parser = values::duration, default_value = "15m")]
+    token_lifetime: Micros,
+    /// Write what was really sent to whom to this file, a JSON document per line
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Wrap {
+    /// At the root
+    Flat,
+    /// In `data`
+    Data,
+    /// In `payload`
+    Payload,
+}
+
+/// Serves until somebody asks for the end; runs in flight may end.
+pub fn run(args: &Args) -> anyhow::Result<Exit> {
+    unix::raise_open_files();
+    let options = Options {
+        address: SocketAddr::new(args.host, args.port),
+        threads: args.threads.into(),
+        envelope: match args.envelope {
+            Wrap::Flat => Envelope::Flat,
+            Wrap::Data => Envelope::Data,
+            Wrap::Payload => Envelope::Payload,
+        },
+        script: Script {
+            thinking_steps: args.thinking,
+            tools: args.tools.iter().filter(|tool| !tool.is_empty()).cloned().collect(),
+            delays: args.delay.map_or_else(Delays::default, |delay| Delays::every(delay.to_std())),
+            ..Script::default()
+        },
+        accounts: Accounts::Shared { password: args.password.clone() },
+        token_lifetime: Duration::from_secs(args.token_lifetime.0.div_ceil(1_000_000)),
+        journal_file: args.journal.clone(),
+        ..Options::default()
+    };
+    let backend = backend::start(options).with_context(|| format!("failed to serve on {}:{}", args.host, args.port))?;
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "embedded backend at {} (socket {})", backend.http_url(), backend.socket_url())?;
+    writeln!(stdout, "drive it: goldenpath run scenarios/smoke.yaml --url {}", backend.http_url())?;
+    stdout.flush()?;
+    drop(stdout);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(unix::asked_to_end()).context("failed to catch signals")?;
+    eprintln!("stopping");
+    backend.stop();
+    Ok(Exit::Pass)
+}
