@@ -23,10 +23,10 @@ use super::show;
 use super::signals::{Signals, end_drain_after};
 use super::unix;
 use crate::backend::{self, Running};
-use crate::check::{self, Judge, conclude};
+use crate::check::{self, Judge, Judgement, conclude};
 use crate::document::Sources;
 use crate::document::text::Text;
-use crate::engine::{self, Hooks, Level, Limiter, ShardContext, start_gate};
+use crate::engine::{self, Hooks, Level, Limiter, ShardContext, ShardFailure, start_gate};
 use crate::expect::{Expectations, Grammar};
 use crate::finding::counted;
 use crate::identity::ExecutionId;
@@ -147,7 +147,7 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<R
     let shared = shared(&profile, invocation.variables);
     let local = loaded.target.loopback;
     let rate = profile.limits.rate;
-    let mut mission = Mission {
+    let mission = Mission {
         scenario: scenario.clone(),
         expect: Arc::clone(&expect),
         plan,
@@ -157,7 +157,7 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<R
             // Where the reference to it stood does not matter any more: it was followed.
             PasswordValue::Secret(secret) => Text::literal(secret.expose(), profile.socket.span),
         }),
-        headers: vec![("User-Agent".to_owned(), user_agent(execution))],
+        user_agent: user_agent(execution),
         stop: invocation.signals.stop.clone(),
         iterations: if local { Limiter::off() } else { Limiter::new(None, Some(rate.per_second())) },
         logins: if local {
@@ -173,59 +173,66 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<R
     let hooks = Hooks { parking: clock::parking, woken: clock::woken };
     let watched = Watched { invocation, loaded, mission_users: u64::from(mission.plan.users), clock: net.clock };
 
-    let readied = engine::run_shards(vec![()], hooks, async |_, ()| {
-        let bench = bench(&mission, &net);
-        let captured = make_ready(&bench).await;
-        (captured, bench.judge.into_inner().finish())
-    });
-    let (captured, mut judgement) = readied.into_iter().next().context("no thread was started")??;
-    let build = captured.as_ref().and_then(|captured| {
-        let build = captured.iter().find(|(name, _)| name == "build" || name == "version");
-        build.map(|(_, value)| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
-    });
-    let mut broke = Vec::new();
-    if let Some(captured) = captured {
-        if let Some(shared) = Arc::get_mut(&mut mission.shared) {
-            shared.captured = captured.into_iter().collect();
-        }
-        let mut seats = start_gate(mission.plan.users as usize, &mission.stop);
-        let shards: Vec<_> = mission
-            .plan
-            .shards()
-            .into_iter()
-            .map(|users| {
-                let seats = seats.split_off(seats.len() - users.len());
-                users.into_iter().zip(seats).collect::<Vec<_>>()
-            })
-            .collect();
-        let results = watched.while_watching(&mission, || {
-            engine::run_shards(shards, hooks, async |_: ShardContext, users| {
-                let bench = bench(&mission, &net);
-                let driving = users.into_iter().map(|(user, seat)| drive(&bench, user, seat));
-                let mut driving: FuturesUnordered<_> = driving.collect();
-                while driving.next().await.is_some() {}
-                drop(driving);
-                bench.judge.into_inner().finish()
-            })
-        });
-        for result in results {
-            match result {
-                Ok(part) => judgement = judgement.merge(part),
-                Err(failure) => broke.push(failure.to_string()),
-            }
-        }
-    }
+    let (judgement, broke) = watched.while_watching(&mission, || drive_all(&mission, &net, hooks));
     let duration = net.clock.now();
     if let Some(backend) = backend {
         backend.stop();
     }
+    let broke: Vec<String> = broke.iter().map(|failure| failure.to_string()).collect();
     let interrupted = invocation.signals.signalled();
     let mut conclusion = conclude(judgement, &expect, interrupted);
     if !broke.is_empty() {
         conclusion.outcome = check::Outcome::Broke;
     }
-    let context = context(loaded, invocation, &mission, &net, duration.0, build, broke);
+    let context = context(loaded, invocation, &mission, &net, duration.0, broke);
     Ok(Report::new(&conclusion, context))
+}
+
+/// Makes the target ready and drives every user, on as many threads as planned. What threads that broke had seen is lost; the
+/// others' is kept.
+fn drive_all(mission: &Mission, net: &Net, hooks: Hooks) -> (Judgement, Vec<ShardFailure>) {
+    let readied = engine::run_shards(vec![()], hooks, async |_, ()| {
+        let bench = bench(mission, net);
+        let ready = make_ready(&bench).await;
+        (ready, bench.judge.into_inner().finish())
+    });
+    let mut judgement = Judgement::default();
+    let mut broke = Vec::new();
+    for result in readied {
+        match result {
+            Ok((true, part)) => judgement = judgement.merge(part),
+            Ok((false, part)) => return (judgement.merge(part), broke),
+            Err(failure) => return (judgement, vec![failure]),
+        }
+    }
+    let mut seats = start_gate(mission.plan.users as usize, &mission.stop);
+    let mut shards = Vec::new();
+    for users in mission.plan.shards() {
+        let seats = seats.split_off(seats.len() - users.len());
+        shards.push(users.into_iter().zip(seats).collect::<Vec<_>>());
+    }
+    let results = engine::run_shards(shards, hooks, async |_: ShardContext, users| {
+        let bench = bench(mission, net);
+        let mut driving: FuturesUnordered<_> =
+            users.into_iter().map(|(user, seat)| drive(&bench, user, seat)).collect();
+        while driving.next().await.is_some() {}
+        drop(driving);
+        bench.judge.into_inner().finish()
+    });
+    for result in results {
+        match result {
+            Ok(part) => judgement = judgement.merge(part),
+            Err(failure) => broke.push(failure),
+        }
+    }
+    (judgement, broke)
+}
+
+/// What the target said of its build while it became ready.
+fn build(shared: &Shared) -> Option<String> {
+    let captured = shared.captured.get()?;
+    let build = captured.get("build").or_else(|| captured.get("version"))?;
+    Some(build.as_str().map_or_else(|| build.to_string(), str::to_owned))
 }
 
 fn bench<'a>(mission: &'a Mission, net: &Net) -> Bench<'a> {
@@ -336,7 +343,6 @@ fn context(
     mission: &Mission,
     net: &Net,
     duration_us: u64,
-    build: Option<String>,
     broke: Vec<String>,
 ) -> report::Context {
     let (scenario, plan) = (&mission.scenario, &mission.plan);
@@ -390,7 +396,7 @@ fn context(
             http: non_empty(&mission.shared.http),
             socket: non_empty(&mission.shared.socket),
             embedded: loaded.target.embedded,
-            build,
+            build: build(&mission.shared),
         },
         clock: report::Clock {
             kind: report::WhichClock::Read,

@@ -60,11 +60,12 @@ pub fn is_ci() -> bool {
     std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")
 }
 
-/// Columns of the terminal if the shell says, else what fits all.
+/// Columns to write: what the variable COLUMNS says, else what the terminal has, else what fits all.
 pub fn width() -> usize {
     const USUAL: usize = 80;
     let told = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    told.filter(|columns| (40..=400).contains(columns)).unwrap_or(USUAL)
+    let measured = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+    told.or_else(measured).filter(|columns| (40..=400).contains(columns)).unwrap_or(USUAL)
 }
 
 fn is_set(variable: &str) -> bool {

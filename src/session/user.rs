@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,8 +49,8 @@ pub struct Mission {
     pub shared: Arc<Shared>,
     /// The users' password, followed to where it is.
     pub password: Option<Text>,
-    /// Headers of every request and upgrade, beside the profile's.
-    pub headers: Vec<(String, String)>,
+    /// The `User-Agent` of every request and upgrade that the profile gives none.
+    pub user_agent: String,
     /// Told to stop.
     pub stop: Stop,
     /// Limits how fast iterations begin.
@@ -79,20 +80,21 @@ pub struct Bench<'a> {
     pub scrubber: RefCell<Scrubber>,
 }
 
-/// Does the `ready` steps, once and for all users. Returns what they captured, or nothing when the target did not become ready.
-pub async fn make_ready(bench: &Bench<'_>) -> Option<Vec<(String, Json)>> {
+/// Does the `ready` steps, once and for all users, and shares what they captured. Says whether the target became ready.
+pub async fn make_ready(bench: &Bench<'_>) -> bool {
     let mission = bench.mission;
     // Ready steps have no user; only the names that are the same for all of them are allowed in them.
     let nobody = PlannedUser { index: 0, number: UserNumber(0) };
     let ids = mission.plan.ids(nobody.number);
     let values = &mut Values::new(Arc::clone(&mission.shared), bench.net.clock, ids, nobody);
-    let requester = bench.requester();
-    let mut all = Vec::new();
+    let headers = trace_headers(mission, values);
+    let requester = bench.requester(&headers);
+    let mut all = BTreeMap::new();
     for step in &mission.profile.ready {
         let performing = requester.perform(step, Phase::Ready, values);
         let performed = tokio::select! {
             performed = performing => performed,
-            () = mission.stop.reached(Level::Drain) => return None,
+            () = mission.stop.reached(Level::Drain) => return false,
         };
         for captured in performed.captured {
             if captured.secret
@@ -101,15 +103,15 @@ pub async fn make_ready(bench: &Bench<'_>) -> Option<Vec<(String, Json)>> {
                 bench.scrubber.borrow_mut().learn(secret, &captured.name, None);
             }
             values.set(&captured.name, captured.value.clone());
-            all.push((captured.name, captured.value));
+            all.insert(captured.name, captured.value);
         }
         let fact = scrubbed(performed.fact, &bench.scrubber.borrow());
         bench.judge.borrow_mut().ready(&fact);
         if !succeeded(&fact) {
-            return None;
+            return false;
         }
     }
-    Some(all)
+    mission.shared.captured.set(all).is_ok()
 }
 
 /// Walks `planned` through all its iterations. `seat` is its place at the common start of the first asks.
@@ -127,13 +129,13 @@ pub async fn drive(bench: &Bench<'_>, planned: PlannedUser, seat: Seat) {
 }
 
 impl<'a> Bench<'a> {
-    fn requester(&'a self) -> Requester<'a> {
+    fn requester(&'a self, headers: &'a [(String, String)]) -> Requester<'a> {
         Requester {
             net: &self.net,
             http: &self.http,
             profile: &self.mission.profile,
             base: &self.mission.shared.http,
-            headers: &self.mission.headers,
+            headers,
             timeout: self.mission.expect.timeouts.connect,
         }
     }
@@ -150,6 +152,8 @@ struct User<'a> {
     dead: bool,
     /// What the last login and preparation captured, to be forgotten by the next.
     captured: Vec<String>,
+    /// Headers of every request and upgrade of this iteration.
+    headers: Vec<(String, String)>,
 }
 
 impl<'a> User<'a> {
@@ -176,6 +180,7 @@ impl<'a> User<'a> {
             socket: None,
             dead: false,
             captured: Vec::new(),
+            headers: Vec::new(),
         }
     }
 
@@ -195,15 +200,31 @@ impl<'a> User<'a> {
         }
         // A user that failed before keeps nobody waiting.
         self.seat = None;
-        for step in &mission.profile.finally {
-            if self.bench.requester().can(step, &self.values) {
-                self.step(step, Phase::Finally).await;
-            }
-        }
+        self.clean_up().await;
         if !keeps {
             self.hang_up().await;
         }
         self.tell(&Fact::Ended { at: self.now() });
+    }
+
+    /// The `finally` steps; once the execution was cut, only as far as they get in a moment.
+    async fn clean_up(&mut self) {
+        let stop = &self.bench.mission.stop;
+        let patience = async {
+            stop.reached(Level::Cut).await;
+            tokio::time::sleep(GOOD_BYE.to_std()).await;
+        };
+        let cleaning = async {
+            for step in &self.bench.mission.profile.finally {
+                if self.bench.requester(&self.headers).can(step, &self.values) {
+                    self.step(step, Phase::Finally).await;
+                }
+            }
+        };
+        tokio::select! {
+            () = cleaning => {}
+            () = patience => {}
+        }
     }
 
     /// New names for a new iteration.
@@ -216,6 +237,7 @@ impl<'a> User<'a> {
         for name in ["run_id", "prompt", "turn"] {
             self.values.unset(name);
         }
+        self.headers = trace_headers(self.bench.mission, &self.values);
     }
 
     /// From set-up to the last run's end; says whether every run ended well. A cut ends it wherever it is.
@@ -291,7 +313,7 @@ impl<'a> User<'a> {
     }
 
     async fn step(&mut self, step: &Step, phase: Phase) -> bool {
-        let performed = self.bench.requester().perform(step, phase, &self.values).await;
+        let performed = self.bench.requester(&self.headers).perform(step, phase, &self.values).await;
         self.bench.mission.held_off_us.fetch_add(performed.waited.0, Ordering::Relaxed);
         let at = self.now();
         for captured in &performed.captured {
@@ -356,7 +378,7 @@ impl<'a> User<'a> {
             headers.push((name.clone(), render(text)?));
         }
         let given = |name: &str| connect.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
-        headers.extend(mission.headers.iter().filter(|(name, _)| !given(name)).cloned());
+        headers.extend(self.headers.iter().filter(|(name, _)| !given(name)).cloned());
         Ok(DialRequest {
             url,
             headers,
@@ -562,6 +584,15 @@ impl<'a> User<'a> {
             }
         }
     }
+}
+
+/// What lets an iteration be found in the target's logs: who asks, and a trace of its own (W3C Trace Context, section 3.2).
+fn trace_headers(mission: &Mission, values: &Values) -> Vec<(String, String)> {
+    let (trace, parent) = (values.nonce() + &values.nonce(), values.nonce());
+    vec![
+        ("User-Agent".to_owned(), mission.user_agent.clone()),
+        ("traceparent".to_owned(), format!("00-{trace}-{parent}-01")),
+    ]
 }
 
 fn succeeded(fact: &Fact) -> bool {

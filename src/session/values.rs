@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use serde_json::Value as Json;
@@ -23,8 +23,8 @@ pub struct Shared {
     pub http: String,
     /// The address of the WebSocket.
     pub socket: String,
-    /// What the `ready` steps captured.
-    pub captured: BTreeMap<String, Json>,
+    /// What the `ready` steps captured, once they are done.
+    pub captured: OnceLock<BTreeMap<String, Json>>,
 }
 
 /// The values of one user.
@@ -72,12 +72,17 @@ impl Values {
         self.ids.borrow_mut().uuid().to_string()
     }
 
+    /// 16 hexadecimal digits of this user's own.
+    pub fn nonce(&self) -> String {
+        self.ids.borrow_mut().nonce()
+    }
+
     /// The value of `name`, if it has one. `uuid` and `nonce` are new each time.
     pub fn get(&self, name: &str) -> Option<Cow<'_, Json>> {
         let text = |text: &str| Cow::Owned(Json::from(text));
         Some(match name {
             "uuid" => Cow::Owned(self.uuid().into()),
-            "nonce" => Cow::Owned(self.ids.borrow_mut().nonce().into()),
+            "nonce" => Cow::Owned(self.nonce().into()),
             "counter" => Cow::Owned(self.counter.get().into()),
             "now.ms" => Cow::Owned((self.now_us() / 1_000).into()),
             "now.iso" => Cow::Owned(iso(self.now_us()).into()),
@@ -85,7 +90,7 @@ impl Values {
             "target.socket" => text(&self.shared.socket),
             _ => match name.strip_prefix("env.") {
                 Some(variable) => text(self.shared.variables.get(variable)?),
-                None => Cow::Borrowed(self.named.get(name).or_else(|| self.shared.captured.get(name))?),
+                None => Cow::Borrowed(self.named.get(name).or_else(|| self.shared.captured.get()?.get(name))?),
             },
         })
     }
