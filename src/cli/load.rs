@@ -23,8 +23,7 @@ use crate::document::tree::{Entry, Key, Number, Scalar, Value};
 use crate::document::values::grouped;
 use crate::document::yaml::MAX_BYTES;
 use crate::document::{Context, Node, SourceId, Sources, Span, read};
-use crate::expect::{Expectations, Grammar};
-use crate::scenario::{self, GrammarChoice, Password, ProfileRef, Scenario, TargetRef, defaults};
+use crate::scenario::{self, Password, ProfileRef, Scenario, TargetRef, defaults};
 use crate::secret::Secret;
 use crate::target::{self, Profile};
 
@@ -141,32 +140,6 @@ pub struct LoadedTarget {
     pub starts_backend: bool,
     /// Every address is on loopback; false if that cannot be said yet.
     pub loopback: bool,
-}
-
-impl Loaded {
-    /// What the judge needs to know: the scenario's expectations in the target's dialect.
-    pub fn expectations(&self) -> Expectations {
-        let (scenario, reads) = (&self.scenario, self.target.profile.reads.clone());
-        let mut dialect = reads.dialect;
-        let grammar = match scenario.expect.grammar {
-            GrammarChoice::GoldenPath => Grammar::golden_path(|name| dialect.names.intern(name)),
-        };
-        Expectations {
-            dialect,
-            script: reads.script,
-            heartbeats: reads.heartbeats,
-            grammar,
-            ends: reads.ends,
-            failed: reads.failed,
-            answers: reads.answers,
-            turns: scenario.expect.answers.clone(),
-            ids: reads.ids,
-            budgets: scenario.expect.budgets.clone(),
-            timeouts: scenario.timeouts,
-            claims: scenario.expect.claims.clone(),
-            fresh_sessions: scenario.fresh_sessions(),
-        }
-    }
 }
 
 /// A password that was followed to its place.
@@ -393,13 +366,14 @@ impl Loader {
         if loopback == Some(false) {
             check_limits(&scenario, &profile, cx);
         }
+        let embedded = embedded && loopback != Some(false);
         let password = scenario.users.password.as_ref();
         let password = password.and_then(|password| self.password(password, embedded, loopback, unset, cx));
         let target = LoadedTarget {
             source,
             tree: profile_tree,
             profile,
-            embedded: embedded && loopback != Some(false),
+            embedded,
             starts_backend,
             loopback: loopback == Some(true),
         };

@@ -20,7 +20,7 @@ enum Format {
     Scenario,
     /// How a target is reached, asked and understood
     Target,
-    /// What an execution found
+    /// What an execution has shown: report.json
     Report,
 }
 

@@ -124,7 +124,7 @@ impl NotYet {
         let Some(found) = later.iter().find(|known| known.key == word) else {
             return false;
         };
-        let mistake = Diagnostic::mistake(span, format!("`{path}` is not judged by this build yet"));
+        let mistake = Diagnostic::mistake(span, format!("`{path}` is not part of this build yet"));
         cx.report(mistake.note(format!("it would {}", found.would)).help(found.remedy));
         true
     }
@@ -661,7 +661,7 @@ mod tests {
         let (value, shown) = decoded::<Scenario>(text);
         assert!(value.is_none());
         insta::assert_snapshot!(shown, @r#"
-        mistake: `users.session: pool` is not judged by this build yet
+        mistake: `users.session: pool` is not part of this build yet
          --> t.yaml:2:28
           |
         2 | users: {count: 1, session: pool}
@@ -670,7 +670,7 @@ mod tests {
           = note: it would share sessions
           = help: use `keep`
 
-        mistake: `load.replay` is not judged by this build yet
+        mistake: `load.replay` is not part of this build yet
          --> t.yaml:3:8
           |
         3 | load: {replay: 1}
@@ -687,7 +687,7 @@ mod tests {
           |
           = help: allowed are `version`, `users`, `load`, `target`, `tags`, `budgets` and `then`
 
-        mistake: `probes` is not judged by this build yet
+        mistake: `probes` is not part of this build yet
          --> t.yaml:5:1
           |
         5 | probes: 1

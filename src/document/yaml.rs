@@ -318,9 +318,19 @@ impl<'a> Reader<'a, '_> {
                 let line_end = self.text[at..].find('\n').map_or(self.text.len(), |found| at + found);
                 let mistake = mistake(&format!("not valid YAML: {kind}"));
                 if self.text[line_start..line_end].contains("${") {
-                    mistake.help("values with `${...}` need quotes inside `{ }` and `[ ]`")
-                } else {
-                    mistake
+                    return mistake.help("values with `${...}` need quotes inside `{ }` and `[ ]`");
+                }
+                match kind {
+                    ErrorKind::ExpectedBlockMappingKey => {
+                        mistake.help("keys of one map begin in the same column: check the indentation")
+                    }
+                    ErrorKind::ExpectedFlowMappingSeparator | ErrorKind::ExpectedFlowSequenceSeparator => {
+                        mistake.help("an earlier `{` or `[` may be open, or text with `: ` or `, ` in it needs quotes")
+                    }
+                    ErrorKind::InvalidQuotedScalarIndent => {
+                        mistake.help("the quote that opens a text before this place may have no closing one")
+                    }
+                    _ => mistake,
                 }
             }
         }

@@ -73,7 +73,7 @@ impl BodyWhen {
 
 /// A part of the format that this build cannot judge, in the words of the decoder. `what` is shown as it is.
 pub(super) fn not_yet(span: Span, what: &str, would: &str, remedy: &str) -> Diagnostic {
-    let mistake = Diagnostic::mistake(span, format!("{what} is not judged by this build yet"));
+    let mistake = Diagnostic::mistake(span, format!("{what} is not part of this build yet"));
     mistake.note(format!("it would {would}")).help(remedy)
 }
 

@@ -582,14 +582,14 @@ fn matchers_say_what_is_wrong_with_them() {
         (
             r#"heartbeats: [{when: {/a: "${token}"}}]"#,
             &[
-                "1:27 `${...}` in a matcher is not judged by this build yet -> write the value itself, or `$${` for the two characters",
+                "1:27 `${...}` in a matcher is not part of this build yet -> write the value itself, or `$${` for the two characters",
             ],
         ),
         (
             "heartbeats: [{when: {/a~2: 1, prefix: x, text: 5, any: [], not: [a]}}]",
             &[
                 "1:22 `/a~2` is not a JSON Pointer -> inside a name, `~` is written `~0` and `/` is written `~1`",
-                "1:31 `heartbeats[0].when.prefix` is not judged by this build yet -> write `text: { matches: '^...' }`",
+                "1:31 `heartbeats[0].when.prefix` is not part of this build yet -> write `text: { matches: '^...' }`",
                 "1:48 expected text, found a number -> put it in quotes: \"5\"",
                 "1:56 the list is empty -> write at least one value, or remove the key",
                 "1:65 expected a matcher, found a list -> write a map of conditions such as `{ event: ping }`",
@@ -645,41 +645,41 @@ fn what_this_build_cannot_do_is_refused_with_a_remedy() {
         (
             r#"http: {base: "http://h", redirects: follow}"#,
             &[
-                "1:26 `http.redirects` is not judged by this build yet -> name the final address; a redirect is an answer that a step may expect",
+                "1:26 `http.redirects` is not part of this build yet -> name the final address; a redirect is an answer that a step may expect",
             ],
         ),
         (
             r#"login: [{post: "http://h/x", json: {file: body.json}}]"#,
-            &["1:43 `file: ...` is not judged by this build yet -> write the JSON in place"],
+            &["1:43 `file: ...` is not part of this build yet -> write the JSON in place"],
         ),
         (
             r#"login: [{post: "http://h/x", form: {a: b}}]"#,
-            &["1:30 `login[0].form` is not judged by this build yet -> send JSON"],
+            &["1:30 `login[0].form` is not part of this build yet -> send JSON"],
         ),
         (
             r#"login: [{get: "http://h/x", capture: {token: {secret: [$.data.token], expires: jwt}}}]"#,
             &[
                 "1:56 `$.data.token` is not a JSON Pointer -> write `/data/token`",
-                "1:71 `login[0].capture.token.expires` is not judged by this build yet -> remove it",
+                "1:71 `login[0].capture.token.expires` is not part of this build yet -> remove it",
             ],
         ),
-        ("connect: {kind: sse}", &["1:17 `connect.kind: sse` is not judged by this build yet -> use `websocket`"]),
+        ("connect: {kind: sse}", &["1:17 `connect.kind: sse` is not part of this build yet -> use `websocket`"]),
         (
             "connect: {script: [{wait: {when: {event: hello}, capture: {a: /a}}}]}",
-            &["1:50 `connect.script[0].wait.capture` is not judged by this build yet -> capture from a step"],
+            &["1:50 `connect.script[0].wait.capture` is not part of this build yet -> capture from a step"],
         ),
         (
             "refresh: {expires: jwt}",
             &[
-                "1:1 `refresh` is not judged by this build yet -> remove it and keep executions shorter than a token lives",
+                "1:1 `refresh` is not part of this build yet -> remove it and keep executions shorter than a token lives",
             ],
         ),
         (
             "events: {decode: [json, sse], split: /events, name: {tool: {/type: x}}}",
             &[
-                "1:25 `events.decode[1]: sse` is not judged by this build yet -> use `json`",
-                "1:31 `events.split` is not judged by this build yet -> remove it",
-                "1:53 `events.name` as a map is not judged by this build yet -> write the JSON Pointers of the name",
+                "1:25 `events.decode[1]: sse` is not part of this build yet -> use `json`",
+                "1:31 `events.split` is not part of this build yet -> remove it",
+                "1:53 `events.name` as a map is not part of this build yet -> write the JSON Pointers of the name",
             ],
         ),
         (
@@ -687,57 +687,57 @@ fn what_this_build_cannot_do_is_refused_with_a_remedy() {
             &[
                 "1:16 `type` is not a JSON Pointer -> write `/type`",
                 "1:38 `data.agent` is not a JSON Pointer -> write `/data/agent`",
-                "1:50 `events.fields.text` is not judged by this build yet -> remove it; the answer's places stand under `events.answer`",
+                "1:50 `events.fields.text` is not part of this build yet -> remove it; the answer's places stand under `events.answer`",
             ],
         ),
         (
             "ask: {post: /x}",
             &[
                 "1:1 `ask.send` is missing -> add `send: ...` here",
-                "1:7 `ask.post` is not judged by this build yet -> use `send`",
+                "1:7 `ask.post` is not part of this build yet -> use `send`",
             ],
         ),
         (
             r#"ask: {send: {q: "${prompt}"}, refused: {event: x}}"#,
-            &["1:31 `ask.refused` is not judged by this build yet -> name the frame under `events.ends.bad`"],
+            &["1:31 `ask.refused` is not part of this build yet -> name the frame under `events.ends.bad`"],
         ),
         (
             "http: {base: \"http://h\"}\nlogin: [{get: /x, headers: {content-type: \"${uuid}\"}, capture: {t: {header: X}}}]",
             &[
                 "2:65 `login[0].capture.t.secret` is missing -> add `secret: ...` here",
-                "2:69 `login[0].capture.t.header` is not judged by this build yet -> capture from the body",
+                "2:69 `login[0].capture.t.header` is not part of this build yet -> capture from the body",
             ],
         ),
         (
             r#"after: [{get: "http://h/${run_id}/${canary}", expect: {headers: {}}}]"#,
-            &["1:56 `after[0].expect.headers` is not judged by this build yet -> remove it"],
+            &["1:56 `after[0].expect.headers` is not part of this build yet -> remove it"],
         ),
         (
             "let: {a: b}",
-            &["1:1 `let` is not judged by this build yet -> use `${uuid}`, `${nonce}` or `${counter}` in their place"],
+            &["1:1 `let` is not part of this build yet -> use `${uuid}`, `${nonce}` or `${counter}` in their place"],
         ),
         (
             "redact: [/a]",
-            &["1:1 `redact` is not judged by this build yet -> remove it; what steps capture as `secret` is kept out"],
+            &["1:1 `redact` is not part of this build yet -> remove it; what steps capture as `secret` is kept out"],
         ),
-        ("probes: []", &["1:1 `probes` is not judged by this build yet -> remove it"]),
-        ("leave: {send: 1}", &["1:1 `leave` is not judged by this build yet -> remove it"]),
+        ("probes: []", &["1:1 `probes` is not part of this build yet -> remove it"]),
+        ("leave: {send: 1}", &["1:1 `leave` is not part of this build yet -> remove it"]),
         (
             r#"heartbeats: [{when: {event: [a, "${b}"]}}]"#,
             &[
-                "1:34 `${...}` in a matcher is not judged by this build yet -> write the value itself, or `$${` for the two characters",
+                "1:34 `${...}` in a matcher is not part of this build yet -> write the value itself, or `$${` for the two characters",
             ],
         ),
         (
             "connect: {script: [{wait: {}}, {wait: {when: {event: a}, optional: true}}]}",
             &[
                 "1:21 `connect.script[0].wait.when` is missing -> add `when: ...` here",
-                "1:58 `connect.script[1].wait.optional` is not judged by this build yet -> remove the wait",
+                "1:58 `connect.script[1].wait.optional` is not part of this build yet -> remove the wait",
             ],
         ),
         (
             r#"connect: {compression: true, origin: "${nope}", query: {t: "${nope}"}}"#,
-            &["1:11 `connect.compression` is not judged by this build yet -> remove it"],
+            &["1:11 `connect.compression` is not part of this build yet -> remove it"],
         ),
     ]);
 }

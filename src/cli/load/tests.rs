@@ -88,9 +88,6 @@ fn a_target_stands_beside_the_file_that_names_it() {
     let loaded = Case::new().good();
     assert_eq!(loaded.target.profile.name, "t");
     assert!(loaded.target.loopback && !loaded.target.embedded && loaded.warnings.is_empty());
-    let expectations = loaded.expectations();
-    assert_eq!(expectations.grammar.name, "golden-path");
-    assert!(expectations.dialect.names.find("agent_started").is_some());
 }
 
 #[test]
@@ -174,6 +171,22 @@ fn the_embedded_backend_gets_the_password_it_knows() {
     let loaded = Case::with(&embedded, PROFILE).variable("PW", "of-staging").good();
     assert!(loaded.target.embedded && loaded.target.loopback);
     assert_eq!(secret(&loaded).map_err(written), Err("golden-path".to_owned()));
+}
+
+#[test]
+fn an_embedded_backend_elsewhere_on_this_machine_is_one_and_off_it_is_none() {
+    let at = |url: &str| {
+        let case = Case::with(&SCENARIO.replace("targets/t.yaml", "embedded"), PROFILE);
+        case.overriding(|o| o.url = Some(url.to_owned()))
+    };
+    let near = at("http://127.0.0.1:9").good().target;
+    assert!(near.embedded && near.loopback && !near.starts_backend);
+    let started = Case::with(&SCENARIO.replace("targets/t.yaml", "embedded"), PROFILE).good().target;
+    assert!(started.embedded && started.starts_backend);
+    assert!(at("https://chat.example.com").bad().contains("the variable `PW` is not set"));
+    let away = at("https://chat.example.com").variable("PW", "secret-1").good();
+    assert!(!away.target.embedded && !away.target.loopback);
+    assert_eq!(secret(&away).map_err(written), Ok("secret-1"));
 }
 
 #[test]
