@@ -174,7 +174,7 @@ fn outcome(claims: &[Claim], interrupted: bool) -> Outcome {
     match () {
         () if interrupted => Outcome::Interrupted,
         () if any(Verdict::Fail) => Outcome::Failed,
-        () if claims.iter().any(|claim| claim.verdict == Verdict::Blocked) => Outcome::Blocked,
+        () if any(Verdict::Blocked) => Outcome::Blocked,
         () if any(Verdict::Inconclusive) || !required => Outcome::Inconclusive,
         () => Outcome::Pass,
     }
@@ -545,4 +545,154 @@ fn percent_down(share: f64) -> String {
 
 fn trimmed(percent: f64) -> String {
     format!("{percent} %")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::tests::expectations;
+    use crate::identity::Iteration;
+
+    fn latencies(values_ms: &[(u64, u64)]) -> Latencies {
+        let mut latencies = Latencies::default();
+        for (index, (earliest, latest)) in values_ms.iter().enumerate() {
+            let user = UserNumber(index as u32 + 1);
+            latencies.record(user, Iteration(1), Micros::from_millis(*earliest), Micros::from_millis(*latest));
+        }
+        latencies
+    }
+
+    /// What a limit of 100 ms on `statistic` says of exact values, or of values known between two bounds.
+    fn judged(statistic: Statistic, proven: bool, values_ms: &[(u64, u64)]) -> (Verdict, Vec<String>) {
+        let origin = Origin { file: "s.yaml".into(), line: 7 };
+        let limit = Micros::from_millis(100);
+        let budget = Budget { segment: Segment::Run, statistic, limit, proven, required: true, origin };
+        let mut judgement = Judgement::default();
+        judgement.segments.insert(Segment::Run, latencies(values_ms));
+        let (claim, finding) = super::budget(&judgement, &budget);
+        (claim.verdict, finding.iter().map(|finding| finding.deviation.message()).collect())
+    }
+
+    fn exact(values: impl IntoIterator<Item = u64>) -> Vec<(u64, u64)> {
+        values.into_iter().map(|value| (value, value)).collect()
+    }
+
+    #[test]
+    fn a_budget_is_kept_broken_or_unsettled() {
+        let p95 = Statistic::Quantile(0.95);
+        let fast_with = |slow: usize, of: usize| exact((0..of).map(move |i| if i < slow { 500 } else { 50 }));
+        for (statistic, proven, values, verdict) in [
+            (Statistic::Max, false, exact([50, 100]), Verdict::Pass),
+            (Statistic::Max, false, exact([50, 101]), Verdict::Fail),
+            (Statistic::Max, false, vec![], Verdict::Inconclusive),
+            // The read that found the frame came after the limit, the frame itself perhaps before.
+            (Statistic::Max, false, vec![(90, 110)], Verdict::Inconclusive),
+            (Statistic::Max, false, vec![(101, 110)], Verdict::Fail),
+            (Statistic::Mean, false, exact([50, 150]), Verdict::Pass),
+            (Statistic::Mean, false, exact([50, 152]), Verdict::Fail),
+            (p95, false, fast_with(0, 19), Verdict::Inconclusive),
+            (p95, false, fast_with(1, 20), Verdict::Pass),
+            // Two of twenty over: the figure is over, its bound is not.
+            (p95, false, fast_with(2, 20), Verdict::Inconclusive),
+            (p95, false, fast_with(10, 20), Verdict::Fail),
+            (p95, true, fast_with(0, 58), Verdict::Inconclusive),
+            (p95, true, fast_with(0, 59), Verdict::Pass),
+        ] {
+            let (judged, findings) = judged(statistic, proven, &values);
+            assert_eq!(judged, verdict, "{statistic} proven={proven} {values:?}");
+            assert_eq!(findings.len(), usize::from(verdict == Verdict::Fail), "{findings:?}");
+        }
+    }
+
+    #[test]
+    fn a_broken_budget_says_by_how_much() {
+        let (_, findings) = judged(Statistic::Max, false, &exact([50, 250]));
+        assert_eq!(findings, ["run max is 250 ms; the budget is 100 ms"]);
+    }
+
+    fn reliability(at_least: f64, iterations: u64, failed: u64) -> Conclusion {
+        let mut expect = expectations(1);
+        let origin = Origin { file: "s.yaml".into(), line: 9 };
+        let of = ReliabilityOf::GoldenPath;
+        expect.claims.reliability = Some(Reliability { of, at_least, confidence: 0.95, required: true, origin });
+        let mut judgement = Judgement::default();
+        judgement.counts.iterations = iterations;
+        judgement.counts.iterations_failed = failed;
+        judgement.counts.runs = iterations;
+        judgement.counts.users_ready = 1;
+        judgement.counts.answers = iterations;
+        judgement.counts.frames = iterations;
+        for _ in 0..failed {
+            let deviation = Deviation::EmptyAnswer;
+            let subject = Subject { user: Some(UserNumber(1)), ..Subject::default() };
+            judgement.findings.add(Finding { at: Stamp(1), subject, deviation, evidence: Evidence::default() });
+        }
+        conclude(judgement, &expect, false)
+    }
+
+    #[test]
+    fn reliability_needs_enough_iterations_and_turns_failures_into_notes() {
+        for (at_least, iterations, failed, outcome) in [
+            // 20 clean runs show 86 % (Clopper-Pearson, one-sided at 95 %).
+            (0.86, 20, 0, Outcome::Pass),
+            (0.87, 20, 0, Outcome::Inconclusive),
+            (0.999, 2_994, 0, Outcome::Inconclusive),
+            (0.999, 2_995, 0, Outcome::Pass),
+            (0.9, 200, 5, Outcome::Pass),
+            (0.9, 20, 20, Outcome::Failed),
+            (0.9, 20, 3, Outcome::Inconclusive),
+        ] {
+            let conclusion = reliability(at_least, iterations, failed);
+            assert_eq!(conclusion.outcome, outcome, "{at_least} of {iterations} with {failed}");
+            let answer = conclusion.claims.iter().find(|claim| claim.kind == ClaimKind::About(Concern::Answer));
+            assert_eq!(answer.map(|claim| claim.verdict), Some(Verdict::Pass), "failures are notes in their own claim");
+        }
+    }
+
+    fn claim(verdict: Verdict, required: bool) -> Claim {
+        let kind = ClaimKind::About(Concern::Events);
+        Claim { kind, verdict, required, figures: String::new(), missing: None, origin: None }
+    }
+
+    #[test]
+    fn the_outcome_is_the_first_that_holds() {
+        use Verdict::{Blocked, Fail, Inconclusive, Pass};
+        let required = |verdicts: &[Verdict]| verdicts.iter().map(|verdict| claim(*verdict, true)).collect::<Vec<_>>();
+        for (claims, interrupted, outcome, code) in [
+            (required(&[Pass, Pass]), false, Outcome::Pass, 0),
+            (required(&[Pass, Inconclusive]), false, Outcome::Inconclusive, 4),
+            (required(&[Blocked, Inconclusive]), false, Outcome::Blocked, 3),
+            (required(&[Blocked, Fail, Inconclusive]), false, Outcome::Failed, 1),
+            (required(&[Fail]), true, Outcome::Interrupted, 130),
+            (vec![claim(Fail, false), claim(Pass, true)], false, Outcome::Pass, 0),
+            (vec![claim(Inconclusive, false), claim(Pass, true)], false, Outcome::Pass, 0),
+            (vec![claim(Blocked, false), claim(Inconclusive, true)], false, Outcome::Inconclusive, 4),
+            // With nothing required there is nothing to pass.
+            (vec![claim(Pass, false)], false, Outcome::Inconclusive, 4),
+            (vec![], false, Outcome::Inconclusive, 4),
+        ] {
+            let found = super::outcome(&claims, interrupted);
+            assert_eq!((found, found.exit_code()), (outcome, code), "{claims:?}");
+        }
+        assert_eq!(Outcome::Broke.exit_code(), 5);
+    }
+
+    #[test]
+    fn ids_that_were_not_kept_make_isolation_inconclusive() {
+        let expect = expectations(2);
+        let mut judgement = Judgement::default();
+        judgement.counts.identities_dropped = 1;
+        let conclusion = conclude(judgement, &expect, false);
+        let isolation = conclusion.claims.iter().find(|claim| claim.kind == ClaimKind::About(Concern::Isolation));
+        let missing = isolation.and_then(|claim| claim.missing.clone()).unwrap_or_default();
+        assert!(missing.contains("more unknown user ids"), "{missing}");
+    }
+
+    #[test]
+    fn shares_are_never_rounded_to_all_or_nothing() {
+        for (share, text) in [(1.0, "100 %"), (0.9999, "99.9 %"), (0.0001, "0.1 %"), (0.0, "0 %"), (0.925, "92.5 %")] {
+            assert_eq!(percent(share), text);
+        }
+        assert_eq!((percent_up(0.0291), percent_down(0.8609)), ("3 %".to_owned(), "86 %".to_owned()));
+    }
 }

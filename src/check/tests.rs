@@ -17,7 +17,7 @@ use crate::trace::{Content, Dial, Direction};
 const EXECUTION: ExecutionId = ExecutionId(0x00c0_ffee);
 
 /// A profile by hand: greeting, heartbeats, ids and answer as a small backend has them, in three envelopes.
-fn expectations(users: u32) -> Expectations {
+pub(super) fn expectations(users: u32) -> Expectations {
     let mut dialect = Dialect::default();
     let mut places = |pointers: &[&str]| -> Vec<_> {
         pointers.iter().map(|pointer| dialect.trie.intern(pointer, pointer.contains("final")).unwrap()).collect()

@@ -515,8 +515,7 @@ fn verdict(
     let first = findings.iter().find(|group| group.severity == Severity::Failure);
     let next = match outcome {
         Outcome::Pass => None,
-        Outcome::Failed => first.map(|group| format!("goldenpath explain {}", group.code)),
-        Outcome::Blocked => Some(format!("goldenpath doctor {}", context.target.profile)),
+        Outcome::Failed | Outcome::Blocked => first.map(|group| format!("goldenpath explain {}", group.code)),
         Outcome::Inconclusive => Some("get what is missing, as said beside each claim, and repeat it".to_owned()),
         Outcome::Interrupted => Some("repeat it and let it run to its end".to_owned()),
         Outcome::Broke => Some("see the error, and repeat it".to_owned()),
