@@ -27,12 +27,11 @@ use crate::check::{self, Judge, Judgement, conclude};
 use crate::document::Sources;
 use crate::document::text::Text;
 use crate::engine::{self, Hooks, Level, Limiter, ShardContext, ShardFailure, start_gate};
-use crate::expect::{Expectations, Grammar};
 use crate::finding::counted;
 use crate::identity::ExecutionId;
 use crate::plan::Plan;
 use crate::report::{self, Report};
-use crate::scenario::{GrammarChoice, Load, Scenario, Session, defaults};
+use crate::scenario::{Load, Scenario, Session, defaults};
 use crate::secret::Scrubber;
 use crate::session::Net;
 use crate::session::clock::{self, Clock};
@@ -83,30 +82,6 @@ pub fn refusal(loaded: &Loaded) -> Option<String> {
     })
 }
 
-/// What must hold of this scenario on this target.
-pub fn expectations(scenario: &Scenario, profile: &Profile) -> Expectations {
-    let reads = profile.reads.clone();
-    let mut dialect = reads.dialect;
-    let grammar = match scenario.expect.grammar {
-        GrammarChoice::GoldenPath => Grammar::golden_path(|name| dialect.names.intern(name)),
-    };
-    Expectations {
-        dialect,
-        script: reads.script,
-        heartbeats: reads.heartbeats,
-        grammar,
-        ends: reads.ends,
-        failed: reads.failed,
-        answers: reads.answers,
-        turns: scenario.expect.answers.clone(),
-        ids: reads.ids,
-        budgets: scenario.expect.budgets.clone(),
-        timeouts: scenario.timeouts,
-        claims: scenario.expect.claims.clone(),
-        fresh_sessions: scenario.fresh_sessions(),
-    }
-}
-
 /// The plan of a scenario.
 pub fn plan(scenario: &Scenario, seed: u64, execution: ExecutionId, threads: u32) -> Plan {
     let Load::Closed { iterations } = scenario.load;
@@ -143,7 +118,7 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<R
     let seed = invocation.options.seed.map_or_else(random, Ok)?;
     let plan = plan(scenario, seed, execution, invocation.threads);
     let net = Net { clock: Clock::start(), tls: Tls::system() };
-    let expect = Arc::new(expectations(scenario, &profile));
+    let expect = Arc::new(loaded.expectations());
     let shared = shared(&profile, invocation.variables);
     let local = loaded.target.loopback;
     let rate = profile.limits.rate;

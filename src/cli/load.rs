@@ -23,7 +23,8 @@ use crate::document::tree::{Entry, Key, Number, Scalar, Value};
 use crate::document::values::grouped;
 use crate::document::yaml::MAX_BYTES;
 use crate::document::{Context, Node, SourceId, Sources, Span, read};
-use crate::scenario::{self, Password, ProfileRef, Scenario, TargetRef, defaults};
+use crate::expect::{Expectations, Grammar};
+use crate::scenario::{self, GrammarChoice, Password, ProfileRef, Scenario, TargetRef, defaults};
 use crate::secret::Secret;
 use crate::target::{self, Profile};
 
@@ -149,6 +150,33 @@ pub enum PasswordValue {
     Text(Text),
     /// One for all users.
     Secret(Secret),
+}
+
+impl Loaded {
+    /// What must hold of this scenario on its target.
+    pub fn expectations(&self) -> Expectations {
+        let reads = self.target.profile.reads.clone();
+        let scenario = &self.scenario;
+        let mut dialect = reads.dialect;
+        let grammar = match scenario.expect.grammar {
+            GrammarChoice::GoldenPath => Grammar::golden_path(|name| dialect.names.intern(name)),
+        };
+        Expectations {
+            dialect,
+            script: reads.script,
+            heartbeats: reads.heartbeats,
+            grammar,
+            ends: reads.ends,
+            failed: reads.failed,
+            answers: reads.answers,
+            turns: scenario.expect.answers.clone(),
+            ids: reads.ids,
+            budgets: scenario.expect.budgets.clone(),
+            timeouts: scenario.timeouts,
+            claims: scenario.expect.claims.clone(),
+            fresh_sessions: scenario.fresh_sessions(),
+        }
+    }
 }
 
 /// Reads files and holds their texts, each once, for all scenarios of one invocation.
