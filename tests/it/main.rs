@@ -6,3 +6,4 @@ mod corpus;
 mod dialects;
 mod report;
 mod tidy;
+mod wire;
