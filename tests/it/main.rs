@@ -4,6 +4,7 @@
 
 mod corpus;
 mod dialects;
+mod docs;
 mod report;
 mod tidy;
 mod wire;

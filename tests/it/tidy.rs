@@ -10,10 +10,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The words all others may use; each may use those before it.
-const VOCABULARY: [&str; 7] = ["time", "identity", "canary", "secret", "event", "rule", "finding"];
+pub(super) const VOCABULARY: [&str; 7] = ["time", "identity", "canary", "secret", "event", "rule", "finding"];
 
 /// What each module may use beside the vocabulary, and why not more.
-const LAYERS: [Layer; 13] = [
+pub(super) const LAYERS: [Layer; 13] = [
     Layer { name: "stats", uses: &[], why: "statistics know numbers, not chat backends" },
     Layer { name: "expect", uses: &[], why: "expectations are plain data that the judge reads; no YAML" },
     Layer { name: "trace", uses: &[], why: "a recording outlives the scenario and the judge that made it" },
@@ -42,7 +42,7 @@ const LAYERS: [Layer; 13] = [
 ];
 
 /// Modules that do not even use the vocabulary.
-const ISLANDS: [&str; 1] = ["backend"];
+pub(super) const ISLANDS: [&str; 1] = ["backend"];
 
 /// Modules that may touch the outside world; all others are pure.
 const IMPURE: [&str; 4] = ["session", "engine", "backend", "cli"];
@@ -50,10 +50,10 @@ const IMPURE: [&str; 4] = ["session", "engine", "backend", "cli"];
 /// The one pure module that may draw random numbers, from an explicit seed.
 const SEEDED: &str = "plan";
 
-struct Layer {
-    name: &'static str,
-    uses: &'static [&'static str],
-    why: &'static str,
+pub(super) struct Layer {
+    pub(super) name: &'static str,
+    pub(super) uses: &'static [&'static str],
+    pub(super) why: &'static str,
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
