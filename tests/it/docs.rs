@@ -32,26 +32,27 @@ fn the_defaults_are_those_of_the_code() {
 
 #[test]
 fn the_catalogue_of_rules_is_that_of_the_code() {
-    let mut text =
-        "# Rules\n\nEvery rule that a finding can name. Written by the tests from the catalogue in the code, which \
-                    `goldenpath explain CODE` prints. Codes are never used for anything else.\n"
-            .to_owned();
+    let about = "Every rule that a finding can name. Written by the tests from the catalogue in the code, which `goldenpath \
+                 explain CODE` prints. Codes are never used for anything else.";
+    let mut text = format!("# Rules\n\n{}", wrapped(about, ""));
     for rule in Rule::ALL {
-        let weight = match rule.severity() {
-            Severity::Failure => "fails the claim",
-            Severity::Doubt => "makes inconclusive the claim",
-            Severity::Note => "is a note under",
-        };
         let claim = match rule.concern() {
-            Concern::Setup => "`setup`",
-            Concern::Transport => "`transport`",
-            Concern::Events => "`events`",
-            Concern::Answer => "`answer`",
-            Concern::Isolation => "`isolation`",
-            Concern::Budget => "of its budget",
+            Concern::Setup => "the claim `setup`",
+            Concern::Transport => "the claim `transport`",
+            Concern::Events => "the claim `events`",
+            Concern::Answer => "the claim `answer`",
+            Concern::Isolation => "the claim `isolation`",
+            Concern::Budget => "the claim of its budget",
         };
-        text.push_str(&format!("\n## {} {}\n\n{} It {weight} {claim}.\n\n", rule.code(), rule.name(), rule.meaning()));
-        text.push_str(&format!("- Usual causes: {}\n- What to do: {}\n", rule.causes(), rule.advice()));
+        let weight = match rule.severity() {
+            Severity::Failure => format!("It fails {claim}."),
+            Severity::Doubt => format!("It makes {claim} inconclusive."),
+            Severity::Note => "It is a note and changes no verdict.".to_owned(),
+        };
+        text.push_str(&format!("\n## {} {}\n\n", rule.code(), rule.name()));
+        text.push_str(&wrapped(&format!("{} {weight}", rule.meaning()), ""));
+        text.push_str(&format!("\n{}", wrapped(&format!("Usual causes: {}", rule.causes()), "- ")));
+        text.push_str(&wrapped(&format!("What to do: {}", rule.advice()), "- "));
     }
     keep("docs/rules.md", &text);
 }
@@ -80,9 +81,12 @@ fn the_refused_keys_are_those_of_the_formats() {
     ] {
         let mut table = "| under | refused | it would | instead |\n|---|---|---|---|\n".to_owned();
         for source in sources {
+            let mut last = String::new();
             for refused in refused_keys(&read(source)) {
-                let [under, key, would, remedy] = refused.map(|text| text.replace('|', "\\|"));
+                let [place, key, would, remedy] = refused.map(|text| text.replace('|', "\\|"));
+                let under = if place == last { "" } else { place.split([':', ',']).next().unwrap_or_default() };
                 table.push_str(&format!("| {under} | `{key}` | {would} | {remedy} |\n"));
+                last = place;
             }
         }
         assert!(table.lines().count() > 10, "{page}: the formats refuse hardly anything:\n{table}");
@@ -147,6 +151,19 @@ fn every_link_between_pages_leads_somewhere() {
     }
 }
 
+#[test]
+fn prose_is_wrapped_at_120_columns() {
+    for page in pages() {
+        let text = read(&page);
+        let mut code = false;
+        for (number, line) in (1..).zip(text.lines()) {
+            code ^= line.starts_with("```");
+            let free = code || line.starts_with('|');
+            assert!(free || line.chars().count() <= 120, "{page}:{number} is too long: {line}");
+        }
+    }
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Pages and their parts
 
@@ -201,6 +218,13 @@ fn cell(text: &str) -> String {
     let code = !text.contains(' ') && !text.ends_with('.');
     let text = text.replace('|', "\\|");
     if code { format!("`{text}`") } else { text }
+}
+
+/// A paragraph, or an item of a list if it begins with a mark; continued lines stand below its text.
+fn wrapped(text: &str, mark: &str) -> String {
+    let lines = goldenpath::report::wrap(text, 120 - mark.len());
+    let begin = |index: usize| if index == 0 { mark.to_owned() } else { " ".repeat(mark.len()) };
+    lines.iter().enumerate().map(|(index, line)| format!("{}{line}\n", begin(index))).collect()
 }
 
 /// What standard error and standard output say together, without colours and 80 columns wide.
