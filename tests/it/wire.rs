@@ -8,7 +8,7 @@ use std::fmt;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -37,7 +37,8 @@ const USER: UserNumber = UserNumber(1);
 #[test]
 fn the_judge_accepts_every_transcript() {
     for transcript in transcripts() {
-        let conclusion = judged(&transcript, &transcript.lines.iter().collect::<Vec<_>>(), Fed::Whole);
+        let lines: Vec<_> = transcript.lines.iter().collect();
+        let conclusion = judged(&transcript, &expectations(transcript.turns), &lines, Fed::Whole);
         assert_eq!(failing(&conclusion), Vec::<String>::new(), "{transcript}");
         for concern in [Concern::Setup, Concern::Transport, Concern::Events, Concern::Answer] {
             let claim = conclusion.claims.iter().find(|claim| claim.kind == ClaimKind::About(concern));
@@ -52,12 +53,13 @@ fn the_judge_accepts_every_transcript() {
 #[test]
 fn the_judge_accepts_no_transcript_that_lacks_a_critical_event_in_a_turn() {
     for transcript in transcripts() {
+        let expect = expectations(transcript.turns);
         for turn in 1..=transcript.turns {
             for event in CRITICAL {
                 let lacking = |line: &&Line| !(line.turn == turn && line.received() && line.kind() == event);
                 let rest: Vec<_> = transcript.lines.iter().filter(lacking).collect();
                 assert!(rest.len() < transcript.lines.len(), "{transcript}: turn {turn} has no {event}");
-                let conclusion = judged(&transcript, &rest, Fed::UpToTheFailure);
+                let conclusion = judged(&transcript, &expect, &rest, Fed::UpToTheFailure);
                 assert_eq!(conclusion.outcome, Outcome::Failed, "{transcript}: turn {turn} without {event}");
                 assert!(!failing(&conclusion).is_empty(), "{transcript}: turn {turn} without {event}");
             }
@@ -224,7 +226,7 @@ enum Fed {
 }
 
 /// The netra profile with as many turns as asked, and nothing claimed but what is claimed anyway.
-fn expectations(turns: u32) -> Expectations {
+fn expectations(turns: u32) -> Arc<Expectations> {
     let folder = tempfile::tempdir().expect("a folder");
     let profile = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/targets/netra.yaml");
     let ask: Vec<_> = (0..turns).map(|_| json!({ "prompt": "Why? (ref ${canary})" })).collect();
@@ -236,14 +238,13 @@ fn expectations(turns: u32) -> Expectations {
     std::fs::write(&path, scenario.to_string()).expect("a file");
     let mut loader = Loader::new(&Overrides::default(), Variables::new(), Unset::Warn);
     let loaded = loader.load(&path).unwrap_or_else(|diagnostics| panic!("{diagnostics:?}"));
-    loaded.expectations()
+    Arc::new(loaded.expectations())
 }
 
 /// Feeds the lines 10 ms apart and concludes.
-fn judged(transcript: &Transcript, lines: &[&Line], fed: Fed) -> Conclusion {
-    let expect = Arc::new(expectations(transcript.turns));
+fn judged(transcript: &Transcript, expect: &Arc<Expectations>, lines: &[&Line], fed: Fed) -> Conclusion {
     let mut names = Names::new("user-0123456789", EXECUTION);
-    let mut judge = Judge::new(Arc::clone(&expect), EXECUTION);
+    let mut judge = Judge::new(Arc::clone(expect), EXECUTION);
     let mut now = Stamp::ZERO;
     let mut tick = || {
         now = now + Micros::from_millis(10);
@@ -287,7 +288,7 @@ fn judged(transcript: &Transcript, lines: &[&Line], fed: Fed) -> Conclusion {
     judge.expire(USER, end);
     judge.fact(USER, &Fact::Closed { connection: Connection(1), at: end });
     judge.fact(USER, &Fact::Ended { at: end });
-    conclude(judge.finish(), &expect, false)
+    conclude(judge.finish(), expect, false)
 }
 
 /// The findings that fail a claim, a line each.
@@ -484,9 +485,9 @@ impl Names {
     }
 }
 
-fn placeholder() -> Regex {
+static PLACEHOLDER: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"<(user:8|user|thread|run|canary|id:[a-z]+|id|text|time|number)>").expect("a pattern")
-}
+});
 
 /// The frame with every placeholder filled in by an invented value.
 fn filled(frame: &Value, names: &mut Names) -> Value {
@@ -497,7 +498,7 @@ fn filled(frame: &Value, names: &mut Names) -> Value {
         Value::String(text) => {
             let mut done = String::new();
             let mut from = 0;
-            for hole in placeholder().captures_iter(text) {
+            for hole in PLACEHOLDER.captures_iter(text) {
                 let (whole, name) = (hole.get(0).expect("a match"), &hole[1]);
                 done.push_str(&text[from..whole.start()]);
                 from = whole.end();
@@ -546,7 +547,7 @@ fn fits(wanted: &Value, got: &Value, names: &mut Names) -> Result<(), String> {
 
 fn fits_text(wanted: &str, got: &str, names: &mut Names) -> Result<(), String> {
     let (mut pattern, mut from, mut open) = (String::from("(?s)^"), 0, Vec::new());
-    for hole in placeholder().captures_iter(wanted) {
+    for hole in PLACEHOLDER.captures_iter(wanted) {
         let (whole, name) = (hole.get(0).expect("a match"), &hole[1]);
         pattern.push_str(&regex::escape(&wanted[from..whole.start()]));
         from = whole.end();
