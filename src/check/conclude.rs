@@ -238,7 +238,8 @@ impl Court<'_> {
     fn tolerated(&self, concern: Concern) -> bool {
         match self.expect.claims.reliability.as_ref().map(|reliability| reliability.of) {
             None => false,
-            Some(ReliabilityOf::GoldenPath) => true,
+            // A leak is never a matter of proportion.
+            Some(ReliabilityOf::GoldenPath) => concern != Concern::Isolation,
             Some(ReliabilityOf::Connection) => matches!(concern, Concern::Setup | Concern::Transport),
         }
     }
@@ -410,8 +411,13 @@ impl Court<'_> {
 
     fn why(&self) -> Vec<String> {
         let counts = &self.judgement.counts;
+        let users = if counts.users_ready == counts.users {
+            counted(counts.users, "user")
+        } else {
+            format!("{} of {} ready", counts.users_ready, counted(counts.users, "user"))
+        };
         let mut why = vec![
-            counted(counts.users_ready, "user"),
+            users,
             counted(counts.runs, "run"),
             counted(counts.frames, "frame"),
             format!("{} attributed", percent(share(counts.attributed, counts.texts))),
@@ -647,6 +653,23 @@ mod tests {
             let answer = conclusion.claims.iter().find(|claim| claim.kind == ClaimKind::About(Concern::Answer));
             assert_eq!(answer.map(|claim| claim.verdict), Some(Verdict::Pass), "failures are notes in their own claim");
         }
+    }
+
+    #[test]
+    fn a_leak_is_never_a_matter_of_proportion() {
+        let mut expect = expectations(2);
+        let origin = Origin { file: "s.yaml".into(), line: 9 };
+        let of = ReliabilityOf::GoldenPath;
+        expect.claims.reliability = Some(Reliability { of, at_least: 0.5, confidence: 0.95, required: true, origin });
+        let mut judgement = Judgement::default();
+        (judgement.counts.iterations, judgement.counts.runs) = (1_000, 1_000);
+        let deviation = Deviation::ForeignCanary { owner: UserNumber(2), iteration: Iteration(1) };
+        let subject = Subject { user: Some(UserNumber(1)), ..Subject::default() };
+        judgement.findings.add(Finding { at: Stamp(1), subject, deviation, evidence: Evidence::default() });
+        let conclusion = conclude(judgement, &expect, false);
+        let isolation = conclusion.claims.iter().find(|claim| claim.kind == ClaimKind::About(Concern::Isolation));
+        assert_eq!(isolation.map(|claim| claim.verdict), Some(Verdict::Fail));
+        assert_eq!(conclusion.outcome, Outcome::Failed);
     }
 
     fn claim(verdict: Verdict, required: bool) -> Claim {

@@ -74,6 +74,8 @@ pub struct Counts {
     pub runs_good: u64,
     /// Answers judged.
     pub answers: u64,
+    /// Runs after which the whole quiet time was waited.
+    pub quiets: u64,
     /// Frames received, control frames included.
     pub frames: u64,
     /// Text frames received.
@@ -263,6 +265,7 @@ impl Counts {
             runs: self.runs + other.runs,
             runs_good: self.runs_good + other.runs_good,
             answers: self.answers + other.answers,
+            quiets: self.quiets + other.quiets,
             frames: self.frames + other.frames,
             texts: self.texts + other.texts,
             attributed: self.attributed + other.attributed,

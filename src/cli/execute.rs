@@ -159,7 +159,7 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<R
     if !broke.is_empty() {
         conclusion.outcome = check::Outcome::Broke;
     }
-    let context = context(loaded, invocation, &mission, &net, duration.0, broke);
+    let context = context(loaded, invocation, &mission, &net, (duration.0, conclusion.judgement.counts.quiets), broke);
     Ok(Report::new(&conclusion, context))
 }
 
@@ -317,7 +317,7 @@ fn context(
     invocation: &Invocation<'_>,
     mission: &Mission,
     net: &Net,
-    duration_us: u64,
+    (duration_us, quiets): (u64, u64),
     broke: Vec<String>,
 ) -> report::Context {
     let (scenario, plan) = (&mission.scenario, &mission.plan);
@@ -327,11 +327,12 @@ fn context(
     let mut notes = broke;
     notes.extend(net.tls.roots_in_use().map(|roots| format!("certificates are checked against {roots}")));
     let held_off_us = mission.held_off_us.load(Ordering::Relaxed);
-    let mut waits = vec![report::Wait {
-        what: "quiet time before each close".to_owned(),
-        times: plan.setups(),
-        total_us: plan.setups().saturating_mul(mission.expect.timeouts.quiet.0),
-    }];
+    let mut waits = Vec::new();
+    if quiets > 0 {
+        let what = "quiet time after runs, of all users together".to_owned();
+        let total_us = quiets.saturating_mul(mission.expect.timeouts.quiet.0);
+        waits.push(report::Wait { what, times: quiets, total_us });
+    }
     if held_off_us > 0 {
         let what = "waits that the target asked for (429 or 503 with Retry-After)".to_owned();
         waits.push(report::Wait { what, times: 1, total_us: held_off_us });

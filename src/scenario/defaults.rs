@@ -42,7 +42,7 @@ defaults! {
     "expect.events" EVENTS: &str = "golden-path", text;
     /// The share of users whose run must have overlapped another user's before isolation counts as judged.
     "expect.isolation.min_overlap" MIN_OVERLAP: f64 = 0.5, percent;
-    /// The share of users who may fail to get ready.
+    /// The share of set-ups that may fail.
     "expect.setup.at_most" SETUP_AT_MOST: f64 = 0.0, percent;
     /// The confidence of every bound.
     "expect.reliability.confidence" CONFIDENCE: f64 = 0.95, percent;

@@ -284,7 +284,7 @@ record! {
 record! {
     /// Every user gets ready.
     pub struct SetupDef {
-        /// The share of users who may fail. Default: `0%`.
+        /// The share of set-ups that may fail: one per login and connect. Default: `0%`.
         pub at_most: Option<Spanned<Percent>>,
         /// `false` reports and never changes the exit code.
         pub required: Option<bool>,

@@ -430,7 +430,15 @@ impl Compiler<'_> {
             }
             (Some(is), None) => self.captured_source(&is)?,
             (None, Some(Spanned { value: format::Source::Chosen, span })) => self.chosen_source(role, span)?,
-            (None, Some(Spanned { value: format::Source::Learned, .. }) | None) => IdSource::Learned,
+            // The target's own run ids tell runs apart; whose its other ids are nobody says.
+            (None, _) if role == IdRole::Run => IdSource::Learned,
+            (None, source) => {
+                let span = source.map_or(name.span, |source| source.span);
+                let remedy = "say whose it is with `is`, send it in `ask`, or remove it";
+                let would = "hold ids that the target makes against who received them first";
+                self.mistake(not_yet(span, "an id that the target makes", would, remedy));
+                return None;
+            }
         };
         let compare = match id.compare {
             format::Comparison::Exact => Compare::Exact,
@@ -473,13 +481,13 @@ impl Compiler<'_> {
             IdRole::Run => "run_id",
             IdRole::User | IdRole::Other => {
                 let mistake = Diagnostic::mistake(span, "the harness chooses only the ids of `thread` and `run`");
-                self.mistake(mistake.help("write `is` with a captured name, or `source: learned`"));
+                self.mistake(mistake.help("write `is` with a captured name"));
                 return None;
             }
         };
         if !self.scope.is_used(name) {
             let mistake = Diagnostic::mistake(span, format!("nothing sends `${{{name}}}`"));
-            self.mistake(mistake.help("send it in `ask`, or write `source: learned`"));
+            self.mistake(mistake.help("send it in `ask`, or remove this line"));
             return None;
         }
         Some(IdSource::Chosen)
@@ -493,11 +501,11 @@ impl Compiler<'_> {
         if user.is_some() {
             self.scope.need("user_id");
         }
-        let chosen = |name| if self.scope.is_used(name) { IdSource::Chosen } else { IdSource::Learned };
+        let chosen = |name| self.scope.is_used(name).then_some(IdSource::Chosen);
         let sources = [
             ("user", IdRole::User, user),
-            ("thread", IdRole::Thread, Some(chosen("thread_id"))),
-            ("run", IdRole::Run, Some(chosen("run_id"))),
+            ("thread", IdRole::Thread, chosen("thread_id")),
+            ("run", IdRole::Run, Some(chosen("run_id").unwrap_or(IdSource::Learned))),
         ];
         for (name, role, source) in sources {
             let Some(source) = source else { continue };

@@ -376,7 +376,7 @@ record! {
         pub at: OneOrMany<Pointer> = required,
         /// The captured name that holds the receiver's own value.
         pub is: Option<Spanned<String>>,
-        /// Where the value comes from if no step captures it. Default learned.
+        /// Where the value comes from if no step captures it.
         pub source: Option<Spanned<Source>>,
         /// How values are compared. Default exact.
         pub compare: Comparison = default(Comparison::Exact),
@@ -390,7 +390,7 @@ words! {
     pub enum Source {
         /// made by the harness and sent as `${thread_id}` or `${run_id}`
         Chosen = "chosen",
-        /// made by the target, known by its first receipt
+        /// made by the target; of runs only, which it tells apart and holds against nobody
         Learned = "learned",
     }
 }

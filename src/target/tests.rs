@@ -108,7 +108,7 @@ fn a_short_profile_has_defaults_for_the_rest() {
     assert_eq!(reads.dialect.names.iter().collect::<Vec<_>>(), ["agent_completed", "agent_error"]);
     assert_eq!((reads.ends.good.len(), reads.ends.bad.len(), reads.failed.len(), reads.answers.len()), (1, 1, 1, 1));
     let ids: Vec<_> = reads.ids.iter().map(|rule| (rule.role, &rule.source, rule.at.len())).collect();
-    assert_eq!(ids, [(IdRole::Thread, &IdSource::Learned, 3), (IdRole::Run, &IdSource::Learned, 3)]);
+    assert_eq!(ids, [(IdRole::Run, &IdSource::Learned, 3)]);
 }
 
 #[test]
@@ -118,14 +118,14 @@ fn left_out_ids_follow_what_is_captured_and_sent() {
     let profile = profile(&with_required(text).replace("\nask: {send: {q: '${prompt}'}}\n", "\n"));
     let sources: Vec<_> = profile.reads.ids.iter().map(|rule| (&*rule.name, &rule.source)).collect();
     let captured = IdSource::Captured("user_id".into());
-    assert_eq!(sources, [("user", &captured), ("thread", &IdSource::Learned), ("run", &IdSource::Chosen)]);
+    assert_eq!(sources, [("user", &captured), ("run", &IdSource::Chosen)]);
     assert!(profile.login[0].captures[0].needed);
 }
 
 #[test]
 fn ids_are_compared_as_written() {
     let text = "prepare: [{get: 'http://h/', capture: {room: /id}}]\nevents: {ids: {room: {at: [/a, /b], is: room, \
-                compare: prefix}, run: {at: /r, unique: user}, thread: {at: /t, source: learned}}}";
+                compare: prefix}, run: {at: /r, unique: user}, thread: {at: /t, is: room}}}";
     let rules = profile(&with_required(text)).reads.ids;
     let rules: Vec<_> = rules.iter().map(|rule| (rule.role, rule.at.len(), rule.compare, rule.unique)).collect();
     assert_eq!(
@@ -615,13 +615,11 @@ fn events_name_places_that_can_be_read() {
         ),
         (
             "events: {ids: {run: {at: /r, source: chosen}}}",
-            &["1:38 nothing sends `${run_id}` -> send it in `ask`, or write `source: learned`"],
+            &["1:38 nothing sends `${run_id}` -> send it in `ask`, or remove this line"],
         ),
         (
             "events: {ids: {user: {at: /u, source: chosen}}}",
-            &[
-                "1:39 the harness chooses only the ids of `thread` and `run` -> write `is` with a captured name, or `source: learned`",
-            ],
+            &["1:39 the harness chooses only the ids of `thread` and `run` -> write `is` with a captured name"],
         ),
         (
             "events: {ends: {good: {}, bad: []}}",

@@ -97,7 +97,6 @@ enum Stage {
 #[derive(Debug)]
 struct IterationState {
     iteration: Iteration,
-    fresh: bool,
     /// When the first login step was sent and the last one answered.
     login: Option<(Stamp, Stamp)>,
     greeted: Option<Stamp>,
@@ -243,6 +242,7 @@ impl Lane {
             self.lingering.iter().position(|run| run.over.is_some_and(|over| over.latest + quiet <= now))
         {
             let run = self.lingering.remove(index);
+            bench.out.counts.quiets += 1;
             return self.conclude_run(bench, run);
         }
         if let Stage::Script { step, since } = self.stage

@@ -294,7 +294,8 @@ impl Lane {
                 self.record(bench, Segment::Silence, run.silence.0, run.silence.1);
             }
             if last
-                && let Some(iteration) = self.iterations.back().filter(|iteration| iteration.fresh)
+                && bench.expect.fresh_sessions
+                && let Some(iteration) = self.iterations.back()
                 && let (Some((login, _)), Some(greeted), Some(asked)) =
                     (iteration.login, iteration.greeted, iteration.first_asked)
             {

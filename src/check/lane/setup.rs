@@ -23,7 +23,6 @@ impl Lane {
         }
         self.iterations.push_back(IterationState {
             iteration,
-            fresh,
             login: None,
             greeted: None,
             first_asked: None,
