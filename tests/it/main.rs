@@ -5,6 +5,9 @@
 mod corpus;
 mod dialects;
 mod docs;
+mod hostile;
 mod report;
+mod run;
+mod support;
 mod tidy;
 mod wire;

@@ -1,0 +1,484 @@
+//! Targets that misbehave, each in one way, against the whole binary: the right verdict, exit code, finding and report,
+//! and no other finding.
+//!
+//! The targets are written by hand (`support::site`). Only the one timeout that must expire is short, so that a busy machine
+//! adds no finding of its own.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::json;
+
+use crate::support::process::{Backend, Ended, Place};
+use crate::support::report::Report;
+use crate::support::site::{Served, Site, Upgrade, login, user_of};
+
+const SCENARIO: &str = r#"
+version: 1
+name: hostile
+target: target.yaml
+users: { count: 2, email: "qa${user.number}@example.com", password: { env: PASSWORD, on_loopback: golden-path } }
+ask: { prompt: "Which services drive our cloud bill? (ref ${canary})" }
+timeouts: { quiet: 50ms }
+"#;
+
+/// What came of an execution against a hostile target.
+struct Met {
+    report: Report,
+    ended: Ended,
+}
+
+impl Met {
+    /// The exit code, the outcome in the report and on stdout, and every finding that is no note.
+    #[track_caller]
+    fn is(self, exit: i32, findings: &[(&str, u64)]) -> Met {
+        let ended = self.ended.exits(exit);
+        let (outcome, word) = match exit {
+            0 => ("pass", "PASS"),
+            1 => ("fail", "FAIL"),
+            3 => ("blocked", "BLOCKED"),
+            _ => ("inconclusive", "INCONCLUSIVE"),
+        };
+        assert_eq!(self.report.failures(), findings, "\n{}", ended.stdout);
+        assert_eq!(self.report.outcome(), outcome);
+        assert_eq!(self.report.0["verdict"]["exit_code"], exit);
+        assert!(ended.stdout.starts_with(word), "{}", ended.stdout);
+        for (code, _) in findings {
+            assert!(ended.stdout.contains(code), "{code} is not in\n{}", ended.stdout);
+        }
+        assert!(!ended.stdout.contains('\x1b') && !ended.stderr.contains('\x1b'));
+        assert_eq!(ended.stderr, "");
+        Met { report: self.report, ended }
+    }
+
+    #[track_caller]
+    fn shows(self, code: &str, texts: &[&str]) -> Met {
+        let witness = self.report.witness(code);
+        for text in texts {
+            assert!(witness.contains(text), "{text:?} is not in {witness}");
+        }
+        self
+    }
+}
+
+/// The shipped profile on this place, with little patience for a target that does not become ready.
+fn prepare(place: &Place) {
+    let profile = include_str!("../../scenarios/targets/netra.yaml");
+    let hasty = profile.replace("within: 60s", "within: 300ms");
+    assert_ne!(profile, hasty, "the profile waits for readiness");
+    place.write("target.yaml", &hasty);
+    place.write("hostile.yaml", SCENARIO);
+}
+
+fn meet_at(url: &str, settings: &[&str]) -> Met {
+    let place = Place::new();
+    prepare(&place);
+    let mut arguments = vec!["run", "hostile.yaml", "--quiet", "--out", "out", "--url", url];
+    settings.iter().for_each(|set| arguments.extend(["--set", set]));
+    let ended = place.run(&arguments);
+    let report = Report::in_folder(&place.path().join("out"));
+    Met { report, ended }
+}
+
+fn meet(site: Site, settings: &[&str]) -> Met {
+    meet_served(&site.serve(), settings)
+}
+
+fn meet_served(site: &Served, settings: &[&str]) -> Met {
+    meet_at(&site.url(), settings)
+}
+
+/// A site whose agent works until `then` takes over in the middle of a run.
+fn in_mid_run(
+    then: impl Fn(&mut crate::support::site::Talk, &crate::support::site::Ask) -> std::io::Result<()>
+    + Send
+    + Sync
+    + 'static,
+) -> Site {
+    Site::new().talking(move |talk| {
+        talk.greet()?;
+        let ask = talk.ask()?;
+        talk.together(2);
+        talk.event("agent_started", &ask, json!({}))?;
+        then(talk, &ask)
+    })
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// One that does not misbehave
+
+#[test]
+fn a_target_written_by_hand_that_behaves_passes() {
+    let site = Site::new()
+        .talking(|talk| {
+            talk.greet()?;
+            let ask = talk.ask()?;
+            talk.work(&ask)?;
+            talk.together(2);
+            talk.complete(&ask)
+        })
+        .serve();
+    let met = meet_served(&site, &[]).is(0, &[]);
+    assert_eq!((met.report.count("runs_good"), met.report.count("canaries")), (2, 2));
+    assert_eq!(met.report.0["target"]["build"], "by hand");
+    // One readiness; per user login, upgrade, history, clean-up.
+    assert_eq!(site.requests().len(), 1 + 2 * 4);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Set-up
+
+#[test]
+fn a_target_that_is_down_is_unreachable() {
+    // The port was just given back, so that nobody listens there.
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let met = meet_at(&format!("http://{address}"), &[]).is(3, &[("GP401", 1)]);
+    met.shows("GP401", &["refused", "/health/ready"]);
+}
+
+#[test]
+fn a_target_that_never_gets_ready_is_not_ready() {
+    let site = Site::new().ready(|_| (503, json!({"status": "starting", "waits_for": "database"}).to_string())).serve();
+    let met = meet_served(&site, &[]).is(3, &[("GP402", 1)]);
+    met.shows("GP402", &["HTTP 503", "database"]);
+    assert!(site.requests().iter().all(|request| request.starts_with("GET /health/ready")));
+}
+
+#[test]
+fn a_target_that_says_ready_without_meaning_it_is_not_ready() {
+    let site = Site::new().ready(|_| (200, json!({"status": "degraded"}).to_string()));
+    meet(site, &[]).is(3, &[("GP402", 1)]).shows("GP402", &["degraded"]);
+}
+
+#[test]
+fn a_wrong_password_is_a_refused_login() {
+    let place = Place::new();
+    let backend = Backend::serve(&place, &["--password", "another-one"]);
+    let met = meet_at(&backend.url, &[]).is(3, &[("GP403", 2)]);
+    met.shows("GP403", &["HTTP 401", "/auth/login"]);
+    backend.stop();
+}
+
+#[test]
+fn a_login_that_answers_200_with_an_error_is_refused() {
+    let site = Site::new().login(|_| (200, json!({"error": "account locked"}).to_string()));
+    meet(site, &[]).is(3, &[("GP403", 2)]).shows("GP403", &["account locked"]);
+}
+
+#[test]
+fn a_refused_upgrade_shows_status_and_body() {
+    let site = Site::new().upgrade(Upgrade::Refuse(403, r#"{"error": "origin not allowed"}"#));
+    meet(site, &[]).is(3, &[("GP405", 2)]).shows("GP405", &["403", "origin not allowed"]);
+}
+
+#[test]
+fn an_upgrade_that_is_never_answered_ends_with_its_timeout() {
+    let site = Site::new().upgrade(Upgrade::Nothing);
+    let met = meet(site, &["timeouts.connect=600ms"]).is(3, &[("GP406", 2)]);
+    met.shows("GP406", &["60"]);
+}
+
+#[test]
+fn an_accept_key_of_another_request_is_a_protocol_violation() {
+    let site = Site::new().upgrade(Upgrade::AcceptAnother);
+    meet(site, &[]).is(3, &[("GP415", 2)]).shows("GP415", &["Sec-WebSocket-Accept"]);
+}
+
+#[test]
+fn a_target_that_accepts_and_never_speaks_did_not_greet() {
+    let site = Site::new().talking(|_| Ok(()));
+    meet(site, &["timeouts.greeting=300ms"]).is(3, &[("GP408", 2)]);
+}
+
+#[test]
+fn a_refusal_by_frame_is_a_refused_greeting() {
+    let site = Site::new().talking(|talk| talk.json(&json!({"type": "auth_error", "message": "token revoked"})));
+    meet(site, &[]).is(3, &[("GP407", 2)]).shows("GP407", &["token revoked"]);
+}
+
+#[test]
+fn a_close_in_place_of_a_greeting_is_a_refused_greeting() {
+    let site = Site::new().talking(|talk| talk.close(4401, "no such session"));
+    meet(site, &[]).is(3, &[("GP407", 2)]).shows("GP407", &["4401", "no such session"]);
+}
+
+/// Three users, of whom the second cannot log in.
+fn one_is_refused() -> Site {
+    let refuses = |email: &str| match email {
+        "qa2@example.com" => (401, json!({"error": "no such account"}).to_string()),
+        email => (200, login(email, &user_of(email))),
+    };
+    Site::new().login(refuses).talking(|talk| {
+        talk.greet()?;
+        let ask = talk.ask()?;
+        talk.work(&ask)?;
+        talk.together(2);
+        talk.complete(&ask)
+    })
+}
+
+#[test]
+fn one_refused_user_of_several_fails_the_set_up_claim_only() {
+    let met = meet(one_is_refused(), &["users.count=3"]).is(1, &[("GP403", 1)]);
+    assert_eq!(met.report.claim("setup"), Some("fail"));
+    for claim in ["transport", "events", "answer", "isolation"] {
+        assert_eq!(met.report.claim(claim), Some("pass"), "{claim}");
+    }
+    met.shows("GP403", &["no such account", r#""user":2"#]);
+}
+
+#[test]
+fn one_refused_user_of_several_can_be_allowed() {
+    let met = meet(one_is_refused(), &["users.count=3", "expect.setup.at_most=40%"]).is(0, &[("GP403", 1)]);
+    assert_eq!(met.report.claim("setup"), Some("pass"));
+    assert_eq!(met.report.finding("GP403")["blamed"], false);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Silence
+
+#[test]
+fn silence_after_the_ask_is_a_run_that_never_started() {
+    let site = Site::new().talking(|talk| talk.greet());
+    meet(site, &["timeouts.first_event=300ms"]).is(1, &[("GP301", 2)]);
+}
+
+#[test]
+fn an_acknowledgement_alone_is_a_run_that_never_started() {
+    let site = Site::new().talking(|talk| {
+        talk.greet()?;
+        talk.ask()?;
+        talk.json(&json!({"type": "ack", "of": "start_agent"}))
+    });
+    meet(site, &["timeouts.first_event=300ms"]).is(1, &[("GP301", 2)]).shows("GP301", &["ack"]);
+}
+
+#[test]
+fn silence_in_mid_run_is_a_stall() {
+    let met = meet(in_mid_run(|_, _| Ok(())), &["timeouts.stall=300ms"]).is(1, &[("GP302", 2)]);
+    met.shows("GP302", &["agent_started", "agent_completed"]);
+}
+
+#[test]
+fn a_run_that_goes_on_for_ever_is_too_long() {
+    // Works as long as somebody listens.
+    let site = in_mid_run(|talk, ask| {
+        loop {
+            talk.event("agent_thinking", ask, json!({"thought": "x".repeat(4096)}))?;
+        }
+    });
+    meet(site, &["timeouts.run=300ms"]).is(1, &[("GP303", 2)]);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Frames and connections
+
+#[test]
+fn text_that_is_not_json_is_a_malformed_frame() {
+    let site = in_mid_run(|talk, ask| {
+        talk.text("<html>502 Bad Gateway</html>")?;
+        talk.event("agent_thinking", ask, json!({}))?;
+        talk.event("tool_executing", ask, json!({"tool_name": "cost_lookup"}))?;
+        talk.event("tool_completed", ask, json!({"tool_name": "cost_lookup"}))?;
+        talk.complete(ask)
+    });
+    let met = meet(site, &[]).is(1, &[("GP411", 2)]).shows("GP411", &["502 Bad Gateway"]);
+    assert_eq!(met.report.claim("transport"), Some("fail"));
+    assert_eq!(met.report.claim("events"), Some("pass"));
+}
+
+#[test]
+fn a_binary_frame_is_a_malformed_frame() {
+    let site = in_mid_run(|talk, ask| {
+        talk.frame(0x82, &[0, 159, 146, 150])?;
+        talk.event("agent_thinking", ask, json!({}))?;
+        talk.event("tool_executing", ask, json!({"tool_name": "cost_lookup"}))?;
+        talk.event("tool_completed", ask, json!({"tool_name": "cost_lookup"}))?;
+        talk.complete(ask)
+    });
+    meet(site, &[]).is(1, &[("GP411", 2)]).shows("GP411", &["binary"]);
+}
+
+#[test]
+fn nothing_but_garbage_is_named_as_garbage() {
+    let site = Site::new().talking(|talk| {
+        talk.greet()?;
+        talk.ask()?;
+        talk.text("\u{1b}[31m not json")?;
+        talk.text("")?;
+        talk.text("{")
+    });
+    let met = meet(site, &["timeouts.first_event=300ms"]).is(1, &[("GP301", 2), ("GP411", 2)]);
+    met.shows("GP411", &["not json"]);
+}
+
+#[test]
+fn a_frame_over_the_limit_ends_its_connection() {
+    let site = in_mid_run(|talk, ask| talk.event("agent_completed", ask, json!({"final_response": "x".repeat(2_000_000)})));
+    let met = meet(site, &[]).is(1, &[("GP412", 2)]);
+    met.shows("GP412", &["agent_started"]);
+}
+
+#[test]
+fn a_length_without_its_frame_is_not_waited_for() {
+    // A header that announces 2^62 bytes (RFC 6455, section 5.2), and nothing behind it.
+    let site = in_mid_run(|talk, _| talk.raw(&[0x81, 127, 0x40, 0, 0, 0, 0, 0, 0, 0]));
+    meet(site, &[]).is(1, &[("GP412", 2)]);
+}
+
+#[test]
+fn text_that_is_not_utf_8_is_a_protocol_violation() {
+    let site = in_mid_run(|talk, _| talk.frame(0x81, b"{\"type\": \"agent_thinking\", \"thought\": \"\xff\xfe\"}"));
+    meet(site, &[]).is(1, &[("GP415", 2)]);
+}
+
+#[test]
+fn a_masked_frame_of_a_server_is_a_protocol_violation() {
+    // RFC 6455, section 5.1: a server must not mask, and a client must close when one does.
+    let site = in_mid_run(|talk, _| talk.raw(&[0x81, 0x82, 1, 2, 3, 4, b'{' ^ 1, b'}' ^ 2]));
+    meet(site, &[]).is(1, &[("GP415", 2)]);
+}
+
+#[test]
+fn a_close_in_mid_run_shows_code_and_reason() {
+    let site = in_mid_run(|talk, _| talk.close(1011, "worker died"));
+    let met = meet(site, &[]).is(1, &[("GP413", 2)]);
+    met.shows("GP413", &["1011", "worker died", "agent_completed"]);
+}
+
+#[test]
+fn a_connection_that_ends_without_a_close_is_lost() {
+    meet(in_mid_run(|talk, _| talk.hang_up()), &[]).is(1, &[("GP414", 2)]);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Runs that end badly
+
+#[test]
+fn an_error_event_is_one_finding_whatever_follows() {
+    let site = in_mid_run(|talk, ask| {
+        talk.event("agent_error", ask, json!({"error": "model not reachable"}))?;
+        talk.complete(ask)
+    });
+    meet(site, &[]).is(1, &[("GP106", 2)]).shows("GP106", &["model not reachable"]);
+}
+
+#[test]
+fn a_completion_without_an_answer_is_an_empty_answer() {
+    let site = Site::new().talking(|talk| {
+        talk.greet()?;
+        let ask = talk.ask()?;
+        talk.work(&ask)?;
+        talk.together(2);
+        talk.event("agent_completed", &ask, json!({"final_response": " \n"}))
+    });
+    let met = meet(site, &[]).is(1, &[("GP501", 2)]);
+    assert_eq!(met.report.claim("answer"), Some("fail"));
+    assert_eq!(met.report.claim("events"), Some("pass"));
+}
+
+#[test]
+fn a_completion_that_hides_a_failure_is_found() {
+    let site = in_mid_run(|talk, ask| {
+        talk.event("agent_thinking", ask, json!({}))?;
+        talk.event("tool_executing", ask, json!({"tool_name": "cost_lookup"}))?;
+        talk.event("tool_completed", ask, json!({"tool_name": "cost_lookup"}))?;
+        talk.event("agent_completed", ask, json!({"status": "failed", "final_response": "I am sorry"}))
+    });
+    meet(site, &[]).is(1, &[("GP502", 2)]);
+}
+
+#[test]
+fn a_missing_event_is_named() {
+    let site = in_mid_run(|talk, ask| {
+        talk.event("tool_executing", ask, json!({"tool_name": "cost_lookup"}))?;
+        talk.event("tool_completed", ask, json!({"tool_name": "cost_lookup"}))?;
+        talk.complete(ask)
+    });
+    let met = meet(site, &[]);
+    let codes: BTreeMap<&str, u64> = met.report.failures().into_iter().collect();
+    assert!(codes.keys().all(|code| ["GP101", "GP102"].contains(code)), "{codes:?}");
+    assert_eq!(codes.values().sum::<u64>(), 2, "one cause, one finding: {codes:?}");
+    met.ended.exits(1);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Isolation
+
+#[test]
+fn another_users_mark_is_a_leak() {
+    let site = Site::new().talking(|talk| {
+        talk.greet()?;
+        let ask = talk.ask()?;
+        let asks = talk.together(2);
+        talk.work(&ask)?;
+        match asks.get(&user_of("qa2@example.com")) {
+            Some(foreign) if talk.user == user_of("qa1@example.com") => {
+                let answer = format!("Compute is 61 % of it. You asked: {}", foreign.prompt);
+                talk.event("agent_completed", &ask, json!({"final_response": answer}))
+            }
+            _ => talk.complete(&ask),
+        }
+    });
+    let met = meet(site, &[]).is(1, &[("GP201", 1)]);
+    met.shows("GP201", &[r#""user":1"#, "user 2", "61 %"]);
+}
+
+#[test]
+fn a_frame_for_another_user_is_a_leak() {
+    let site = Site::new().talking(|talk| {
+        talk.greet()?;
+        let ask = talk.ask()?;
+        let asks = talk.together(2);
+        talk.work(&ask)?;
+        if talk.user == user_of("qa1@example.com") {
+            let foreign = &asks[&user_of("qa2@example.com")];
+            talk.json(&json!({
+                "type": "agent_thinking", "thought": "what is next?", "user_id": user_of("qa2@example.com"),
+                "run_id": foreign.run, "thread_id": foreign.thread,
+            }))?;
+        }
+        talk.complete(&ask)
+    });
+    let met = meet(site, &[]);
+    let failures: Vec<&str> = met.report.failures().into_iter().map(|(code, _)| code).collect();
+    assert_eq!(failures, ["GP202"]);
+    let subjects = &met.report.finding("GP202")["witnesses"];
+    assert!(subjects.as_array().unwrap().iter().all(|witness| witness["subject"]["user"] == 1), "{subjects:#}");
+    met.ended.exits(1);
+}
+
+#[test]
+fn one_identity_for_all_logins_is_found() {
+    let site = Site::new()
+        .login(|email| (200, login(email, "dev-user-0001")))
+        .talking(|talk| {
+            talk.user = "dev-user-0001".to_owned();
+            talk.greet()?;
+            let ask = talk.ask()?;
+            talk.answer(&ask)
+        });
+    meet(site, &[]).is(1, &[("GP203", 1)]).shows("GP203", &["dev-user-0001"]);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Some of many
+
+#[test]
+fn one_broken_connection_of_several_is_one_finding() {
+    let closed = AtomicUsize::new(0);
+    let site = Site::new().talking(move |talk| {
+        talk.greet()?;
+        let ask = talk.ask()?;
+        talk.work(&ask)?;
+        talk.together(4);
+        match closed.fetch_add(1, Ordering::AcqRel) {
+            0 => talk.close(1012, "restart"),
+            _ => talk.complete(&ask),
+        }
+    });
+    let met = meet(site, &["users.count=4"]).is(1, &[("GP413", 1)]);
+    assert_eq!((met.report.count("runs"), met.report.count("runs_good")), (4, 3));
+    assert_eq!(met.report.finding("GP413")["users"], 1);
+}

@@ -1,0 +1,8 @@
+//! What tests of the whole binary share: a folder of their own, the process under a watchdog, and servers written by hand.
+//!
+//! No expectations: what must be true stands in the tests.
+
+pub mod process;
+pub mod redact;
+pub mod report;
+pub mod site;

@@ -1,0 +1,86 @@
+//! Reads `report.json` as its readers do: as a document that must fit the committed schema.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
+    let text = fs::read_to_string(super::process::shipped("docs/report.schema.json")).expect("a committed schema");
+    jsonschema::validator_for(&serde_json::from_str(&text).expect("JSON")).expect("a schema")
+});
+
+/// One report that fits the schema.
+#[derive(Debug)]
+pub struct Report(pub Value);
+
+impl Report {
+    /// The report in `folder`, which holds nothing else and is for its owner's eyes only.
+    pub fn in_folder(folder: &Path) -> Report {
+        let names: Vec<_> = fs::read_dir(folder).expect("a folder").map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["report.json"]);
+        let path = folder.join("report.json");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        Report::parse(&fs::read_to_string(path).unwrap())
+    }
+
+    pub fn parse(text: &str) -> Report {
+        Report::of(serde_json::from_str(text).expect("one JSON document"))
+    }
+
+    pub fn of(value: Value) -> Report {
+        let mistakes: Vec<String> =
+            SCHEMA.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        assert!(mistakes.is_empty(), "{mistakes:#?}\n{value:#}");
+        Report(value)
+    }
+
+    pub fn outcome(&self) -> &str {
+        self.0["verdict"]["outcome"].as_str().expect("a word")
+    }
+
+    pub fn count(&self, name: &str) -> u64 {
+        self.0["counts"][name].as_u64().unwrap_or_else(|| panic!("no count {name}"))
+    }
+
+    /// How often each event came, known and unknown.
+    pub fn events(&self) -> BTreeMap<String, u64> {
+        let maps = ["events", "unknown_events"].map(|key| self.0[key].as_object().expect("a map"));
+        maps.into_iter().flatten().map(|(name, count)| (name.clone(), count.as_u64().expect("a count"))).collect()
+    }
+
+    /// Code and count of all findings that are no notes, by code.
+    pub fn failures(&self) -> Vec<(&str, u64)> {
+        let groups = self.0["findings"].as_array().expect("a list").iter();
+        let failures = groups.filter(|group| group["severity"] != "note");
+        let mut all: Vec<_> = failures
+            .map(|group| (group["code"].as_str().expect("a code"), group["count"].as_u64().expect("a count")))
+            .collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// The findings of one rule.
+    pub fn finding(&self, code: &str) -> &Value {
+        let groups = self.0["findings"].as_array().expect("a list");
+        groups.iter().find(|group| group["code"] == code).unwrap_or_else(|| panic!("no {code} in {:#}", self.0))
+    }
+
+    /// The first witness of one rule as text, excerpts included.
+    pub fn witness(&self, code: &str) -> String {
+        self.finding(code)["witnesses"][0].to_string()
+    }
+
+    /// The verdict of one claim; none if it is not claimed.
+    pub fn claim(&self, name: &str) -> Option<&str> {
+        let claims = self.0["claims"].as_array().expect("a list");
+        let claim = claims.iter().find(|claim| claim["name"] == name)?;
+        claim["verdict"].as_str()
+    }
+}
