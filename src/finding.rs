@@ -241,6 +241,11 @@ pub enum Deviation {
         /// The HTTP status.
         status: u16,
     },
+    /// See `Rule::UpgradeInvalid`.
+    UpgradeInvalid {
+        /// What was wrong with the answer.
+        why: String,
+    },
     /// See `Rule::UpgradeHung`.
     UpgradeHung {
         /// How long was waited.
@@ -354,6 +359,7 @@ impl Deviation {
             Deviation::LoginRefused { .. } => Rule::LoginRefused,
             Deviation::StepFailed { .. } => Rule::StepFailed,
             Deviation::UpgradeRefused { .. } => Rule::UpgradeRefused,
+            Deviation::UpgradeInvalid { .. } => Rule::UpgradeInvalid,
             Deviation::UpgradeHung { .. } => Rule::UpgradeHung,
             Deviation::GreetingRefused { .. } => Rule::GreetingRefused,
             Deviation::GreetingMissing { .. } => Rule::GreetingMissing,
@@ -419,6 +425,7 @@ impl Deviation {
             | Deviation::StepFailed { step, why }
             | Deviation::AfterFailed { step, why } => format!("{step}: {why}"),
             Deviation::UpgradeRefused { status } => format!("the upgrade was answered with HTTP {status}"),
+            Deviation::UpgradeInvalid { why } => format!("the upgrade was answered wrongly: {why}"),
             Deviation::UpgradeHung { waited } => format!("the upgrade was not answered within {waited}"),
             Deviation::GreetingRefused { by } => format!("refused after the upgrade by {by}"),
             Deviation::GreetingMissing { waited, frames: 0 } => format!("no frame came within {waited} of the upgrade"),

@@ -188,6 +188,10 @@ rules! {
     SubprotocolMismatch = "GP409" "subprotocol-mismatch" Failure Setup
         causes "a server or proxy that authenticates by subprotocol and accepts without selecting one"
         advice "make the server select one that was offered (RFC 6455, section 4.2.2), or set `echo: lenient`";
+    /// The upgrade was answered by something that is no WebSocket handshake.
+    UpgradeInvalid = "GP410" "upgrade-invalid" Failure Setup
+        causes "a proxy that answers upgrades by itself or from a cache, an address where no WebSocket server is"
+        advice "look at what listens at this address, and at the proxies in between (RFC 6455, section 4.1)";
     /// A frame could not be read as the profile says.
     MalformedFrame = "GP411" "malformed-frame" Failure Transport
         causes "text that is not JSON, a serializer that failed halfway, a proxy's error page"

@@ -129,7 +129,7 @@ impl Lane {
                 }
                 (Deviation::UpgradeRefused { status: *status }, excerpts)
             }
-            Dial::Invalid { why } => (Deviation::ProtocolViolation { why: why.clone() }, vec![]),
+            Dial::Invalid { why } => (Deviation::UpgradeInvalid { why: why.clone() }, vec![]),
             Dial::Failed(NetFailure { hung: true, .. }) => {
                 (Deviation::UpgradeHung { waited: done.since(begun) }, vec![])
             }
