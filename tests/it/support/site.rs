@@ -36,6 +36,10 @@ pub enum Upgrade {
     AcceptAnother,
     /// With this status and JSON body, as a proxy or the target's middleware would.
     Refuse(u16, &'static str),
+    /// These bytes, and the connection stays.
+    Raw(&'static [u8]),
+    /// Header after header without an end, slowly.
+    Drip,
     /// Nothing, and the connection stays.
     Nothing,
 }
@@ -125,6 +129,11 @@ impl Site {
             Upgrade::Accept => key,
             Upgrade::AcceptAnother => "dGhlIHNhbXBsZSBub25jZQ==",
             Upgrade::Refuse(status, body) => return respond(stream, *status, body),
+            Upgrade::Raw(bytes) => {
+                stream.write_all(bytes)?;
+                return listen_to_the_end(reader);
+            }
+            Upgrade::Drip => return drip(stream, reader),
             Upgrade::Nothing => return listen_to_the_end(reader),
         };
         // The algorithm of RFC 6455, section 4.2.2, is tungstenite's here and the harness's own there.
@@ -407,11 +416,26 @@ impl Request {
 }
 
 fn respond(mut stream: TcpStream, status: u16, body: &str) -> io::Result<()> {
+    // What a redirection answers is where it leads.
+    let location = if (300..400).contains(&status) { format!("Location: {body}\r\n") } else { String::new() };
     write!(
         stream,
-        "HTTP/1.1 {status} Said So\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        "HTTP/1.1 {status} Said So\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{location}Connection: close\r\n\r\n{body}",
         body.len()
     )
+}
+
+/// A byte whenever a short while passed in which the client did not leave.
+fn drip(mut stream: TcpStream, mut reader: BufReader<TcpStream>) -> io::Result<()> {
+    stream.set_read_timeout(Some(Duration::from_millis(20)))?;
+    for byte in b"HTTP/1.1 101 Switching Protocols\r\nX-Slow: ".iter().chain(std::iter::repeat(&b'x')) {
+        stream.write_all(&[*byte])?;
+        match reader.read(&mut [0]) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
+            _ => break,
+        }
+    }
+    Ok(())
 }
 
 fn listen_to_the_end(mut reader: BufReader<TcpStream>) -> io::Result<()> {
