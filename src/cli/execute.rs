@@ -393,13 +393,25 @@ fn command(loaded: &Loaded, invocation: &Invocation<'_>, plan: &Plan) -> String 
         }
     };
     flag("--env", &overrides.env);
-    overrides.set.iter().for_each(|set| flag("--set", &Some(set.clone())));
+    overrides.set.iter().for_each(|set| flag("--set", &Some(without_password(set))));
     flag("--target", &overrides.target);
     flag("--url", &overrides.url);
     flag("--users", &overrides.users);
     flag("--threads", &(invocation.threads > 1).then(|| invocation.threads.to_string()));
     flag("--seed", &Some(plan.seed.to_string()));
     words.join(" ")
+}
+
+/// A `--set` as reports may hold it: a password that was typed stays with whoever typed it.
+fn without_password(set: &str) -> String {
+    match set.split_once('=') {
+        Some((path, value))
+            if path.ends_with("password") || path.ends_with("on_loopback") || value.contains("password") =>
+        {
+            format!("{path}=(hidden)")
+        }
+        _ => set.to_owned(),
+    }
 }
 
 /// As a POSIX shell reads it.

@@ -121,9 +121,13 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         }
         reports.push(report);
     }
+    if reports.len() < selected.len() {
+        exit = exit.worse(Exit::Interrupted);
+    }
     if args.format == Format::Json {
         let text = match reports.as_slice() {
-            [one] => report::to_json(one),
+            [one] if selected.len() == 1 => report::to_json(one),
+            // Also when a signal left only one of several, so that a reader need not look first.
             all => report::all_to_json(all),
         };
         std::io::stdout().lock().write_all(text.as_bytes()).context("failed to print the report")?;
