@@ -27,6 +27,7 @@ pub struct Site {
     login: Box<Reply>,
     upgrade: Upgrade,
     talking: Box<Talking>,
+    hangs: Option<&'static str>,
 }
 
 /// What a request for a WebSocket is answered.
@@ -36,6 +37,8 @@ pub enum Upgrade {
     AcceptAnother,
     /// With this status and JSON body, as a proxy or the target's middleware would.
     Refuse(u16, &'static str),
+    /// 403, with everything that was sent.
+    Echo,
     /// These bytes, and the connection stays.
     Raw(&'static [u8]),
     /// Header after header without an end, slowly.
@@ -51,6 +54,7 @@ impl Site {
             ready: Box::new(|_| (200, json!({"status": "ready", "version": "by hand"}).to_string())),
             login: Box::new(|email| (200, login(email, &user_of(email)))),
             upgrade: Upgrade::Accept,
+            hangs: None,
             talking: Box::new(|talk| {
                 talk.greet()?;
                 let ask = talk.ask()?;
@@ -70,6 +74,11 @@ impl Site {
 
     pub fn upgrade(self, upgrade: Upgrade) -> Site {
         Site { upgrade, ..self }
+    }
+
+    /// Requests with this method are read and never answered.
+    pub fn hangs(self, method: &'static str) -> Site {
+        Site { hangs: Some(method), ..self }
     }
 
     /// What happens on a socket that was accepted; after it the server listens until the client leaves.
@@ -104,6 +113,9 @@ impl Site {
         let mut reader = BufReader::new(stream.try_clone()?);
         let request = Request::read(&mut reader)?;
         shared.note(|board| board.requests.push(format!("{}\n{}", request.head, request.body)));
+        if self.hangs.is_some_and(|method| request.head.starts_with(method)) {
+            return listen_to_the_end(reader);
+        }
         let (status, body) = match request.path.as_str() {
             "/health/ready" => (self.ready)(""),
             "/auth/login" => {
@@ -129,6 +141,7 @@ impl Site {
             Upgrade::Accept => key,
             Upgrade::AcceptAnother => "dGhlIHNhbXBsZSBub25jZQ==",
             Upgrade::Refuse(status, body) => return respond(stream, *status, body),
+            Upgrade::Echo => return respond(stream, 403, &request.head),
             Upgrade::Raw(bytes) => {
                 stream.write_all(bytes)?;
                 return listen_to_the_end(reader);
@@ -151,8 +164,9 @@ impl Site {
     }
 }
 
-/// What every token begins with; the rest is the email it was made for.
-pub const TOKEN: &str = "eyJtb2NrIjo.by-hand.";
+/// What every token begins with; the rest is the email it was made for. Its length is a multiple of three, so that its
+/// base64 is the beginning of every token's base64.
+pub const TOKEN: &str = "eyJhbGciOiI.by-hand-.";
 
 /// The answer to a login of `email` as `user`.
 pub fn login(email: &str, user: &str) -> String {
@@ -179,6 +193,15 @@ impl Served {
     /// How many connections were made to it.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::Acquire)
+    }
+
+    /// Waits until this many requests began with `text`.
+    pub fn wait_for(&self, text: &str, times: usize) {
+        let board = self.shared.board.lock().unwrap();
+        let short =
+            |board: &mut Board| board.requests.iter().filter(|request| request.starts_with(text)).count() < times;
+        let (board, waited) = self.shared.changed.wait_timeout_while(board, PATIENCE, short).unwrap();
+        assert!(!waited.timed_out(), "{text} never came {times} times: {:#?}", board.requests);
     }
 
     /// Every request in the order of arrival: head, line feed, body.
