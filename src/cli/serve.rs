@@ -81,14 +81,19 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         journal_file: args.journal.clone(),
         ..Options::default()
     };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut requests = {
+        // Before anybody is told the address: whoever knows it may ask for the end.
+        let _inside = runtime.enter();
+        unix::EndRequests::listen().context("failed to catch signals")?
+    };
     let backend = backend::start(options).with_context(|| format!("failed to serve on {}:{}", args.host, args.port))?;
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "embedded backend at {} (socket {})", backend.http_url(), backend.socket_url())?;
     writeln!(stdout, "drive it: goldenpath run scenarios/smoke.yaml --url {}", backend.http_url())?;
     stdout.flush()?;
     drop(stdout);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(unix::asked_to_end()).context("failed to catch signals")?;
+    runtime.block_on(requests.next());
     eprintln!("stopping");
     backend.stop();
     Ok(Exit::Pass)

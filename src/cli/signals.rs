@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 
 use super::exit::Exit;
-use super::unix;
+use super::unix::EndRequests;
 use crate::engine::{Level, Stop};
 use crate::time::Micros;
 
@@ -26,14 +26,19 @@ impl Signals {
     ///
     /// # Errors
     ///
-    /// When the thread cannot be started.
+    /// When the system does not let signals be caught, or the thread cannot be started.
     pub fn catch() -> anyhow::Result<Signals> {
         let signals = Signals::default();
         let caught = signals.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.context("failed to catch signals")?;
+        let requests = {
+            // Before the thread starts: a signal that comes now already belongs to the execution.
+            let _inside = runtime.enter();
+            EndRequests::listen().context("failed to catch signals")?
+        };
         let thread = std::thread::Builder::new().name("signals".to_owned());
-        thread.spawn(move || runtime.block_on(caught.wait())).context("failed to catch signals")?;
+        thread.spawn(move || runtime.block_on(caught.wait(requests))).context("failed to catch signals")?;
         Ok(signals)
     }
 
@@ -42,15 +47,20 @@ impl Signals {
         self.signalled.load(Ordering::Acquire)
     }
 
-    async fn wait(self) {
-        while unix::asked_to_end().await.is_ok() {
-            if self.stop.level() == Level::Cut && self.signalled() {
+    async fn wait(self, mut requests: EndRequests) {
+        let mut last_warning = false;
+        loop {
+            requests.next().await;
+            if last_warning {
                 process::exit(Exit::Interrupted.code().into());
             }
             self.signalled.store(true, Ordering::Release);
             match self.stop.raise() {
                 Level::Drain => eprintln!("\ninterrupted: runs in flight may end; once more to end them now"),
-                Level::Run | Level::Cut => eprintln!("\ninterrupted: writing the report; once more to quit without it"),
+                Level::Run | Level::Cut => {
+                    last_warning = true;
+                    eprintln!("\ninterrupted: writing the report; once more to quit without it");
+                }
             }
         }
     }

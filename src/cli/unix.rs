@@ -34,32 +34,57 @@ pub fn private(options: &mut std::fs::OpenOptions) {
 #[cfg(not(unix))]
 pub fn private(_: &mut std::fs::OpenOptions) {}
 
-/// Resolves when somebody asks this process to end: Ctrl-C, or SIGTERM as CI systems and containers send it.
-///
-/// # Errors
-///
-/// When the system does not let signals be caught.
+/// Hears when somebody asks this process to end: Ctrl-C, or SIGTERM as CI systems and containers send it. From its making on
+/// such signals do not end the process by themselves, and none is missed between two calls.
 #[cfg(unix)]
-pub async fn asked_to_end() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    Ok(())
+pub struct EndRequests {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
 }
 
-/// Resolves when somebody asks this process to end: Ctrl-C.
-///
-/// # Errors
-///
-/// When the system does not let signals be caught.
+#[cfg(unix)]
+impl EndRequests {
+    /// Listens from now on. To be called inside a runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the system does not let signals be caught.
+    pub fn listen() -> std::io::Result<EndRequests> {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        Ok(EndRequests { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Resolves at the next request.
+    pub async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Hears when somebody asks this process to end: Ctrl-C.
 #[cfg(not(unix))]
-pub async fn asked_to_end() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
+pub struct EndRequests {}
+
+#[cfg(not(unix))]
+impl EndRequests {
+    /// Listens from the first `next` on.
+    ///
+    /// # Errors
+    ///
+    /// None here.
+    pub fn listen() -> std::io::Result<EndRequests> {
+        Ok(EndRequests {})
+    }
+
+    /// Resolves at the next request; never, where it cannot be heard.
+    pub async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    }
 }
 
 #[cfg(all(test, unix))]
