@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::process::{Backend, Ended, Place, Process, Stream, shipped};
 use crate::support::redact::redact;
 use crate::support::report::Report;
-use crate::support::site::{Site, TOKEN, Upgrade, login, user_of};
+use crate::support::site::{Served, Site, TOKEN, Upgrade, login, user_of};
 
 /// Two users, one question, nothing expected beyond the default claims.
 const SMALL: &str = r#"
@@ -632,24 +632,36 @@ fn the_second_signal_ends_runs_in_flight_and_still_reports() {
     drop(backend);
 }
 
-#[test]
-fn the_third_signal_does_not_wait_for_the_report() {
-    let place = place();
-    // Clean-up is never answered, so that the report has something to wait for.
+/// An execution whose clean-up is never answered, so that the report has something to wait for, after its first signal.
+fn draining(place: &Place, drain: &str) -> (Served, Process) {
     let site = Site::new().hangs("DELETE").talking(|talk| talk.greet()).serve();
     let profile = shipped("scenarios/targets/netra.yaml");
+    let drain = format!("timeouts.drain={drain}");
     let arguments = ["run", "small.yaml", "--target", &profile, "--url", &site.url(), "--out", "out"];
-    let sets = ["--set", "timeouts.connect=10m", "--set", "timeouts.drain=10m"];
+    let sets = ["--set", "timeouts.connect=10m", "--set", &drain];
     let mut process = Process::start(place.goldenpath(&[&arguments[..], &sets].concat()));
     process.wait_for(Stream::Err, "2 asking");
     process.signal("INT");
     process.wait_for(Stream::Err, "interrupted: runs in flight may end");
-    process.signal("INT");
-    process.wait_for(Stream::Err, "once more to quit without it");
-    site.wait_for("DELETE ", 2);
-    process.signal("INT");
-    let ended = process.end().exits(130);
-    assert_eq!((ended.stdout.as_str(), place.names()), ("", vec!["small.yaml".to_owned()]));
+    (site, process)
+}
+
+#[test]
+fn the_third_signal_does_not_wait_for_the_report() {
+    // The second one is a warning, also when the drain was over before it came.
+    for drain in ["10m", "50ms"] {
+        let place = place();
+        let (site, mut process) = draining(&place, drain);
+        if drain == "50ms" {
+            site.wait_for("DELETE ", 2);
+        }
+        process.signal("INT");
+        process.wait_for(Stream::Err, "once more to quit without it");
+        site.wait_for("DELETE ", 2);
+        process.signal("INT");
+        let ended = process.end().exits(130);
+        assert_eq!((ended.stdout.as_str(), place.names()), ("", vec!["small.yaml".to_owned()]), "{drain}");
+    }
 }
 
 #[test]
