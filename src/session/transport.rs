@@ -370,10 +370,46 @@ struct Stamping {
     waker: Waker,
     /// The socket was empty then.
     empty_at: Stamp,
+    backlog: Backlog,
     last: Read,
     /// The first write that failed. Later ones go nowhere and succeed: tungstenite answers a ping before it reads on, and a
     /// failed answer would hide what the target said before it hung up.
     write_error: Option<io::Error>,
+}
+
+/// How long bytes can have waited at most, where the target sends faster than we read and the kernel is never found empty: it
+/// holds only so much, so what comes behind that came later.
+#[derive(Debug)]
+struct Backlog {
+    /// Bytes read so far.
+    read: u64,
+    /// When it was last noted how much the kernel can hold.
+    marked_at: Stamp,
+    /// Bytes from here on arrived after `marked_at`.
+    unread_from: u64,
+    /// The bytes last read did not arrive before this.
+    floor: Stamp,
+}
+
+impl Backlog {
+    /// Counts `bytes` that were asked for at `asked_at`, and says since when they can have been there.
+    fn pass(&mut self, asked_at: Stamp, bytes: usize, capacity: impl FnOnce() -> u64) -> Stamp {
+        if self.read >= self.unread_from {
+            self.floor = self.marked_at;
+            self.marked_at = asked_at;
+            self.unread_from = self.read.saturating_add(capacity());
+        }
+        self.read += bytes as u64;
+        self.floor
+    }
+}
+
+/// More bytes than the kernel holds for this socket now; the largest number if it does not say.
+fn capacity(tcp: &TcpStream) -> u64 {
+    // The limit counts whole packets and is checked before one is taken (Linux `tcp_rmem`, `sk_backlog`), hence the room.
+    const ROOM: u64 = 1024 * 1024;
+    let limit = socket2::SockRef::from(tcp).recv_buffer_size();
+    limit.map_or(u64::MAX, |limit| 2 * limit as u64 + ROOM)
 }
 
 /// When bytes were read, and since when they can have been there.
@@ -389,7 +425,8 @@ impl Stamping {
         let now = clock.now();
         let waker = Waker::from(Arc::clone(&arrivals));
         let last = Read { read_at: now, not_before: now };
-        Stamping { tcp, clock, arrivals, waker, empty_at: now, last, write_error: None }
+        let backlog = Backlog { read: 0, marked_at: now, unread_from: 0, floor: now };
+        Stamping { tcp, clock, arrivals, waker, empty_at: now, backlog, last, write_error: None }
     }
 
     /// Asks the kernel, not the runtime. The target's hanging up counts as something.
@@ -423,7 +460,8 @@ impl AsyncRead for Stamping {
         }
         // The end and errors are stamped as well: they arrive, too.
         let read_at = this.clock.now();
-        let since = this.arrivals.since().max(this.empty_at);
+        let floor = this.backlog.pass(asked_at, buf.filled().len() - before, || capacity(&this.tcp));
+        let since = this.arrivals.since().max(this.empty_at).max(floor);
         this.last = Read { read_at, not_before: since.max(this.last.not_before) };
         if buf.filled().len() > before && buf.remaining() > 0 {
             // Less than there was room for: nothing was left behind.
@@ -637,6 +675,17 @@ mod tests {
 
     fn said(text: &str) -> Content<'static> {
         Content::Text(text.to_owned().into())
+    }
+
+    #[test]
+    fn what_the_kernel_could_not_hold_came_later() {
+        let stamp = |ms: u64| Stamp(ms * 1000);
+        let mut backlog = Backlog { read: 0, marked_at: stamp(0), unread_from: 0, floor: stamp(0) };
+        let mut pass = |ms, bytes| backlog.pass(stamp(ms), bytes, || 100).0 / 1000;
+        // At 10 ms up to 100 bytes can have been there, so those from the 101st on came after it.
+        assert_eq!((pass(10, 60), pass(20, 60), pass(30, 10)), (0, 0, 10));
+        // At 30 ms 120 bytes were read, so those from the 221st on came after that.
+        assert_eq!((pass(40, 80), pass(50, 20), pass(60, 1)), (10, 10, 30));
     }
 
     #[tokio::test]

@@ -443,6 +443,11 @@ impl<'a> User<'a> {
         while let Some(socket) = &mut self.socket {
             let Some(received) = socket.next_arrived().await else { break };
             self.hear(&received);
+            // A target that never stops speaking would be listened to for ever. What arrived up to the deadline was read
+            // before this frame, and the frame itself let that time pass.
+            if received.not_before >= until {
+                return;
+            }
         }
         self.judged(|judge, user| judge.expire(user, until));
     }
