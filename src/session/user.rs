@@ -276,7 +276,11 @@ impl<'a> User<'a> {
                         self.tell(&Fact::Interrupted { at: self.now() });
                         return false;
                     }
-                    self.ask(turn).await;
+                    // What arrived before the ask was not caused by it.
+                    self.catch_up(self.now()).await;
+                    if self.next_move() == Move::Ask(turn) {
+                        self.ask(turn).await;
+                    }
                 }
             }
         }
@@ -440,16 +444,23 @@ impl<'a> User<'a> {
     /// A deadline has come: what arrived before goes first, then time may pass.
     async fn hush(&mut self) {
         let until = self.now();
+        if self.catch_up(until).await {
+            self.judged(|judge, user| judge.expire(user, until));
+        }
+    }
+
+    /// Hears everything that arrived up to `until`, which is not later than now. Says whether nothing more was heard: a frame
+    /// from after `until` lets that time pass by itself.
+    async fn catch_up(&mut self, until: Stamp) -> bool {
         while let Some(socket) = &mut self.socket {
             let Some(received) = socket.next_arrived().await else { break };
             self.hear(&received);
-            // A target that never stops speaking would be listened to for ever. What arrived up to the deadline was read
-            // before this frame, and the frame itself let that time pass.
+            // A target that never stops speaking would be listened to for ever.
             if received.not_before >= until {
-                return;
+                return false;
             }
         }
-        self.judged(|judge, user| judge.expire(user, until));
+        true
     }
 
     fn hear(&mut self, received: &Received) {
