@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::support::process::{Backend, Ended, Place};
 use crate::support::report::Report;
-use crate::support::site::{Served, Site, Upgrade, login, user_of};
+use crate::support::site::{Ask, Served, Site, Talk, Upgrade, framed, login, user_of};
 
 const SCENARIO: &str = r#"
 version: 1
@@ -71,14 +71,16 @@ fn prepare(place: &Place) {
     place.write("hostile.yaml", SCENARIO);
 }
 
-fn meet_at(url: &str, settings: &[&str]) -> Met {
+fn meet_with(url: &str, more: &[&str]) -> Met {
     let place = Place::new();
     prepare(&place);
-    let mut arguments = vec!["run", "hostile.yaml", "--quiet", "--out", "out", "--url", url];
-    settings.iter().for_each(|set| arguments.extend(["--set", set]));
-    let ended = place.run(&arguments);
+    let ended = place.run(&[&["run", "hostile.yaml", "--quiet", "--out", "out", "--url", url], more].concat());
     let report = Report::in_folder(&place.path().join("out"));
     Met { report, ended }
+}
+
+fn meet_at(url: &str, settings: &[&str]) -> Met {
+    meet_with(url, &settings.iter().flat_map(|set| ["--set", set]).collect::<Vec<_>>())
 }
 
 fn meet(site: Site, settings: &[&str]) -> Met {
@@ -90,12 +92,7 @@ fn meet_served(site: &Served, settings: &[&str]) -> Met {
 }
 
 /// A site whose agent works until `then` takes over in the middle of a run.
-fn in_mid_run(
-    then: impl Fn(&mut crate::support::site::Talk, &crate::support::site::Ask) -> std::io::Result<()>
-    + Send
-    + Sync
-    + 'static,
-) -> Site {
+fn in_mid_run(then: impl Fn(&mut Talk, &Ask) -> std::io::Result<()> + Send + Sync + 'static) -> Site {
     Site::new().talking(move |talk| {
         talk.greet()?;
         let ask = talk.ask()?;
@@ -126,6 +123,41 @@ fn a_target_written_by_hand_that_behaves_passes() {
     assert_eq!(site.requests().len(), 1 + 2 * 4);
 }
 
+#[test]
+fn a_session_that_is_kept_logs_in_and_connects_once() {
+    let site = Site::new()
+        .talking(|talk| {
+            talk.greet()?;
+            while let Ok(ask) = talk.ask() {
+                talk.work(&ask)?;
+                talk.together(2);
+                talk.complete(&ask)?;
+            }
+            Ok(())
+        })
+        .serve();
+    let met = meet_served(&site, &["users.session=keep", "load.closed.iterations=3"]).is(0, &[]);
+    assert_eq!((met.report.count("runs_good"), met.report.count("connections")), (6, 2));
+    let requests = site.requests();
+    let begin = |text: &str| requests.iter().filter(|request| request.starts_with(text)).count();
+    assert_eq!((begin("POST /auth/login"), begin("GET /ws"), begin("DELETE /api/threads/")), (2, 2, 6));
+}
+
+#[test]
+fn the_targets_own_pings_are_answered_before_and_in_a_run() {
+    let site = Site::new().talking(|talk| {
+        talk.ping()?;
+        talk.greet()?;
+        let ask = talk.ask()?;
+        talk.work(&ask)?;
+        talk.together(2);
+        talk.ping()?;
+        talk.complete(&ask)
+    });
+    let met = meet(site, &[]).is(0, &[]);
+    assert_eq!(met.report.count("heartbeats"), 4);
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Set-up
 
@@ -135,6 +167,13 @@ fn a_target_that_is_down_is_unreachable() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let met = meet_at(&format!("http://{address}"), &[]).is(3, &[("GP401", 1)]);
     met.shows("GP401", &["refused", &address.to_string()]);
+}
+
+#[test]
+fn a_target_without_tls_behind_a_secure_address_is_unreachable() {
+    let site = Site::new().serve();
+    let met = meet_at(&site.url().replace("http", "https"), &[]).is(3, &[("GP401", 1)]);
+    assert_eq!(met.report.count("users"), 0);
 }
 
 #[test]
@@ -185,9 +224,25 @@ fn an_accept_key_of_another_request_is_no_handshake() {
 }
 
 #[test]
+fn no_subprotocol_is_a_mismatch_where_the_profile_is_strict() {
+    let place = Place::new();
+    prepare(&place);
+    let profile = std::fs::read_to_string(place.path().join("target.yaml")).unwrap();
+    place.write("strict.yaml", &profile.replace("echo: lenient", "echo: strict"));
+    for (target, exit, findings) in [("strict.yaml", 3, &[("GP409", 2)][..]), ("target.yaml", 1, &[("GP301", 2)])] {
+        let site = Site::new().upgrade(Upgrade::AcceptNoSubprotocol).talking(|talk| talk.greet()).serve();
+        let sets = ["--set", "timeouts.first_event=300ms", "--target", target];
+        let ended =
+            place.run(&[&["run", "hostile.yaml", "-q", "--out", "out", "--url", &site.url()], &sets[..]].concat());
+        Met { report: Report::in_folder(&place.path().join("out")), ended }.is(exit, findings);
+    }
+}
+
+#[test]
 fn a_target_that_accepts_and_never_speaks_did_not_greet() {
     let site = Site::new().talking(|_| Ok(()));
-    meet(site, &["timeouts.greeting=300ms"]).is(3, &[("GP408", 2)]);
+    let met = meet(site, &["timeouts.greeting=300ms"]).is(3, &[("GP408", 2)]);
+    assert_eq!(met.report.0["waits"], json!([]), "nobody got so far as to wait for late frames");
 }
 
 #[test]
@@ -303,10 +358,7 @@ fn a_run_that_goes_on_for_ever_is_too_long() {
 fn text_that_is_not_json_is_a_malformed_frame() {
     let site = in_mid_run(|talk, ask| {
         talk.text("<html>502 Bad Gateway</html>")?;
-        talk.event("agent_thinking", ask, json!({}))?;
-        talk.event("tool_executing", ask, json!({"tool_name": "cost_lookup"}))?;
-        talk.event("tool_completed", ask, json!({"tool_name": "cost_lookup"}))?;
-        talk.complete(ask)
+        rest(talk, ask)
     });
     let met = meet(site, &[]).is(1, &[("GP411", 2)]).shows("GP411", &["502 Bad Gateway"]);
     assert_eq!(met.report.claim("transport"), Some("fail"));
@@ -317,10 +369,7 @@ fn text_that_is_not_json_is_a_malformed_frame() {
 fn a_binary_frame_is_a_malformed_frame() {
     let site = in_mid_run(|talk, ask| {
         talk.frame(0x82, &[0, 159, 146, 150])?;
-        talk.event("agent_thinking", ask, json!({}))?;
-        talk.event("tool_executing", ask, json!({"tool_name": "cost_lookup"}))?;
-        talk.event("tool_completed", ask, json!({"tool_name": "cost_lookup"}))?;
-        talk.complete(ask)
+        rest(talk, ask)
     });
     meet(site, &[]).is(1, &[("GP411", 2)]).shows("GP411", &["binary"]);
 }
@@ -445,6 +494,60 @@ fn a_completion_that_hides_a_failure_is_found() {
     meet(site, &[]).is(1, &[("GP502", 2)]);
 }
 
+/// Everything of a run but its first event, for `in_mid_run`.
+fn rest(talk: &mut Talk, ask: &Ask) -> std::io::Result<()> {
+    talk.event("agent_thinking", ask, json!({}))?;
+    talk.event("tool_executing", ask, json!({"tool_name": "cost_lookup"}))?;
+    talk.event("tool_completed", ask, json!({"tool_name": "cost_lookup"}))?;
+    talk.complete(ask)
+}
+
+#[test]
+fn an_event_that_comes_twice_is_a_duplicate() {
+    let site = in_mid_run(|talk, ask| {
+        talk.event("agent_started", ask, json!({}))?;
+        rest(talk, ask)
+    });
+    meet(site, &[]).is(1, &[("GP103", 2)]);
+}
+
+#[test]
+fn an_event_after_the_end_is_late() {
+    let site = in_mid_run(|talk, ask| {
+        rest(talk, ask)?;
+        talk.event("agent_thinking", ask, json!({"thought": "one more thing"}))
+    });
+    // Long enough for the frame behind the last.
+    meet(site, &["timeouts.quiet=500ms"]).is(1, &[("GP104", 2)]).shows("GP104", &["one more thing"]);
+}
+
+#[test]
+fn a_tool_without_its_result_is_unpaired() {
+    let site = in_mid_run(|talk, ask| {
+        talk.event("agent_thinking", ask, json!({}))?;
+        talk.event("tool_executing", ask, json!({"tool_name": "price_lookup"}))?;
+        talk.event("tool_executing", ask, json!({"tool_name": "cost_lookup"}))?;
+        talk.event("tool_completed", ask, json!({"tool_name": "cost_lookup"}))?;
+        talk.complete(ask)
+    });
+    meet(site, &[]).is(1, &[("GP105", 2)]).shows("GP105", &["price_lookup"]);
+}
+
+#[test]
+fn a_run_that_nobody_asked_for_is_found() {
+    // In one piece with the greeting, so that it was there before the ask.
+    let site = Site::new().talking(|talk| {
+        let greeting = json!({"type": "connection_established", "user_id": talk.user}).to_string();
+        let event = json!({"type": "agent_started", "run_id": "run-of-nobody", "user_id": talk.user}).to_string();
+        talk.raw(&[framed(0x81, greeting.as_bytes()), framed(0x81, event.as_bytes())].concat())?;
+        let ask = talk.ask()?;
+        talk.work(&ask)?;
+        talk.together(2);
+        talk.complete(&ask)
+    });
+    meet(site, &[]).is(1, &[("GP107", 2)]).shows("GP107", &["run-of-nobody"]);
+}
+
 #[test]
 fn a_missing_event_is_named() {
     let site = in_mid_run(|talk, ask| {
@@ -464,45 +567,54 @@ fn a_missing_event_is_named() {
 
 #[test]
 fn another_users_mark_is_a_leak() {
-    let site = Site::new().talking(|talk| {
-        talk.greet()?;
-        let ask = talk.ask()?;
-        let asks = talk.together(2);
-        talk.work(&ask)?;
-        match asks.get(&user_of("qa2@example.com")) {
-            Some(foreign) if talk.user == user_of("qa1@example.com") => {
-                let answer = format!("Compute is 61 % of it. You asked: {}", foreign.prompt);
-                talk.event("agent_completed", &ask, json!({"final_response": answer}))
+    let site = || {
+        Site::new().talking(|talk| {
+            talk.greet()?;
+            let ask = talk.ask()?;
+            let asks = talk.together(2);
+            talk.work(&ask)?;
+            match asks.get(&user_of("qa2@example.com")) {
+                Some(foreign) if talk.user == user_of("qa1@example.com") => {
+                    let answer = format!("Compute is 61 % of it. You asked: {}", foreign.prompt);
+                    talk.event("agent_completed", &ask, json!({"final_response": answer}))
+                }
+                _ => talk.complete(&ask),
             }
-            _ => talk.complete(&ask),
-        }
-    });
-    let met = meet(site, &[]).is(1, &[("GP201", 1)]);
-    met.shows("GP201", &[r#""user":1"#, "user 2", "61 %"]);
+        })
+    };
+    // Also where mark and owner are on different threads.
+    for threads in ["1", "2"] {
+        let met = meet_with(&site().serve().url(), &["--threads", threads]).is(1, &[("GP201", 1)]);
+        met.shows("GP201", &[r#""user":1"#, "user 2", "61 %"]);
+    }
 }
 
 #[test]
 fn a_frame_for_another_user_is_a_leak() {
-    let site = Site::new().talking(|talk| {
-        talk.greet()?;
-        let ask = talk.ask()?;
-        let asks = talk.together(2);
-        talk.work(&ask)?;
-        if talk.user == user_of("qa1@example.com") {
-            let foreign = &asks[&user_of("qa2@example.com")];
-            talk.json(&json!({
-                "type": "agent_thinking", "thought": "what is next?", "user_id": user_of("qa2@example.com"),
-                "run_id": foreign.run, "thread_id": foreign.thread,
-            }))?;
-        }
-        talk.complete(&ask)
-    });
-    let met = meet(site, &[]);
-    let failures: Vec<&str> = met.report.failures().into_iter().map(|(code, _)| code).collect();
-    assert_eq!(failures, ["GP202"]);
-    let subjects = &met.report.finding("GP202")["witnesses"];
-    assert!(subjects.as_array().unwrap().iter().all(|witness| witness["subject"]["user"] == 1), "{subjects:#}");
-    met.ended.exits(1);
+    let site = || {
+        Site::new().talking(|talk| {
+            talk.greet()?;
+            let ask = talk.ask()?;
+            let asks = talk.together(2);
+            talk.work(&ask)?;
+            if talk.user == user_of("qa1@example.com") {
+                let foreign = &asks[&user_of("qa2@example.com")];
+                talk.json(&json!({
+                    "type": "agent_thinking", "thought": "what is next?", "user_id": user_of("qa2@example.com"),
+                    "run_id": foreign.run, "thread_id": foreign.thread,
+                }))?;
+            }
+            talk.complete(&ask)
+        })
+    };
+    for threads in ["1", "2"] {
+        let met = meet_with(&site().serve().url(), &["--threads", threads]);
+        let failures: Vec<&str> = met.report.failures().into_iter().map(|(code, _)| code).collect();
+        assert_eq!(failures, ["GP202"]);
+        let witnesses = met.report.finding("GP202")["witnesses"].as_array().expect("a list");
+        assert!(witnesses.iter().all(|witness| witness["subject"]["user"] == 1), "{witnesses:#?}");
+        met.ended.exits(1);
+    }
 }
 
 #[test]

@@ -33,6 +33,8 @@ pub struct Site {
 /// What a request for a WebSocket is answered.
 pub enum Upgrade {
     Accept,
+    /// Without selecting one of the subprotocols that were offered.
+    AcceptNoSubprotocol,
     /// With an accept key that belongs to no request.
     AcceptAnother,
     /// With this status and JSON body, as a proxy or the target's middleware would.
@@ -138,7 +140,7 @@ impl Site {
     ) -> io::Result<()> {
         let key = request.header("sec-websocket-key").unwrap_or_default();
         let key = match &self.upgrade {
-            Upgrade::Accept => key,
+            Upgrade::Accept | Upgrade::AcceptNoSubprotocol => key,
             Upgrade::AcceptAnother => "dGhlIHNhbXBsZSBub25jZQ==",
             Upgrade::Refuse(status, body) => return respond(stream, *status, body),
             Upgrade::Echo => return respond(stream, 403, &request.head),
@@ -151,10 +153,14 @@ impl Site {
         };
         // The algorithm of RFC 6455, section 4.2.2, is tungstenite's here and the harness's own there.
         let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes());
+        let selected = match &self.upgrade {
+            Upgrade::AcceptNoSubprotocol => "",
+            _ => "Sec-WebSocket-Protocol: jwt-auth\r\n",
+        };
         write!(
             stream,
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: jwt-auth\r\n\r\n"
+             Sec-WebSocket-Accept: {accept}\r\n{selected}\r\n"
         )?;
         let email = request.token().and_then(|token| token.strip_prefix(TOKEN).map(str::to_owned)).unwrap_or_default();
         let mut talk = Talk { stream, reader, user: user_of(&email), email, shared: Arc::clone(shared) };
@@ -268,6 +274,18 @@ impl Talk {
         self.json(&greeting)
     }
 
+    /// The application's own ping; waits for its answer.
+    pub fn ping(&mut self) -> io::Result<()> {
+        self.json(&json!({"type": "ping"}))?;
+        while let Some(text) = self.hear()? {
+            let message: Value = serde_json::from_str(&text)?;
+            if message["type"] == "pong" {
+                return Ok(());
+            }
+        }
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
+
     /// Waits for the question.
     pub fn ask(&mut self) -> io::Result<Ask> {
         while let Some(text) = self.hear()? {
@@ -329,21 +347,8 @@ impl Talk {
         self.frame(0x81, text.as_bytes())
     }
 
-    /// An unmasked frame (RFC 6455, section 5.2): `first` holds the final bit and the opcode.
     pub fn frame(&mut self, first: u8, payload: &[u8]) -> io::Result<()> {
-        let mut head = vec![first];
-        match payload.len() {
-            length @ 0..126 => head.push(length as u8),
-            length @ 126..65_536 => {
-                head.push(126);
-                head.extend_from_slice(&(length as u16).to_be_bytes());
-            }
-            length => {
-                head.push(127);
-                head.extend_from_slice(&(length as u64).to_be_bytes());
-            }
-        }
-        self.raw(&[head.as_slice(), payload].concat())
+        self.raw(&framed(first, payload))
     }
 
     /// Bytes as they are.
@@ -436,6 +441,24 @@ impl Request {
         let bytes = URL_SAFE_NO_PAD.decode(token).or_else(|_| URL_SAFE.decode(token)).ok()?;
         String::from_utf8(bytes).ok()
     }
+}
+
+/// An unmasked frame (RFC 6455, section 5.2): `first` holds the final bit and the opcode.
+pub fn framed(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![first];
+    match payload.len() {
+        length @ 0..126 => frame.push(length as u8),
+        length @ 126..65_536 => {
+            frame.push(126);
+            frame.extend_from_slice(&(length as u16).to_be_bytes());
+        }
+        length => {
+            frame.push(127);
+            frame.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
+    frame.extend_from_slice(payload);
+    frame
 }
 
 fn respond(mut stream: TcpStream, status: u16, body: &str) -> io::Result<()> {
