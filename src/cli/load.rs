@@ -387,6 +387,7 @@ impl Loader {
         let mut profile = profile?;
         check_user_names(&scenario, &profile, cx);
         self.readdress(&mut profile, &reference, cx);
+        self.check_addresses(&profile, cx);
         // With an address it is a backend that `serve` runs in another process.
         let embedded = reference.profile == ProfileRef::Embedded;
         let starts_backend = embedded && reference.http.is_none() && reference.socket.is_none();
@@ -530,6 +531,22 @@ impl Loader {
         }
         if let Some(socket) = &reference.socket {
             profile.socket = socket.clone();
+        }
+    }
+
+    /// Reports addresses with a user or password in them: addresses are printed, and reports are passed on.
+    fn check_addresses(&self, profile: &Profile, cx: &mut Context) {
+        let base = profile.http.as_ref().map(|http| &http.base);
+        let mut told = Vec::new();
+        for text in base.into_iter().chain([&profile.socket]) {
+            let address = self.with_variables(text).ok().and_then(|address| url::Url::parse(&address).ok());
+            let named = address.is_some_and(|address| !address.username().is_empty() || address.password().is_some());
+            // The socket may stand where the base does.
+            if named && !told.contains(&text.span) {
+                told.push(text.span);
+                let mistake = Diagnostic::mistake(text.span, "this address holds a user or a password");
+                cx.report(mistake.help("send it as a header: `http.headers.Authorization`, with a variable"));
+            }
         }
     }
 
