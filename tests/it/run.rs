@@ -558,6 +558,19 @@ fn passwords_and_tokens_are_nowhere_to_be_read() {
 }
 
 #[test]
+fn a_password_in_an_address_is_refused() {
+    let place = place();
+    let profile = shipped("scenarios/targets/netra.yaml");
+    let url = "http://ann:letmein@127.0.0.1:1";
+    let arguments = ["run", "small.yaml", "--target", &profile];
+    for (more, variables) in [(&["--url", url][..], &[][..]), (&[], &[("NETRA_URL", url)])] {
+        let ended = with_variables(&place, &[&arguments[..], more].concat(), variables).exits(2);
+        assert_eq!(ended.stderr.matches("this address holds a user or a password").count(), 1, "{}", ended.stderr);
+        assert_eq!((ended.stdout.as_str(), place.names()), ("", vec!["small.yaml".to_owned()]));
+    }
+}
+
+#[test]
 fn a_password_typed_on_the_command_line_is_not_repeated() {
     let place = Place::new();
     place.write("small.yaml", &SMALL.replace("{ env: PASSWORD, on_loopback: golden-path }", "another"));
