@@ -543,8 +543,12 @@ impl<'a> User<'a> {
             content: Content::Text(clean.into()),
         };
         self.judged(|judge, user| judge.frame(user, &frame));
+        // A target that does not take it must not keep a deadline from passing; what is not taken goes out with the next one.
+        let deadline = self.bench.judge.borrow().next_deadline(self.number);
+        let patience = self.bench.mission.expect.timeouts.connect;
+        let within = deadline.map_or(patience, |deadline| patience.min(deadline.since(self.now())));
         if let Some(socket) = &mut self.socket {
-            let _ = socket.send_text(text, self.bench.mission.expect.timeouts.connect).await;
+            let _ = socket.send_text(text, within).await;
         }
     }
 
