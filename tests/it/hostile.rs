@@ -351,6 +351,40 @@ fn a_run_that_goes_on_for_ever_is_too_long() {
     meet(site, &["timeouts.run=300ms"]).is(1, &[("GP303", 2)]);
 }
 
+/// Speaks as long as somebody listens, and hears nothing.
+fn for_ever(talk: &mut Talk, frame: &[u8]) -> std::io::Result<()> {
+    let many = frame.repeat(64);
+    loop {
+        talk.raw(&many)?;
+    }
+}
+
+#[test]
+fn a_flood_in_place_of_a_greeting_is_a_missing_greeting() {
+    let site = Site::new().talking(|talk| for_ever(talk, &framed(0x81, br#"{"type": "ack"}"#)));
+    meet(site, &["timeouts.greeting=300ms"]).is(3, &[("GP408", 2)]);
+}
+
+#[test]
+fn a_flood_of_protocol_pings_is_no_progress() {
+    let site = Site::new().talking(|talk| {
+        talk.greet()?;
+        talk.ask()?;
+        for_ever(talk, &framed(0x89, b"are you there?"))
+    });
+    meet(site, &["timeouts.first_event=300ms"]).is(1, &[("GP301", 2)]);
+}
+
+#[test]
+fn a_flood_of_pings_whose_answers_nobody_reads_is_no_progress() {
+    let site = Site::new().talking(|talk| {
+        talk.greet()?;
+        talk.ask()?;
+        for_ever(talk, &framed(0x81, br#"{"type": "ping"}"#))
+    });
+    meet(site, &["timeouts.first_event=3s"]).is(1, &[("GP301", 2)]);
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Frames and connections
 
