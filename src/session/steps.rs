@@ -199,10 +199,12 @@ fn json_of(found: &Found<'_>) -> Option<Json> {
     }
 }
 
-/// The delay form only, in seconds; a date would need the target's clock.
+/// The delay form only, in seconds; a date would need the target's clock. No time at all counts as the shortest there is, or a
+/// target that says so every time would be asked without a pause and without an end.
 fn retry_after(answer: &HttpAnswer) -> Option<Micros> {
     let value = answer.headers.iter().find(|(name, _)| name == "retry-after")?;
-    value.1.trim().parse().ok().map(Micros::from_secs)
+    let seconds: u32 = value.1.trim().parse().ok()?;
+    Some(Micros::from_secs(seconds.max(1).into()))
 }
 
 /// The same fact without secrets.
