@@ -91,6 +91,11 @@ fn meet_served(site: &Served, settings: &[&str]) -> Met {
     meet_at(&site.url(), settings)
 }
 
+/// How many requests began with `text`.
+fn requests(site: &Served, text: &str) -> usize {
+    site.requests().iter().filter(|request| request.starts_with(text)).count()
+}
+
 /// A site whose agent works until `then` takes over in the middle of a run.
 fn in_mid_run(then: impl Fn(&mut Talk, &Ask) -> std::io::Result<()> + Send + Sync + 'static) -> Site {
     Site::new().talking(move |talk| {
@@ -138,9 +143,8 @@ fn a_session_that_is_kept_logs_in_and_connects_once() {
         .serve();
     let met = meet_served(&site, &["users.session=keep", "load.closed.iterations=3"]).is(0, &[]);
     assert_eq!((met.report.count("runs_good"), met.report.count("connections")), (6, 2));
-    let requests = site.requests();
-    let begin = |text: &str| requests.iter().filter(|request| request.starts_with(text)).count();
-    assert_eq!((begin("POST /auth/login"), begin("GET /ws"), begin("DELETE /api/threads/")), (2, 2, 6));
+    let counted = ["POST /auth/login", "GET /ws", "DELETE /api/threads/"].map(|text| requests(&site, text));
+    assert_eq!(counted, [2, 2, 6]);
 }
 
 #[test]
@@ -275,6 +279,43 @@ fn a_login_that_redirects_takes_no_password_elsewhere() {
     let site = Site::new().login(move |_| (307, there.clone())).serve();
     meet_served(&site, &[]).is(3, &[("GP403", 2)]).shows("GP403", &["HTTP 307"]);
     assert_eq!(elsewhere.connections(), 0);
+}
+
+#[test]
+fn a_login_that_asks_for_a_moment_gets_it_and_the_wait_is_told() {
+    let asked = AtomicUsize::new(0);
+    let site = Site::new()
+        .login(move |email| match asked.fetch_add(1, Ordering::AcqRel) {
+            0 => (429, "1".to_owned()),
+            _ => (200, login(email, &user_of(email))),
+        })
+        .talking(|talk| {
+            talk.greet()?;
+            let ask = talk.ask()?;
+            talk.work(&ask)?;
+            talk.together(2);
+            talk.complete(&ask)
+        });
+    let met = meet(site, &[]).is(0, &[]);
+    let waits = met.report.0["waits"].to_string();
+    assert!(waits.contains("Retry-After") && waits.contains("1000000"), "{waits}");
+}
+
+#[test]
+fn a_login_that_always_asks_for_no_time_at_all_is_refused() {
+    let site = Site::new().login(|_| (429, "0".to_owned())).serve();
+    meet_at(&site.url(), &["timeouts.connect=1s"]).is(3, &[("GP403", 2)]).shows("GP403", &["HTTP 429"]);
+    // Once again after the shortest pause there is.
+    assert_eq!(requests(&site, "POST /auth/login"), 2 * 2);
+}
+
+#[test]
+fn a_login_that_asks_for_too_much_time_is_refused_at_once() {
+    for seconds in ["86400", "18446744073709551615", "-1", "soon"] {
+        let site = Site::new().login(|_| (429, seconds.to_owned())).serve();
+        meet_at(&site.url(), &[]).is(3, &[("GP403", 2)]);
+        assert_eq!(requests(&site, "POST /auth/login"), 2, "{seconds}");
+    }
 }
 
 #[test]

@@ -86,6 +86,17 @@ fn every_shipped_scenario_passes_on_the_embedded_backend() {
 }
 
 #[test]
+fn several_turns_are_asked_on_one_connection() {
+    let place = Place::new();
+    let ask = SMALL.lines().find(|line| line.starts_with("ask:")).expect("a question");
+    let turns = "ask:\n  - prompt: Which services drive our bill? (ref ${canary})\n  - prompt: And which of them first? (ref ${canary})";
+    place.write("talk.yaml", &SMALL.replace(ask, turns));
+    place.run(&["run", "talk.yaml", "-q", "--out", "out"]).exits(0);
+    let report = Report::in_folder(&place.path().join("out"));
+    assert_eq!((report.count("connections"), report.count("runs_good"), report.count("answers")), (2, 4, 4));
+}
+
+#[test]
 fn json_on_stdout_is_the_report() {
     let place = place();
     let ended = place.run(&["run", "small.yaml", "--format", "json", "--out", "out", "--seed", "7"]).exits(0);

@@ -462,11 +462,15 @@ pub fn framed(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 fn respond(mut stream: TcpStream, status: u16, body: &str) -> io::Result<()> {
-    // What a redirection answers is where it leads.
-    let location = if (300..400).contains(&status) { format!("Location: {body}\r\n") } else { String::new() };
+    // What a redirection answers is where it leads, what too many requests are answered is when to come again.
+    let more = match status {
+        300..400 => format!("Location: {body}\r\n"),
+        429 => format!("Retry-After: {body}\r\n"),
+        _ => String::new(),
+    };
     write!(
         stream,
-        "HTTP/1.1 {status} Said So\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{location}Connection: close\r\n\r\n{body}",
+        "HTTP/1.1 {status} Said So\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{more}Connection: close\r\n\r\n{body}",
         body.len()
     )
 }
