@@ -141,12 +141,14 @@ fn loopback_means_every_address() {
         ("http://api.localhost", "ws://[::1]:1", true),
         ("http://127.0.0.1:1", "ws://chat.example.com", false),
         ("http://127.0.0.1.example.com", "ws://127.0.0.1:1", false),
-        ("http://localhost@example.com", "ws://127.0.0.1:1", false),
         ("http://10.0.0.1", "ws://10.0.0.1", false),
     ] {
         let case = Case::new().variable("T_URL", url).variable("T_WS", socket).variable("PW", "secret-1");
         assert_eq!(case.good().target.loopback, loopback, "{url} {socket}");
     }
+    // A user that looks like loopback is refused as any user in an address is.
+    let disguised = Case::new().variable("T_URL", "http://localhost@example.com").variable("PW", "secret-1");
+    assert!(disguised.bad().contains("holds a user or a password"));
     let elsewhere = PROFILE.replace("post: /login", "post: https://login.example.com/login");
     assert!(!Case::with(SCENARIO, &elsewhere).variable("PW", "secret-1").good().target.loopback);
 }
