@@ -228,7 +228,7 @@ fn a_quantile_that_five_users_cannot_yield_is_refused_before_any_traffic() {
 #[test]
 fn a_share_that_five_users_cannot_show_is_refused_before_any_traffic() {
     let told = refused_before_any_traffic(SMALL, &["--users", "5", "--set", "expect.reliability.at_least=99.9%"]);
-    assert!(told.contains("needs 2995 values, and this plan yields 5"), "{told}");
+    assert!(told.contains("needs 2,995 values, and this plan yields 5"), "{told}");
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn more_load_than_a_target_elsewhere_may_get_is_refused() {
     let profile = shipped("scenarios/targets/netra.yaml");
     let arguments = ["run", "small.yaml", "--target", &profile, "--url", ELSEWHERE];
     for (more, why) in [
-        (&["--users", "51"][..], "51 users are more than the 50 that netra may be loaded with"),
+        (&["--users", "51"][..], "51 users are more than the 50 that `netra` may get"),
         (&["--users", "50", "--set", "load.closed.iterations=11"][..], "550 runs are more than the 500"),
     ] {
         let ended = with_variables(&place, &[&arguments[..], more].concat(), &[("PASSWORD", "a-secret")]).exits(2);
