@@ -148,6 +148,8 @@ struct User<'a> {
     seat: Option<Seat>,
     connections: u32,
     socket: Option<Socket>,
+    /// The login steps of this session succeeded.
+    logged_in: bool,
     /// A frame that ends the connection was heard.
     dead: bool,
     /// What the last login and preparation captured, to be forgotten by the next.
@@ -178,6 +180,7 @@ impl<'a> User<'a> {
             seat: Some(seat),
             connections: 0,
             socket: None,
+            logged_in: false,
             dead: false,
             captured: Vec::new(),
             headers: Vec::new(),
@@ -207,8 +210,12 @@ impl<'a> User<'a> {
         self.tell(&Fact::Ended { at: self.now() });
     }
 
-    /// The `finally` steps; once the execution was cut, only as far as they get in a moment.
+    /// The `finally` steps; once the execution was cut, only as far as they get in a moment. A user who never logged in has
+    /// left nothing behind and may not ask.
     async fn clean_up(&mut self) {
+        if !self.logged_in {
+            return;
+        }
         let stop = &self.bench.mission.stop;
         let patience = async {
             stop.reached(Level::Cut).await;
@@ -293,11 +300,13 @@ impl<'a> User<'a> {
         for name in std::mem::take(&mut self.captured) {
             self.values.unset(&name);
         }
+        self.logged_in = false;
         let pass = mission.logins.enter().await;
         if !self.steps(&mission.profile.login, Phase::Login).await {
             return false;
         }
         drop(pass);
+        self.logged_in = true;
         mission.progress.add(Stage::LoggedIn, 1);
         if !self.steps(&mission.profile.prepare, Phase::Prepare).await {
             return false;

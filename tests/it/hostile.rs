@@ -199,7 +199,9 @@ fn a_wrong_password_is_a_refused_login() {
     let place = Place::new();
     let backend = Backend::serve(&place, &["--password", "another-one"]);
     let met = meet_at(&backend.url, &[]).is(3, &[("GP403", 2)]);
-    met.shows("GP403", &["HTTP 401", "/auth/login"]);
+    let met = met.shows("GP403", &["HTTP 401", "/auth/login"]);
+    // Who never logged in has nothing to clean up, and is not told to.
+    assert_eq!(met.report.0["leftovers"], json!([]));
     backend.stop();
 }
 
