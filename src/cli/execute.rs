@@ -28,7 +28,7 @@ use crate::document::Sources;
 use crate::document::text::Text;
 use crate::engine::{self, Hooks, Level, Limiter, ShardContext, ShardFailure, start_gate};
 use crate::finding::counted;
-use crate::identity::ExecutionId;
+use crate::identity::{ExecutionId, UserNumber};
 use crate::plan::Plan;
 use crate::report::{self, Report};
 use crate::scenario::{Load, Scenario, Session, defaults};
@@ -52,6 +52,8 @@ pub struct Invocation<'a> {
     pub variables: &'a Variables,
     /// Threads to divide users among.
     pub threads: u32,
+    /// The users that take part where it is not all of them, sorted.
+    pub only: &'a [UserNumber],
     /// The execution to repeat.
     pub execution: Option<ExecutionId>,
     /// Print no progress.
@@ -83,13 +85,14 @@ pub fn refusal(loaded: &Loaded) -> Option<String> {
 }
 
 /// The plan of a scenario.
-pub fn plan(scenario: &Scenario, seed: u64, execution: ExecutionId, threads: u32) -> Plan {
+pub fn plan(scenario: &Scenario, seed: u64, execution: ExecutionId, threads: u32, only: &[UserNumber]) -> Plan {
     let Load::Closed { iterations } = scenario.load;
     Plan {
         seed,
         execution,
         users: scenario.users.count,
         first: scenario.users.first,
+        only: only.to_vec(),
         iterations,
         turns: u32::try_from(scenario.turns.len()).unwrap_or(u32::MAX),
         fresh: scenario.fresh_sessions(),
@@ -116,9 +119,14 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<R
     }
     let execution = invocation.execution.map_or_else(|| random().map(|bits| ExecutionId(bits as u32)), Ok)?;
     let seed = invocation.options.seed.map_or_else(random, Ok)?;
-    let plan = plan(scenario, seed, execution, invocation.threads);
+    let plan = plan(scenario, seed, execution, invocation.threads, invocation.only);
     let net = Net { clock: Clock::start(), tls: Tls::system() };
-    let expect = Arc::new(loaded.expectations());
+    let mut expect = loaded.expectations();
+    if plan.participants() < 2 {
+        // Alone nobody can meet another's; nothing is said of it, and the report says that.
+        expect.claims.isolation = None;
+    }
+    let expect = Arc::new(expect);
     let shared = shared(&profile, invocation.variables);
     let local = loaded.target.loopback;
     let rate = profile.limits.rate;
@@ -146,7 +154,8 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<R
         profile,
     };
     let hooks = Hooks { parking: clock::parking, woken: clock::woken };
-    let watched = Watched { invocation, loaded, mission_users: u64::from(mission.plan.users), clock: net.clock };
+    let watched =
+        Watched { invocation, loaded, mission_users: u64::from(mission.plan.participants()), clock: net.clock };
 
     let (judgement, broke) = watched.while_watching(&mission, || drive_all(&mission, &net, hooks));
     let duration = net.clock.now();
@@ -180,7 +189,7 @@ fn drive_all(mission: &Mission, net: &Net, hooks: Hooks) -> (Judgement, Vec<Shar
             Err(failure) => return (judgement, vec![failure]),
         }
     }
-    let mut seats = start_gate(mission.plan.users as usize, &mission.stop);
+    let mut seats = start_gate(mission.plan.participants() as usize, &mission.stop);
     let mut shards = Vec::new();
     for users in mission.plan.shards() {
         let seats = seats.split_off(seats.len() - users.len());
@@ -365,6 +374,7 @@ fn context(
                 Session::Fresh => report::Session::Fresh,
                 Session::Keep => report::Session::Keep,
             },
+            only_users: plan.only.clone(),
         },
         target: report::Target {
             name: mission.profile.name.clone(),
@@ -397,6 +407,8 @@ fn command(loaded: &Loaded, invocation: &Invocation<'_>, plan: &Plan) -> String 
     flag("--target", &overrides.target);
     flag("--url", &overrides.url);
     flag("--users", &overrides.users);
+    let only: Vec<String> = plan.only.iter().map(UserNumber::to_string).collect();
+    flag("--only-users", &(!only.is_empty()).then(|| only.join(",")));
     flag("--threads", &(invocation.threads > 1).then(|| invocation.threads.to_string()));
     flag("--seed", &Some(plan.seed.to_string()));
     words.join(" ")

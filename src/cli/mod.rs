@@ -12,6 +12,9 @@
 //! validate   every mistake of every file
 //! schema     the JSON Schemas of the formats
 //! show       diagnostics on the terminal
+//! report     render a report again
+//! compare    two reports against each other
+//! github     what GitHub's runner is told
 //! output     files that an execution leaves behind
 //! progress   how far an execution is
 //! signals    who asks for the end
@@ -28,11 +31,14 @@ pub mod load;
 pub mod reach;
 pub mod show;
 
+mod compare;
 mod execute;
 mod explain;
+mod github;
 mod output;
 mod plan;
 mod progress;
+mod report;
 mod run;
 mod schema;
 mod serve;
@@ -70,6 +76,10 @@ enum Command {
     Run(run::Args),
     /// Run the embedded backend until it is interrupted
     Serve(serve::Args),
+    /// Render a report again
+    Report(report::Args),
+    /// Say what changed between two reports
+    Compare(compare::Args),
     /// Explain a rule: what it means, what usually causes it, what to do
     Explain(explain::Args),
     /// Show every mistake in scenario and target files, without any traffic
@@ -93,6 +103,8 @@ pub fn main() -> ExitCode {
     let exit = std::panic::catch_unwind(|| match cli.command {
         Command::Run(args) => run::run(args),
         Command::Serve(args) => serve::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Schema(args) => schema::run(&args),

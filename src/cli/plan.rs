@@ -10,12 +10,13 @@ use crate::document::tree::Value;
 use crate::document::{Node, Sources};
 use crate::expect::{ReliabilityOf, Segment, Statistic};
 use crate::finding::counted;
+use crate::identity::UserNumber;
 use crate::report::escape;
 use crate::scenario::{Scenario, defaults};
 use crate::stats;
 
 /// The plan of `loaded` as text, sections apart by blank lines.
-pub fn describe(loaded: &Loaded, loader: &Loader, options: &RunOptions, threads: u32) -> String {
+pub fn describe(loaded: &Loaded, loader: &Loader, options: &RunOptions, threads: u32, only: &[UserNumber]) -> String {
     let scenario = &loaded.scenario;
     let planned = reach::planned(scenario);
     let mut out = String::new();
@@ -37,6 +38,10 @@ pub fn describe(loaded: &Loaded, loader: &Loader, options: &RunOptions, threads:
             counted(threads.into(), "thread"),
         ),
     );
+    if !only.is_empty() {
+        let numbers: Vec<String> = only.iter().map(UserNumber::to_string).collect();
+        line("only", format!("{} of them take part: {}", counted(only.len() as u64, "user"), numbers.join(", ")));
+    }
     line("seed", options.seed.map_or_else(|| "new each time".to_owned(), |seed| seed.to_string()));
     line("refused", execute::refusal(loaded).unwrap_or_else(|| "no: it may be run".to_owned()));
 

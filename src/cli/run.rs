@@ -8,16 +8,18 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::ValueEnum;
 
+use super::compare::{self, FailOn};
 use super::execute::{self, Invocation};
 use super::exit::Exit;
+use super::github::Runner;
 use super::load::{self, Loaded, Loader, RunOptions, Unset};
 use super::output;
 use super::plan;
 use super::show;
 use super::signals::Signals;
 use crate::engine::Level;
-use crate::identity::ExecutionId;
-use crate::report::{self, Page, Report};
+use crate::identity::{ExecutionId, UserNumber};
+use crate::report::{self, Comparison, Page, Report, Word};
 
 /// What `run` is told.
 #[derive(Debug, clap::Args)]
@@ -42,6 +44,24 @@ pub struct Args {
     /// Print no progress
     #[arg(long, short)]
     quiet: bool,
+    /// Let only these users of the plan take part, by their numbers
+    #[arg(long, value_name = "N,...", value_delimiter = ',')]
+    only_users: Vec<u32>,
+    /// Execute each scenario so often, each time with a verdict and a report
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    repeat: u32,
+    /// Repeat no further once an execution has failed
+    #[arg(long, requires = "repeat")]
+    until_fail: bool,
+    /// Keep so many folders below `reports`, and delete the oldest beyond
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    keep: Option<u32>,
+    /// Compare with this report: its folder, or its report.json
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    /// What fails in comparison with the baseline
+    #[arg(long, value_enum, default_value_t = FailOn::Worse, requires = "baseline")]
+    fail_on: FailOn,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -55,7 +75,7 @@ enum Format {
 /// Runs every scenario that is named and selected.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
     let variables = load::variables();
-    let options = match args.options.with_variables(&variables) {
+    let options = match args.options.clone().with_variables(&variables) {
         Ok(options) => options,
         Err(mistake) => {
             eprintln!("goldenpath: {mistake}");
@@ -79,9 +99,23 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         eprintln!("goldenpath: no scenario has the tag {}; {known}", options.tag.join(" or "));
         return Ok(Exit::Usage);
     }
+    let only = match only_users(&args.only_users, &selected) {
+        Ok(only) => only,
+        Err(mistake) => return usage(&mistake),
+    };
+    if args.keep.is_some() && options.out.is_some() {
+        return usage("--keep is about the folders below `reports`, and --out names another");
+    }
+    if args.execution.is_some() && args.repeat > 1 {
+        return usage("--execution repeats the ids of one execution, and --repeat asks for several");
+    }
+    let baseline = match args.baseline.as_deref().map(|path| baseline(path, &selected)).transpose() {
+        Ok(baseline) => baseline,
+        Err(error) => return usage(&format!("{error:#}")),
+    };
     if args.dry_run {
         for loaded in selected {
-            let text = plan::describe(loaded, &loader, &options, args.threads);
+            let text = plan::describe(loaded, &loader, &options, args.threads, &only);
             std::io::stdout().lock().write_all(text.as_bytes())?;
         }
         return Ok(Exit::Pass);
@@ -93,46 +127,211 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     }
 
     let signals = Signals::catch()?;
-    let mut reports = Vec::new();
-    let mut exit = Exit::Pass;
+    let course = Course {
+        args: &args,
+        options: &options,
+        several: selected.len() > 1,
+        baseline: baseline.as_ref(),
+        runner: Runner::listening(&variables),
+    };
+    let mut done = Done::default();
     for loaded in &selected {
-        if signals.stop.level() > Level::Run {
-            break;
+        let mut outcomes = Vec::new();
+        for nth in 1..=args.repeat {
+            if signals.stop.level() > Level::Run {
+                done.exit = done.exit.worse(Exit::Interrupted);
+                break;
+            }
+            let invocation = Invocation {
+                options: &options,
+                sources: loader.sources(),
+                variables: &variables,
+                threads: args.threads,
+                only: &only,
+                execution: args.execution,
+                quiet: args.quiet,
+                signals: &signals,
+            };
+            let report = execute::execute(loaded, &invocation)?;
+            outcomes.push(report.verdict.outcome);
+            course.conclude(report, nth, &mut done)?;
+            // Nothing is to be expected of a target that cannot be tested, or of a harness that broke.
+            let hopeless = matches!(outcomes.last(), Some(Word::Fail | Word::Blocked | Word::Broke));
+            if args.until_fail && hopeless {
+                break;
+            }
         }
-        let invocation = Invocation {
-            options: &options,
-            sources: loader.sources(),
-            variables: &variables,
-            threads: args.threads,
-            execution: args.execution,
-            quiet: args.quiet,
-            signals: &signals,
-        };
-        let report = execute::execute(loaded, &invocation)?;
-        let folder = folder(&options, &report, selected.len() > 1);
-        let saved = output::save(&folder, &report);
-        if args.format == Format::Text {
-            print(&report, saved.as_ref().ok().map(PathBuf::as_path))?;
+        if args.repeat > 1 && !outcomes.is_empty() {
+            let text = repeated(&loaded.scenario.name, &outcomes, args.repeat);
+            match args.format {
+                Format::Text => writeln!(std::io::stdout().lock(), "\n{text}")?,
+                Format::Json => eprintln!("{text}"),
+            }
         }
-        exit = exit.worse(report.verdict.outcome.into());
-        if let Err(error) = saved {
-            eprintln!("goldenpath: {error:#}");
-            exit = exit.worse(Exit::Broke);
-        }
-        reports.push(report);
     }
-    if reports.len() < selected.len() {
-        exit = exit.worse(Exit::Interrupted);
+    if let Some(keep) = args.keep {
+        done.note(output::delete_oldest(keep as usize, &done.folders.clone()));
+    }
+    if let (Some(runner), Some((_, verdict, folder))) = (&course.runner, &done.worst) {
+        let told = runner.conclude(*verdict, done.exit.code(), folder);
+        done.note(told);
     }
     if args.format == Format::Json {
-        let text = match reports.as_slice() {
-            [one] if selected.len() == 1 => report::to_json(one),
+        let text = match done.reports.as_slice() {
+            [one] if selected.len() == 1 && args.repeat == 1 => report::to_json(one),
             // Also when a signal left only one of several, so that a reader need not look first.
             all => report::all_to_json(all),
         };
         std::io::stdout().lock().write_all(text.as_bytes()).context("failed to print the report")?;
     }
-    Ok(exit)
+    Ok(done.exit)
+}
+
+fn usage(mistake: &str) -> anyhow::Result<Exit> {
+    eprintln!("goldenpath: {mistake}");
+    Ok(Exit::Usage)
+}
+
+/// What holds for every execution of an invocation.
+struct Course<'a> {
+    args: &'a Args,
+    options: &'a RunOptions,
+    several: bool,
+    baseline: Option<&'a Report>,
+    runner: Option<Runner>,
+}
+
+/// What became of all executions so far.
+struct Done {
+    reports: Vec<Report>,
+    folders: Vec<PathBuf>,
+    exit: Exit,
+    /// The execution that the exit code is about.
+    worst: Option<(Exit, Word, PathBuf)>,
+}
+
+impl Default for Done {
+    fn default() -> Done {
+        Done { reports: Vec::new(), folders: Vec::new(), exit: Exit::Pass, worst: None }
+    }
+}
+
+impl Done {
+    /// An error of writing is told, and the verdict stands beside it.
+    fn note(&mut self, result: anyhow::Result<()>) {
+        if let Err(error) = result {
+            eprintln!("goldenpath: {error:#}");
+            self.exit = self.exit.worse(Exit::Broke);
+        }
+    }
+}
+
+impl Course<'_> {
+    /// Writes, prints and counts one report.
+    fn conclude(&self, report: Report, nth: u32, done: &mut Done) -> anyhow::Result<()> {
+        let comparison = self.baseline.map(|base| report::compare(base, &report)).transpose()?;
+        let folder = self.folder(&report, nth);
+        let saved = output::save(&folder, &report, comparison.as_ref());
+        if self.args.format == Format::Text {
+            if !done.reports.is_empty() {
+                writeln!(std::io::stdout().lock())?;
+            }
+            print(&report, saved.is_ok().then_some(folder.as_path()), comparison.as_ref())?;
+        }
+        let mut exit = Exit::from(report.verdict.outcome);
+        if let Some(comparison) = &comparison {
+            exit = compare::exit_of_run(exit, comparison, self.args.fail_on);
+        }
+        done.exit = done.exit.worse(exit);
+        if done.worst.as_ref().is_none_or(|(worst, ..)| worst.worse(exit) != *worst) {
+            done.worst = Some((exit, report.verdict.outcome, folder.clone()));
+        }
+        let pointed = match (&saved, &self.options.out) {
+            (Ok(()), None) => output::point_latest_to(&folder),
+            _ => Ok(()),
+        };
+        done.note(saved);
+        done.note(pointed);
+        if let Some(runner) = &self.runner {
+            done.note(runner.tell(&report, comparison.as_ref()));
+        }
+        done.folders.push(folder);
+        done.reports.push(report);
+        Ok(())
+    }
+
+    /// Exactly the folder that was asked for, one below it per scenario and repetition if there are several, or one of its own.
+    fn folder(&self, report: &Report, nth: u32) -> PathBuf {
+        let Some(out) = &self.options.out else { return output::default_folder(report) };
+        let mut folder = out.clone();
+        if self.several {
+            folder.push(&report.scenario.name);
+        }
+        if self.args.repeat > 1 {
+            folder.push(nth.to_string());
+        }
+        folder
+    }
+}
+
+/// The users that take part, sorted. Each must be one of every plan.
+fn only_users(numbers: &[u32], selected: &[&Loaded]) -> Result<Vec<UserNumber>, String> {
+    let mut only: Vec<UserNumber> = numbers.iter().copied().map(UserNumber).collect();
+    only.sort_unstable();
+    only.dedup();
+    for loaded in selected {
+        let users = &loaded.scenario.users;
+        let planned = |user: &UserNumber| user.0.checked_sub(users.first).is_some_and(|index| index < users.count);
+        if let Some(stranger) = only.iter().find(|user| !planned(user)) {
+            let last = users.first.saturating_add(users.count.saturating_sub(1));
+            let path = loaded.path.display();
+            return Err(format!("--only-users: {path} has no user {stranger}; it has {} to {last}", users.first));
+        }
+    }
+    Ok(only)
+}
+
+/// The baseline, if it can be compared with what is about to be run.
+fn baseline(path: &Path, selected: &[&Loaded]) -> anyhow::Result<Report> {
+    let base = output::read(path)?;
+    let [loaded] = selected else {
+        anyhow::bail!("--baseline is a report of one scenario, and {} are to be run", selected.len());
+    };
+    if base.scenario.name != loaded.scenario.name {
+        let (base, new) = (base.scenario.name, loaded.scenario.name.clone());
+        return Err(report::Incomparable::Scenario { base, new }.into());
+    }
+    if base.target.embedded != loaded.target.embedded {
+        return Err(report::Incomparable::Embedded.into());
+    }
+    Ok(base)
+}
+
+/// How a scenario fared that was executed several times, in one line.
+fn repeated(name: &str, outcomes: &[Word], planned: u32) -> String {
+    let at = |wanted: Word| {
+        let which = outcomes.iter().enumerate().filter(|(_, outcome)| **outcome == wanted);
+        which.map(|(index, _)| (index + 1).to_string()).collect::<Vec<_>>()
+    };
+    let said = |word: Word, name: &str| {
+        let which = at(word);
+        (!which.is_empty()).then(|| format!("{name} at {}", which.join(", ")))
+    };
+    let bad = [
+        said(Word::Fail, "failed"),
+        said(Word::Blocked, "blocked"),
+        said(Word::Inconclusive, "inconclusive"),
+        said(Word::Interrupted, "interrupted"),
+        said(Word::Broke, "broke"),
+    ];
+    let passed = at(Word::Pass).len();
+    let mut parts: Vec<String> = bad.into_iter().flatten().collect();
+    match parts.last_mut() {
+        Some(last) => last.push_str(&format!(" of {planned}")),
+        None => return format!("{name}: passed {passed} of {planned} times"),
+    }
+    parts.push(format!("passed {passed} of {} executed", outcomes.len()));
+    format!("{name}: {}", parts.join("; "))
 }
 
 /// Loads every scenario and shows what is wrong or doubtful in any of them; nothing when something is wrong.
@@ -152,22 +351,14 @@ fn load_all(loader: &mut Loader, paths: &[PathBuf]) -> anyhow::Result<Option<Vec
     Ok((all.len() == paths.len()).then_some(all))
 }
 
-/// Exactly the folder that was asked for, one below it per scenario if there are several, or one of its own.
-fn folder(options: &RunOptions, report: &Report, several: bool) -> PathBuf {
-    match &options.out {
-        Some(out) if several => out.join(&report.scenario.name),
-        Some(out) => out.clone(),
-        None => {
-            let stamp: String = report.execution.began.chars().filter(|c| c.is_ascii_alphanumeric()).take(15).collect();
-            Path::new("reports").join(format!("{stamp}Z-{}-{}", report.scenario.name, report.execution.id))
-        }
-    }
-}
-
-fn print(report: &Report, saved: Option<&Path>) -> anyhow::Result<()> {
+fn print(report: &Report, saved: Option<&Path>, comparison: Option<&Comparison>) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
     let color = show::color(stdout.is_terminal());
-    let saved = saved.map(|path| path.display().to_string());
-    let text = report::render(report, &Page { width: show::width(), color, saved: saved.as_deref() });
+    let saved = saved.map(|folder| folder.join(output::REPORT).display().to_string());
+    let mut text = report::render(report, &Page { width: show::width(), color, saved: saved.as_deref() });
+    if let Some(comparison) = comparison {
+        text.push('\n');
+        text.push_str(&compare::text(comparison, stdout.is_terminal()));
+    }
     stdout.write_all(text.as_bytes()).context("failed to print the verdict")
 }

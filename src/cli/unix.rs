@@ -34,6 +34,36 @@ pub fn private(options: &mut std::fs::OpenOptions) {
 #[cfg(not(unix))]
 pub fn private(_: &mut std::fs::OpenOptions) {}
 
+/// Makes `at` lead to `to`, a name relative to its folder: a symbolic link, replaced at once where there was one.
+///
+/// # Errors
+///
+/// When it cannot be made, or something that is no link stands there.
+#[cfg(unix)]
+pub fn point(at: &std::path::Path, to: &std::path::Path) -> std::io::Result<()> {
+    if std::fs::symlink_metadata(at).is_ok_and(|there| !there.is_symlink()) {
+        return Err(std::io::Error::new(std::io::ErrorKind::AlreadyExists, "something that is no link is there"));
+    }
+    let part = at.with_extension(format!("{}.part", std::process::id()));
+    std::os::unix::fs::symlink(to, &part)?;
+    let done = std::fs::rename(&part, at);
+    if done.is_err() {
+        // The first error is the one to tell.
+        let _ = std::fs::remove_file(&part);
+    }
+    done
+}
+
+/// Writes the name `to` into the file `at`: links need rights here that not everybody has.
+///
+/// # Errors
+///
+/// When it cannot be written.
+#[cfg(not(unix))]
+pub fn point(at: &std::path::Path, to: &std::path::Path) -> std::io::Result<()> {
+    std::fs::write(at, format!("{}\n", to.display()))
+}
+
 /// Hears when somebody asks this process to end: Ctrl-C, or SIGTERM as CI systems and containers send it. From its making on
 /// such signals do not end the process by themselves, and none is missed between two calls.
 #[cfg(unix)]

@@ -23,6 +23,9 @@ pub struct Plan {
     pub users: u32,
     /// The number of the first user.
     pub first: u32,
+    /// The numbers of the users that take part, sorted, where it is not all of them; empty otherwise. They keep their ids, so
+    /// that what was found among all of them can be looked for among few.
+    pub only: Vec<UserNumber>,
     /// Iterations of each user.
     pub iterations: u32,
     /// Asks per iteration.
@@ -45,28 +48,51 @@ pub struct PlannedUser {
 impl Plan {
     /// The users of each thread: dealt out in turn, so that threads carry the same load and a user stays on its thread.
     pub fn shards(&self) -> Vec<Vec<PlannedUser>> {
-        let threads = self.threads.clamp(1, (self.users as usize).max(1));
+        let all = (0..self.users).map(|index| PlannedUser { index, number: self.number(index) });
+        let users: Vec<_> = all.filter(|user| self.takes_part(user.number)).collect();
+        let threads = self.threads.clamp(1, users.len().max(1));
         let mut shards = vec![Vec::new(); threads];
-        for index in 0..self.users {
-            let user = PlannedUser { index, number: UserNumber(self.first.saturating_add(index)) };
-            shards[index as usize % threads].push(user);
+        for (place, user) in users.into_iter().enumerate() {
+            shards[place % threads].push(user);
         }
         shards
     }
 
+    /// How many users take part.
+    pub fn participants(&self) -> u32 {
+        if self.only.is_empty() {
+            return self.users;
+        }
+        let planned = self.only.iter().filter(|number| self.has(**number));
+        u32::try_from(planned.count()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether a user of this number is planned, taking part or not.
+    pub fn has(&self, number: UserNumber) -> bool {
+        number.0.checked_sub(self.first).is_some_and(|index| index < self.users)
+    }
+
     /// Iterations of all users together.
     pub fn all_iterations(&self) -> u64 {
-        u64::from(self.users) * u64::from(self.iterations)
+        u64::from(self.participants()) * u64::from(self.iterations)
     }
 
     /// Logins and connects of all users together.
     pub fn setups(&self) -> u64 {
-        if self.fresh { self.all_iterations() } else { u64::from(self.users) }
+        if self.fresh { self.all_iterations() } else { u64::from(self.participants()) }
     }
 
     /// Runs of all users together.
     pub fn runs(&self) -> u64 {
         self.all_iterations() * u64::from(self.turns)
+    }
+
+    fn number(&self, index: u32) -> UserNumber {
+        UserNumber(self.first.saturating_add(index))
+    }
+
+    fn takes_part(&self, number: UserNumber) -> bool {
+        self.only.is_empty() || self.only.contains(&number)
     }
 
     /// The mark of a user's iteration.
@@ -111,7 +137,7 @@ mod tests {
 
     fn plan(users: u32, threads: usize) -> Plan {
         let execution = ExecutionId(7);
-        Plan { seed: 42, execution, users, first: 101, iterations: 3, turns: 2, fresh: false, threads }
+        Plan { seed: 42, execution, users, first: 101, only: vec![], iterations: 3, turns: 2, fresh: false, threads }
     }
 
     #[test]
@@ -133,6 +159,18 @@ mod tests {
         assert_eq!((plan.all_iterations(), plan.setups(), plan.runs()), (15, 5, 30));
         plan.fresh = true;
         assert_eq!(plan.setups(), 15);
+    }
+
+    #[test]
+    fn users_that_take_part_alone_stay_who_they_are() {
+        let whole = plan(10, 2);
+        let some = Plan { only: vec![UserNumber(103), UserNumber(109), UserNumber(200)], ..plan(10, 2) };
+        let mut users: Vec<_> = some.shards().concat();
+        users.sort_unstable_by_key(|user| user.index);
+        assert_eq!(users.iter().map(|user| (user.index, user.number.0)).collect::<Vec<_>>(), [(2, 103), (8, 109)]);
+        assert_eq!((some.participants(), some.all_iterations(), some.runs()), (2, 6, 12));
+        assert_eq!(some.ids(UserNumber(103)).uuid(), whole.ids(UserNumber(103)).uuid());
+        assert!(some.has(UserNumber(110)) && !some.has(UserNumber(111)) && !some.has(UserNumber(100)));
     }
 
     proptest! {

@@ -36,7 +36,7 @@ pub fn all_to_json(reports: &[Report]) -> String {
     document(reports)
 }
 
-fn document(value: &(impl Serialize + ?Sized)) -> String {
+pub(super) fn document(value: &(impl Serialize + ?Sized)) -> String {
     let value = serde_json::to_value(value).expect("a report has text keys and finite numbers only");
     let mut out = String::new();
     write_value(&mut out, &value, 0);

@@ -5,18 +5,32 @@
 //! | `tree.rs` | Report v1, made from a conclusion and from what the judge does not know |
 //! | `terminal.rs` | for a person at a terminal or in a pipeline's log |
 //! | `json.rs` | for programs, with its JSON Schema |
+//! | `junit.rs` | for pipelines: a case per claim |
+//! | `markdown.rs` | for a step summary and a pull request |
+//! | `github.rs` | annotations for GitHub's runner |
+//! | `witness.rs` | what several of them say of a finding in the same words |
+//! | `compare/` | what changed from one report to the next |
 //! | `text.rs` | hostile text made harmless, widths, wrapping |
 //!
 //! Renderers read the tree and nothing else, so a report that was read back renders as it did the first time. Nothing here
 //! decides: verdicts are `check`'s. The tree holds texts of the target as they came (free of secrets); every renderer
 //! escapes them. Nothing is written anywhere; files and streams are the caller's.
 
+mod compare;
+mod github;
 mod json;
+mod junit;
+mod markdown;
 mod terminal;
 mod text;
 mod tree;
+mod witness;
 
+pub use compare::{Comparison, Incomparable, Trend, compare, comparison_markdown, comparison_text, comparison_to_json};
+pub use github::annotations;
 pub use json::{Unreadable, all_to_json, from_json, schema, to_json};
+pub use junit::junit;
+pub use markdown::{SUMMARY_BYTES, markdown};
 pub use terminal::{Page, render};
 pub use text::{escape, wrap};
 pub use tree::{

@@ -3,13 +3,17 @@
 //! Everything is said in words, so that nothing is lost without colour or in a log. All text goes through one sheet, which
 //! escapes it and keeps it within the width; whoever adds a section cannot forget either.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use tabled::builder::Builder;
 use tabled::settings::object::{Columns, Object, Rows};
 use tabled::settings::{Alignment, Padding, Style};
 
-use super::text::{clip, columns, escape, wrap};
-use super::tree::{Claim, Excerpt, Execution, FindingGroup, Mark, Report, Segment, Witness, Word};
-use crate::finding::{Subject, counted};
+use super::text::{bounded, clip, columns, escape, wrap};
+use super::tree::{Claim, Excerpt, Execution, FindingGroup, Mark, Report, Segment, Witness, Word, only_users};
+use super::witness::{Lane, hunt, sentence};
+use crate::finding::counted;
 use crate::rule::Severity;
 use crate::time::Micros;
 
@@ -26,15 +30,19 @@ pub struct Page<'a> {
 
 /// The report as text, with a final newline.
 pub fn render(report: &Report, page: &Page<'_>) -> String {
-    let mut sheet = Sheet { out: String::new(), width: page.width.max(40), color: page.color };
+    let mut sheet = Sheet::new(page);
     head(&mut sheet, report);
     claims(&mut sheet, report);
     segments(&mut sheet, &report.segments);
-    for group in &report.findings {
+    for (index, group) in report.findings.iter().enumerate() {
         finding(&mut sheet, group);
+        // One way to hunt is enough; the first finding weighs most.
+        if let Some(hunt) = hunt(report, group).filter(|_| index == 0 && group.blamed) {
+            sheet.command("  hunt   ", &hunt);
+        }
     }
     foot(&mut sheet, report, page.saved);
-    sheet.out
+    sheet.into_text()
 }
 
 /// Rows of a time line that are shown: the first, and so many of the last.
@@ -45,6 +53,10 @@ const EXCERPT_LINES: usize = 9;
 const WITNESSES: usize = 4;
 /// Excerpts of a witness that are shown.
 const EXCERPTS: usize = 2;
+/// Bytes of a text that are shown at most, before it is escaped.
+const LONGEST: usize = 4_000;
+/// Columns of a cell of a table at most.
+const CELL: usize = 40;
 /// Unknown events and leftovers that are listed.
 const LISTED: usize = 6;
 
@@ -61,6 +73,9 @@ fn head(sheet: &mut Sheet, report: &Report) {
     };
     let first = if scenario.first > 1 { format!(", first user {}", scenario.first) } else { String::new() };
     sheet.field("scenario", &format!("{}{file}, {load}{first}", scenario.name), Ink::Plain);
+    if !scenario.only_users.is_empty() {
+        sheet.field("only", &format!("{} of them, as told by --only-users", only_users(scenario)), Ink::Open);
+    }
     let target = &report.target;
     let at = target.http.as_ref().or(target.socket.as_ref()).map(|url| format!(" at {url}")).unwrap_or_default();
     let build = target.build.as_ref().map(|build| format!(", build {build}")).unwrap_or_default();
@@ -93,7 +108,7 @@ fn look(word: Word) -> (&'static str, &'static str, Ink) {
 
 fn claims(sheet: &mut Sheet, report: &Report) {
     sheet.blank();
-    let longest = report.claims.iter().map(|claim| columns(&escape(&claim.name))).max().unwrap_or_default();
+    let longest = report.claims.iter().map(|claim| columns(&shown(&claim.name))).max().unwrap_or_default();
     let name_width = longest.min(sheet.width / 3);
     // Where nothing could be tested there is one cause, and nothing to be said of each claim.
     let untested = |claim: &&Claim| report.verdict.outcome == Word::Blocked && claim.verdict == Word::Inconclusive;
@@ -117,7 +132,7 @@ fn claims(sheet: &mut Sheet, report: &Report) {
 fn claim(sheet: &mut Sheet, claim: &Claim, name_width: usize) {
     let (symbol, word, ink) = look(claim.verdict);
     let ink = if ink == Ink::Bad && !claim.required { Ink::Open } else { ink };
-    let name = clip(&escape(&claim.name), name_width);
+    let name = clip(&shown(&claim.name), name_width);
     let padding = " ".repeat(name_width - columns(&name) + 2);
     let lead = [(Ink::Plain, "  "), (ink, symbol), (Ink::Plain, " "), (Ink::Plain, name.as_str())];
     let mut text = if claim.verdict == Word::Pass { String::new() } else { format!("{word}: ") };
@@ -142,25 +157,19 @@ fn segments(sheet: &mut Sheet, segments: &[Segment]) {
     sheet.blank();
     let figure = |us: Option<u64>| us.map_or("-".to_owned(), |us| Micros(us).to_string());
     let with_p99 = segments.iter().any(|segment| segment.p99_us.is_some());
-    let mut table = Builder::default();
     let row = |name: &str, runs: String, [p50, p95, p99, max]: [String; 4]| {
-        let mut row = vec![escape(name).into_owned(), runs, p50, p95, p99, max];
+        let mut row = vec![name.to_owned(), runs, p50, p95, p99, max];
         if !with_p99 {
             row.remove(4);
         }
         row
     };
-    table.push_record(row("segment", "runs".into(), ["p50", "p95", "p99", "max"].map(str::to_owned)));
+    let mut rows = vec![row("segment", "runs".into(), ["p50", "p95", "p99", "max"].map(str::to_owned))];
     for segment in segments {
         let figures = [segment.p50_us, segment.p95_us, segment.p99_us, segment.max_us].map(figure);
-        table.push_record(row(&segment.name, segment.runs.to_string(), figures));
+        rows.push(row(&segment.name, segment.runs.to_string(), figures));
     }
-    let mut table = table.build();
-    table.with(Style::empty()).with(Padding::new(2, 0, 0, 0));
-    table.modify(Columns::new(1..).intersect(Rows::new(0..)), Alignment::right());
-    for (index, line) in table.to_string().lines().enumerate() {
-        sheet.line(line, if index == 0 { Ink::Faint } else { Ink::Plain });
-    }
+    sheet.table(rows.into_iter(), 1..6);
     if segments.iter().any(|segment| segment.p95_us.is_none() || (with_p99 && segment.p99_us.is_none())) {
         sheet.hang(&[(Ink::Plain, "  ")], "- too few runs: p95 needs 20, p99 needs 100", Ink::Faint);
     }
@@ -203,52 +212,26 @@ fn finding(sheet: &mut Sheet, group: &FindingGroup) {
 }
 
 fn witness(sheet: &mut Sheet, witness: &Witness, with_evidence: bool) {
-    let whom = whom(&witness.subject);
-    let colon = if whom.is_empty() { "" } else { ": " };
-    sheet.hang(&[(Ink::Plain, "  ")], &format!("{whom}{colon}{}", witness.message), Ink::Plain);
+    sheet.hang(&[(Ink::Plain, "  ")], &sentence(witness), Ink::Plain);
     if with_evidence {
         evidence(sheet, &witness.marks, &witness.excerpts);
     }
 }
 
-fn whom(subject: &Subject) -> String {
-    let parts = [
-        subject.user.map(|user| format!("user {user}")),
-        subject.iteration.map(|iteration| format!("iteration {iteration}")),
-        subject.connection.filter(|connection| connection.0 > 1).map(|connection| format!("connection {connection}")),
-        subject.run.as_ref().map(|run| format!("run {run}")),
-    ];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
-}
-
 /// A time line and the texts beside it. Times count from the ask, or from the first event that is known when the ask lies
 /// too far back; without a run there are none.
 fn evidence(sheet: &mut Sheet, marks: &[Mark], excerpts: &[Excerpt]) {
-    let zero = marks.iter().find(|mark| mark.label == "asked").or(marks.first()).map(|mark| mark.at_us);
-    let time = |at_us: u64| match zero {
-        None => String::new(),
-        Some(zero) if at_us == zero => "0".to_owned(),
-        Some(zero) if at_us > zero => format!("+{}", Micros(at_us - zero)),
-        Some(zero) => format!("-{}", Micros(zero - at_us)),
-    };
-    let mut rows: Vec<(String, String)> = Vec::new();
-    for repeated in marks.chunk_by(|a, b| a.label == b.label) {
-        let [first, .., last] = repeated else {
-            rows.extend(repeated.iter().map(|mark| (time(mark.at_us), mark.label.clone())));
-            continue;
-        };
-        let label = format!("{}, {} x until {}", first.label, repeated.len(), time(last.at_us));
-        rows.push((time(first.at_us), label));
-    }
+    let lane = Lane::of(marks);
+    let mut rows = lane.rows(marks);
     let skipped = rows.len().saturating_sub(1 + LAST_ROWS);
     if skipped > 1 {
         rows.splice(1..=skipped, [("...".to_owned(), format!("{skipped} more"))]);
     }
     let shown: Vec<(String, &Excerpt)> =
-        excerpts.iter().take(EXCERPTS).map(|excerpt| (time(excerpt.at_us), excerpt)).collect();
+        excerpts.iter().take(EXCERPTS).map(|excerpt| (lane.time(excerpt.at_us), excerpt)).collect();
     let times = rows.iter().map(|(time, _)| time).chain(shown.iter().map(|(time, _)| time));
     let time_width = times.map(String::len).max().unwrap_or_default();
-    let lead = |time: &str| if zero.is_none() { "    ".to_owned() } else { format!("    {time:>time_width$}  ") };
+    let lead = |time: &str| if lane.timeless() { "    ".to_owned() } else { format!("    {time:>time_width$}  ") };
     for (time, label) in &rows {
         sheet.clipped(&[(Ink::Faint, &lead(time))], label, Ink::Plain);
     }
@@ -258,9 +241,9 @@ fn evidence(sheet: &mut Sheet, marks: &[Mark], excerpts: &[Excerpt]) {
 }
 
 fn excerpt(sheet: &mut Sheet, lead: &str, excerpt: &Excerpt) {
-    let lead = format!("{lead}{}: ", clip(&escape(&excerpt.label), sheet.width / 3));
+    let lead = format!("{lead}{}: ", clip(&shown(&excerpt.label), sheet.width / 3));
     let indent = " ".repeat(columns(&lead));
-    let text = escape(&excerpt.text);
+    let text = shown(&excerpt.text);
     let lines = wrap(&text, sheet.width - indent.len());
     for (index, line) in lines.iter().take(EXCERPT_LINES).enumerate() {
         sheet.clipped(&[(Ink::Faint, if index == 0 { &lead } else { &indent })], line, Ink::Faint);
@@ -299,7 +282,7 @@ fn foot(sheet: &mut Sheet, report: &Report, saved: Option<&str>) {
     if let Some(next) = &report.verdict.next {
         sheet.field("next", next, Ink::Bold);
     }
-    sheet.command("repeat", &report.execution.command);
+    sheet.command(&labelled("repeat"), &report.execution.command);
     if let Some(saved) = saved {
         sheet.field("report", saved, Ink::Plain);
     }
@@ -316,7 +299,7 @@ fn listed(items: &[String], separator: &str) -> String {
 
 /// How a piece of text looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ink {
+pub(super) enum Ink {
     Plain,
     Bold,
     Faint,
@@ -329,7 +312,7 @@ enum Ink {
 }
 
 impl Ink {
-    fn bold(self) -> Ink {
+    pub(super) fn bold(self) -> Ink {
         match self {
             Ink::Good => Ink::BoldGood,
             Ink::Bad => Ink::BoldBad,
@@ -359,6 +342,21 @@ impl Ink {
     }
 }
 
+/// `text` escaped and of a length that a page can hold. `##[` begins a command of GitHub's runner wherever it stands in a line
+/// of a log, so that it is spelt out.
+fn shown(text: &str) -> String {
+    bounded(text, LONGEST).replace("##[", "##\\u{5b}")
+}
+
+/// A line that begins with `::` is a command to GitHub's runner, blanks before it or not; wrapping could put a target's text
+/// there.
+fn inert(line: &str, width: usize) -> Cow<'_, str> {
+    match line.trim_start().strip_prefix("::") {
+        Some(rest) => Cow::Owned(clip(&format!("\\u{{3a}}:{rest}"), width)),
+        None => Cow::Borrowed(line),
+    }
+}
+
 /// What ends a line of a command that goes on.
 const CONTINUED: &str = " \\";
 
@@ -367,40 +365,66 @@ fn labelled(label: &str) -> String {
 }
 
 /// The only way onto the page: escapes every text and keeps every line within the width.
-struct Sheet {
+pub(super) struct Sheet {
     out: String,
     width: usize,
     color: bool,
 }
 
 impl Sheet {
-    fn blank(&mut self) {
+    pub(super) fn new(page: &Page<'_>) -> Sheet {
+        Sheet { out: String::new(), width: page.width.max(40), color: page.color }
+    }
+
+    pub(super) fn into_text(self) -> String {
+        self.out
+    }
+
+    /// Rows below one another, the first of them a heading; columns of numbers stand to the right.
+    pub(super) fn table(&mut self, rows: impl Iterator<Item = Vec<String>>, numbers: Range<usize>) {
+        let mut table = Builder::default();
+        let mut width = 0;
+        for row in rows {
+            width = width.max(row.len());
+            table.push_record(row.iter().map(|cell| clip(&shown(cell), CELL)));
+        }
+        let mut table = table.build();
+        table.with(Style::empty()).with(Padding::new(2, 0, 0, 0));
+        table.modify(Columns::new(numbers.start..numbers.end.min(width)).intersect(Rows::new(0..)), Alignment::right());
+        for (index, line) in table.to_string().lines().enumerate() {
+            self.line(line, if index == 0 { Ink::Faint } else { Ink::Plain });
+        }
+    }
+
+    pub(super) fn blank(&mut self) {
         self.out.push('\n');
     }
 
     /// A label of the head or foot and its text.
-    fn field(&mut self, label: &str, text: &str, ink: Ink) {
+    pub(super) fn field(&mut self, label: &str, text: &str, ink: Ink) {
         self.hang(&[(Ink::Faint, &labelled(label))], text, ink);
     }
 
-    /// A command line under a label. One that takes several lines is continued as a shell reads it, so that it can be copied.
-    fn command(&mut self, label: &str, command: &str) {
-        let room = self.width - columns(&labelled(label)) - CONTINUED.len();
-        let command = escape(command);
+    /// A command line behind its lead. One that takes several lines is continued as a shell reads it, so that it can be copied.
+    fn command(&mut self, lead: &str, command: &str) {
+        let room = self.width - columns(lead) - CONTINUED.len();
+        let command = bounded(command, LONGEST);
         let divisible = !command.contains(['\'', '"', '\\']) && command.split(' ').all(|word| columns(word) <= room);
         if !divisible {
-            return self.field(label, &command, Ink::Plain);
+            self.hang(&[(Ink::Faint, lead)], &command, Ink::Plain);
+            return;
         }
         let lines = wrap(&command, room);
+        let under = " ".repeat(columns(lead));
         for (index, line) in lines.iter().enumerate() {
-            let lead = labelled(if index == 0 { label } else { "" });
             let end = if index + 1 < lines.len() { CONTINUED } else { "" };
-            self.clipped(&[(Ink::Faint, &lead)], &format!("{line}{end}"), Ink::Plain);
+            let lead = if index == 0 { lead } else { &under };
+            self.clipped(&[(Ink::Faint, lead)], &format!("{line}{end}"), Ink::Plain);
         }
     }
 
     /// `lead`, and `text` wrapped beside it. Returns the column at which the text stands.
-    fn hang(&mut self, lead: &[(Ink, &str)], text: &str, ink: Ink) -> usize {
+    pub(super) fn hang(&mut self, lead: &[(Ink, &str)], text: &str, ink: Ink) -> usize {
         let indent: usize = lead.iter().map(|(_, part)| columns(&escape(part))).sum();
         // A lead that leaves no room stands on a line of its own.
         let beside = indent <= self.width / 2;
@@ -409,11 +433,11 @@ impl Sheet {
         if !beside {
             self.end_line();
         }
-        for (index, line) in wrap(&escape(text), self.width - column).iter().enumerate() {
+        for (index, line) in wrap(&shown(text), self.width - column).iter().enumerate() {
             if index > 0 || !beside {
                 self.out.extend(std::iter::repeat_n(' ', column));
             }
-            self.paint(line, ink);
+            self.paint(&inert(line, self.width - column), ink);
             self.end_line();
         }
         column
@@ -423,7 +447,8 @@ impl Sheet {
     fn clipped(&mut self, lead: &[(Ink, &str)], text: &str, ink: Ink) {
         let taken: usize = lead.iter().map(|(_, part)| columns(&escape(part))).sum();
         self.lead(lead);
-        self.paint(&clip(&escape(text), self.width.saturating_sub(taken)), ink);
+        let room = self.width.saturating_sub(taken);
+        self.paint(&inert(&clip(&shown(text), room), room), ink);
         self.end_line();
     }
 

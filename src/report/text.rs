@@ -31,7 +31,8 @@ pub fn escape(text: &str) -> Cow<'_, str> {
 /// Characters that act on a terminal or a reader instead of being seen.
 ///
 /// Cc, the bidirectional controls of UAX #9, line and paragraph separators, and what Unicode 16 lists as
-/// `Default_Ignorable_Code_Point` except the variation selectors of emoji.
+/// `Default_Ignorable_Code_Point` except the variation selectors of emoji. U+FFFE and U+FFFF are no characters, and XML 1.0
+/// (section 2.2) refuses them.
 pub(super) fn is_hostile(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -49,10 +50,21 @@ pub(super) fn is_hostile(c: char) -> bool {
                 | '\u{feff}'
                 | '\u{ffa0}'
                 | '\u{fff0}'..='\u{fffb}'
+                | '\u{fffe}'..='\u{ffff}'
                 | '\u{1bca0}'..='\u{1bca3}'
                 | '\u{1d173}'..='\u{1d17a}'
                 | '\u{e0000}'..='\u{e0fff}'
         )
+}
+
+/// `text` escaped, at most some `limit` bytes of it; a shortened one ends in ` ... (N bytes)`, N being what it had.
+pub(super) fn bounded(text: &str, limit: usize) -> Cow<'_, str> {
+    let beginning = escape(&text[..text.floor_char_boundary(limit)]);
+    if text.len() <= limit && beginning.len() <= limit {
+        return beginning;
+    }
+    let shown = &beginning[..beginning.floor_char_boundary(limit)];
+    Cow::Owned(format!("{shown} ... ({} bytes)", text.len()))
 }
 
 /// Columns that escaped `text` takes, at most: terminals differ in how they join emoji, and a line that is too short does

@@ -116,6 +116,9 @@ pub struct Scenario {
     pub iterations: Option<u64>,
     /// Whether sessions outlive iterations.
     pub session: Session,
+    /// The numbers of the users that took part, where it was not all of them; empty otherwise.
+    #[serde(default)]
+    pub only_users: Vec<UserNumber>,
 }
 
 /// Whether sessions outlive iterations.
@@ -521,6 +524,9 @@ fn verdict(
         Outcome::Broke => Some("see the error, and repeat it".to_owned()),
     };
     let mut sentence = sentence(outcome, claims, &context.execution);
+    if !context.scenario.only_users.is_empty() {
+        sentence.push_str(&format!(" (only {} of {})", only_users(&context.scenario), context.scenario.users));
+    }
     if context.target.embedded {
         sentence.push_str(" (embedded backend: not your system)");
     }
@@ -530,6 +536,19 @@ fn verdict(
         sentence,
         why: seen.iter().cloned().chain([clock.to_owned()]).collect(),
         next,
+    }
+}
+
+/// `users 17 and 42`, or how many where they are too many to name.
+pub(super) fn only_users(scenario: &Scenario) -> String {
+    const NAMED: usize = 6;
+    match scenario.only_users.as_slice() {
+        [one] => format!("user {one}"),
+        [most @ .., last] if most.len() < NAMED => {
+            let most: Vec<String> = most.iter().map(UserNumber::to_string).collect();
+            format!("users {} and {last}", most.join(", "))
+        }
+        all => counted(all.len() as u64, "user"),
     }
 }
 

@@ -114,7 +114,17 @@ mod tests {
 
     fn values() -> Values {
         let execution = ExecutionId(1);
-        let plan = Plan { seed: 1, execution, users: 1, first: 7, iterations: 1, turns: 1, fresh: true, threads: 1 };
+        let plan = Plan {
+            seed: 1,
+            execution,
+            users: 1,
+            first: 7,
+            only: vec![],
+            iterations: 1,
+            turns: 1,
+            fresh: true,
+            threads: 1,
+        };
         let shared = Shared {
             variables: [("STAGE".to_owned(), "blue".to_owned())].into(),
             http: "http://127.0.0.1:1".to_owned(),

@@ -7,17 +7,20 @@
 //! | `quantile.rs` | order-statistic bounds for "95 % of the runs within 2 s" |
 //! | `histogram.rs` | latencies in microseconds, merged from any number of shards |
 //! | `verdict.rs` | a histogram held against a limit |
+//! | `change.rs` | two samples held against each other |
 //!
 //! Everything is pure: no clock, no I/O, no randomness. Nothing is approximated by a normal distribution,
 //! because the interesting cases are the ones with few runs and rare failures. There is no averaging of
 //! percentiles anywhere: what several shards measured is merged as histograms and judged once.
 
 mod binomial;
+mod change;
 mod histogram;
 mod proportion;
 mod quantile;
 mod verdict;
 
+pub use change::{Change, Floor, QuantileChange, Sample, Share, quantile_change, share_change};
 pub use histogram::{EXACT_UP_TO, HIGHEST_US, Histogram, HistogramForm, MalformedHistogram};
 pub use proportion::{lower_bound, trials_needed_clean, upper_bound};
 pub use quantile::{lower_rank, minimum_runs, rank, runs_to_prove, upper_rank};

@@ -2,9 +2,11 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests stand at the edge: they read files and start processes")]
 
+mod compare;
 mod corpus;
 mod dialects;
 mod docs;
+mod formats;
 mod hostile;
 mod report;
 mod run;

@@ -21,7 +21,7 @@ use goldenpath::time::{Micros, Stamp};
 use goldenpath::trace::{Content, Dial, Direction, Fact, Frame, NetFailure, Phase, StepOutcome};
 use serde_json::{Value, json};
 
-const PAGE: Page<'static> =
+pub(super) const PAGE: Page<'static> =
     Page { width: 80, color: false, saved: Some("reports/20261120T093000Z-isolation-00c0ffee/report.json") };
 
 const EXECUTION: ExecutionId = ExecutionId(0x00c0_ffee);
@@ -200,11 +200,11 @@ fn the_committed_schema_is_the_one_this_build_writes() {
 // ---------------------------------------------------------------------------------------------------------------------
 // Examples
 
-fn examples() -> [Report; 8] {
+pub(super) fn examples() -> [Report; 8] {
     [passed(), passed_with_a_remark(), failed(), blocked(), inconclusive(), interrupted(), embedded(), hostile()]
 }
 
-fn passed() -> Report {
+pub(super) fn passed() -> Report {
     let mut told = Told::new(expectations(40));
     for user in 1..=40 {
         for iteration in 1..=3 {
@@ -219,7 +219,7 @@ fn passed() -> Report {
     Report::new(&told.conclude(false), Context { waits, notes, ..context(40, 3) })
 }
 
-fn failed() -> Report {
+pub(super) fn failed() -> Report {
     let mut expect = expectations(20);
     expect.budgets[2].limit = Micros::from_millis(20);
     let mut told = Told::new(expect);
@@ -237,7 +237,7 @@ fn failed() -> Report {
 }
 
 /// What is not required went wrong, and nothing else.
-fn passed_with_a_remark() -> Report {
+pub(super) fn passed_with_a_remark() -> Report {
     let mut expect = expectations(20);
     expect.budgets[2].limit = Micros::from_millis(20);
     expect.claims.answer.required = false;
@@ -249,7 +249,7 @@ fn passed_with_a_remark() -> Report {
     Report::new(&told.conclude(false), context(20, 1))
 }
 
-fn blocked() -> Report {
+pub(super) fn blocked() -> Report {
     let mut told = Told::new(expectations(3));
     for user in 1..=3 {
         told.unreachable(user);
@@ -257,7 +257,7 @@ fn blocked() -> Report {
     Report::new(&told.conclude(false), context(3, 1))
 }
 
-fn inconclusive() -> Report {
+pub(super) fn inconclusive() -> Report {
     let mut told = Told::new(expectations(1));
     for iteration in 1..=5 {
         told.good(1, iteration);
@@ -265,7 +265,7 @@ fn inconclusive() -> Report {
     Report::new(&told.conclude(false), context(1, 5))
 }
 
-fn interrupted() -> Report {
+pub(super) fn interrupted() -> Report {
     let mut told = Told::new(expectations(25));
     for user in 1..=24 {
         told.good(user, 1);
@@ -294,7 +294,7 @@ fn embedded() -> Report {
     Report::new(&told.conclude(false), context)
 }
 
-fn hostile() -> Report {
+pub(super) fn hostile() -> Report {
     let mut told = Told::new(expectations(2));
     told.good(1, 1);
     told.hostile(2);
@@ -303,14 +303,14 @@ fn hostile() -> Report {
     Report::new(&told.conclude(false), context)
 }
 
-fn page(report: &Report, width: usize) -> String {
+pub(super) fn page(report: &Report, width: usize) -> String {
     render(
         report,
         &Page { width, color: false, saved: Some("reports/20261120T093000Z-isolation-00c0ffee/report.json") },
     )
 }
 
-fn assert_harmless(text: &str) {
+pub(super) fn assert_harmless(text: &str) {
     let hostile =
         |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     assert!(!text.contains(hostile), "{text:?}");
@@ -321,7 +321,7 @@ fn without_colour(text: &str) -> String {
     pattern.replace_all(text, "").into_owned()
 }
 
-fn context(users: u64, iterations: u64) -> Context {
+pub(super) fn context(users: u64, iterations: u64) -> Context {
     Context {
         tool: Tool { name: "goldenpath".into(), version: "0.1.0".into(), os: "linux".into(), arch: "x86_64".into() },
         execution: Execution {
@@ -344,6 +344,7 @@ fn context(users: u64, iterations: u64) -> Context {
             first: 1,
             iterations: Some(iterations),
             session: Session::Fresh,
+            only_users: Vec::new(),
         },
         target: Target {
             name: "netra".into(),

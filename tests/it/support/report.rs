@@ -17,17 +17,18 @@ static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
 pub struct Report(pub Value);
 
 impl Report {
-    /// The report in `folder`, which holds nothing else and is for its owner's eyes only.
+    /// The report in `folder`, which holds nothing but its formats, for its owner's eyes only.
     pub fn in_folder(folder: &Path) -> Report {
-        let names: Vec<_> = fs::read_dir(folder).expect("a folder").map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(names, ["report.json"]);
-        let path = folder.join("report.json");
+        let mut names: Vec<_> =
+            fs::read_dir(folder).expect("a folder").map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["junit.xml", "report.json", "summary.md"]);
         #[cfg(unix)]
-        {
+        for name in names {
             use std::os::unix::fs::PermissionsExt;
-            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            assert_eq!(fs::metadata(folder.join(name)).unwrap().permissions().mode() & 0o777, 0o600);
         }
-        Report::parse(&fs::read_to_string(path).unwrap())
+        Report::parse(&fs::read_to_string(folder.join("report.json")).unwrap())
     }
 
     pub fn parse(text: &str) -> Report {
