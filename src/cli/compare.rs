@@ -99,3 +99,54 @@ pub fn exit_of_run(own: Exit, comparison: &Comparison, fail_on: FailOn) -> Exit 
         _ => own.worse(compared),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Comparison;
+
+    fn comparison(trend: Trend) -> Comparison {
+        let side = || report::Side {
+            execution: "00c0ffee".into(),
+            began: String::new(),
+            build: None,
+            outcome: report::Word::Pass,
+            runs: 20,
+        };
+        Comparison {
+            version: 1,
+            trend,
+            sentence: String::new(),
+            base: side(),
+            new: side(),
+            warnings: vec![],
+            claims: vec![],
+            reliability: vec![],
+            latencies: vec![],
+            new_findings: vec![],
+            gone_findings: vec![],
+            known_findings: vec![],
+            new_events: vec![],
+            lost_events: vec![],
+            method: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_comparison_never_betters_what_kept_an_execution_from_being_judged() {
+        for own in [Exit::Broke, Exit::Interrupted, Exit::Blocked, Exit::Inconclusive] {
+            for fail_on in [FailOn::Worse, FailOn::New] {
+                assert_eq!(exit_of_run(own, &comparison(Trend::Same), fail_on), own);
+            }
+        }
+    }
+
+    #[test]
+    fn failures_of_the_base_are_forgiven_only_where_that_was_asked_for() {
+        assert_eq!(exit_of_run(Exit::Failed, &comparison(Trend::Same), FailOn::New), Exit::Pass);
+        assert_eq!(exit_of_run(Exit::Failed, &comparison(Trend::Better), FailOn::Worse), Exit::Failed);
+        assert_eq!(exit_of_run(Exit::Pass, &comparison(Trend::Worse), FailOn::Worse), Exit::Failed);
+        assert_eq!(exit_of_run(Exit::Pass, &comparison(Trend::Unclear), FailOn::Worse), Exit::Inconclusive);
+        assert_eq!(exit_of_run(Exit::Pass, &comparison(Trend::Worse), FailOn::New), Exit::Pass);
+    }
+}

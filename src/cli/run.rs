@@ -170,7 +170,8 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         }
     }
     if let Some(keep) = args.keep {
-        done.note(output::delete_oldest(keep as usize, &done.folders.clone()));
+        let deleted = output::delete_oldest(keep as usize, &done.folders);
+        done.note(deleted);
     }
     if let (Some(runner), Some((_, verdict, folder))) = (&course.runner, &done.worst) {
         let told = runner.conclude(*verdict, done.exit.code(), folder);
@@ -361,4 +362,24 @@ fn print(report: &Report, saved: Option<&Path>, comparison: Option<&Comparison>)
         text.push_str(&compare::text(comparison, stdout.is_terminal()));
     }
     stdout.write_all(text.as_bytes()).context("failed to print the verdict")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repetitions_are_summed_up_in_one_line() {
+        use Word::{Fail, Inconclusive, Pass};
+        for (outcomes, text) in [
+            (vec![Pass; 10], "s: passed 10 of 10 times"),
+            (vec![Pass, Pass, Fail], "s: failed at 3 of 10; passed 2 of 3 executed"),
+            (
+                vec![Fail, Pass, Inconclusive, Fail],
+                "s: failed at 1, 4; inconclusive at 3 of 10; passed 1 of 4 executed",
+            ),
+        ] {
+            assert_eq!(repeated("s", &outcomes, 10), text);
+        }
+    }
 }

@@ -26,7 +26,9 @@ mod text;
 mod tree;
 mod witness;
 
-pub use compare::{Comparison, Incomparable, Trend, compare, comparison_markdown, comparison_text, comparison_to_json};
+pub use compare::{
+    Comparison, Incomparable, Side, Trend, compare, comparison_markdown, comparison_text, comparison_to_json,
+};
 pub use github::annotations;
 pub use json::{Unreadable, all_to_json, from_json, schema, to_json};
 pub use junit::junit;

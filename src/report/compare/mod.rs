@@ -451,9 +451,8 @@ fn share(of: &'static str, base: Share, new: Share, alpha: f64) -> ShareRow {
 }
 
 fn latency(before: &Segment, after: &Segment, statistic: &'static str, q: f64, alpha: f64) -> LatencyRow {
-    let sample = |of: &'_ Segment| of.uncertainty_us;
-    let base = Sample { histogram: &before.histogram, uncertainty_us: sample(before) };
-    let new = Sample { histogram: &after.histogram, uncertainty_us: sample(after) };
+    let base = Sample { histogram: &before.histogram, uncertainty_us: before.uncertainty_us };
+    let new = Sample { histogram: &after.histogram, uncertainty_us: after.uncertainty_us };
     // Two bounds take part in each comparison; see `stats::change`.
     let QuantileChange { base_us, base_bounds_us, new_us, new_bounds_us, change, runs_needed } =
         quantile_change(base, new, q, 1.0 - alpha / 2.0, FLOOR);
