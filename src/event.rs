@@ -30,8 +30,11 @@ pub enum Kind {
 pub struct Envelope {
     /// Index of the name place that hit.
     pub name_at: u8,
-    /// Bit `i` is set when the trie's `i`-th top-level object was there (`data`, `payload`, ...).
+    /// Bit `i` is set when the trie's `i`-th top-level object was there and can hold the parts of an event (`data`,
+    /// `payload`, ...).
     pub objects: u32,
+    /// Which of the dialect's aliases the name was, counted from 1; 0 for the name itself.
+    pub alias: u16,
 }
 
 /// What stands at one place of a frame.

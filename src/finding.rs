@@ -92,6 +92,9 @@ pub enum Deviation {
     MissingEvent {
         /// The names that never came.
         names: Vec<String>,
+        /// Names that did come and that nothing mentions, the first few: one of them may be what is missing.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        instead: Vec<String>,
     },
     /// See `Rule::OutOfOrder`.
     OutOfOrder {
@@ -125,12 +128,80 @@ pub enum Deviation {
     FailedRun {
         /// The event that ended it.
         event: String,
+        /// The run was completed nevertheless, by this event.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        completed: Option<String>,
     },
     /// See `Rule::UnaskedRun`.
     UnaskedRun {
         /// The event.
         event: String,
     },
+    /// See `Rule::MixedEnvelopes`.
+    MixedEnvelopes {
+        /// The kind of event.
+        event: String,
+        /// Its envelopes, each with how often it came.
+        envelopes: Vec<String>,
+    },
+    /// See `Rule::DegradedRun`.
+    DegradedRun {
+        /// The event that said so.
+        event: String,
+        /// The run did not end well besides.
+        unanswered: bool,
+    },
+    /// See `Rule::WrongCount`.
+    WrongCount {
+        /// The event.
+        event: String,
+        /// How often it came; if there are too many, at least.
+        count: u64,
+        /// The limit.
+        limit: u64,
+        /// There are too few, and the limit is the least; otherwise it is the most.
+        few: bool,
+    },
+    /// See `Rule::ForbiddenEvent`.
+    ForbiddenEvent {
+        /// The event.
+        event: String,
+    },
+    /// See `Rule::BurstAtEnd`.
+    BurstAtEnd {
+        /// How long nothing came, at least.
+        silent: Micros,
+        /// How many events came then.
+        events: u64,
+        /// Within which time they came, at most.
+        within: Micros,
+    },
+    /// See `Rule::RedeliveredEvent`.
+    RedeliveredEvent {
+        /// The event.
+        event: String,
+        /// Its event id.
+        id: String,
+    },
+    /// See `Rule::ReplayedEvent`.
+    ReplayedEvent {
+        /// The event.
+        event: String,
+    },
+    /// See `Rule::FailedTool`.
+    FailedTool {
+        /// The tool's name, if it told one.
+        tool: Option<String>,
+    },
+    /// See `Rule::ClockBackwards`.
+    ClockBackwards {
+        /// The event whose time lies before that of an earlier one.
+        event: String,
+        /// By how much.
+        by: Micros,
+    },
+    /// See `Rule::EncodedTwice`.
+    EncodedTwice,
     /// See `Rule::ForeignCanary`.
     ForeignCanary {
         /// Whose mark it was.
@@ -345,6 +416,16 @@ impl Deviation {
             Deviation::UnpairedTool { .. } => Rule::UnpairedTool,
             Deviation::FailedRun { .. } => Rule::FailedRun,
             Deviation::UnaskedRun { .. } => Rule::UnaskedRun,
+            Deviation::MixedEnvelopes { .. } => Rule::MixedEnvelopes,
+            Deviation::DegradedRun { .. } => Rule::DegradedRun,
+            Deviation::WrongCount { .. } => Rule::WrongCount,
+            Deviation::ForbiddenEvent { .. } => Rule::ForbiddenEvent,
+            Deviation::BurstAtEnd { .. } => Rule::BurstAtEnd,
+            Deviation::RedeliveredEvent { .. } => Rule::RedeliveredEvent,
+            Deviation::ReplayedEvent { .. } => Rule::ReplayedEvent,
+            Deviation::FailedTool { .. } => Rule::FailedTool,
+            Deviation::ClockBackwards { .. } => Rule::ClockBackwards,
+            Deviation::EncodedTwice => Rule::EncodedTwice,
             Deviation::ForeignCanary { .. } => Rule::ForeignCanary,
             Deviation::ForeignIdentity { .. } => Rule::ForeignIdentity,
             Deviation::IdentityCollapse { .. } => Rule::IdentityCollapse,
@@ -381,15 +462,48 @@ impl Deviation {
     /// One sentence, lower case, without a period.
     pub fn message(&self) -> String {
         match self {
-            Deviation::MissingEvent { names } => format!("the run ended without {}", listed(names)),
+            Deviation::MissingEvent { names, instead } if instead.is_empty() => {
+                format!("the run ended without {}", listed(names))
+            }
+            Deviation::MissingEvent { names, instead } => {
+                format!("the run ended without {}; {} came, which nothing mentions", listed(names), listed(instead))
+            }
             Deviation::OutOfOrder { event, before } => format!("{event} came before {before}"),
             Deviation::DuplicateEvent { event, of } if of.is_empty() => format!("{event} came twice"),
             Deviation::DuplicateEvent { event, of } => format!("{event} of {of} came twice"),
             Deviation::LateEvent { event, after } => format!("{event} came {after} after the run was over"),
             Deviation::UnpairedTool { tool, called: true } => format!("tool {tool} was called and never completed"),
             Deviation::UnpairedTool { tool, called: false } => format!("tool {tool} completed and was never called"),
-            Deviation::FailedRun { event } => format!("the run ended with {event}"),
+            Deviation::FailedRun { event, completed: None } => format!("the run ended with {event}"),
+            Deviation::FailedRun { event, completed: Some(completed) } => {
+                format!("the run ended with {event}, and {completed} came after it all the same")
+            }
             Deviation::UnaskedRun { event } => format!("{event} came although no run was in flight"),
+            Deviation::MixedEnvelopes { event, envelopes } => {
+                format!("{event} came in {}: {}", counted(envelopes.len() as u64, "envelope"), listed(envelopes))
+            }
+            Deviation::DegradedRun { event, unanswered: false } => format!("{event} says that the target is degraded"),
+            Deviation::DegradedRun { event, unanswered: true } => {
+                format!("{event} came in place of a run: the target is degraded")
+            }
+            Deviation::WrongCount { event, count, limit, few: true } => {
+                format!("{event} came {}; at least {limit} were asked", counted(*count, "time"))
+            }
+            Deviation::WrongCount { event, count, limit, few: false } => {
+                format!("{event} came at least {}; at most {limit} may", counted(*count, "time"))
+            }
+            Deviation::ForbiddenEvent { event } => format!("{event} came, which is forbidden"),
+            Deviation::BurstAtEnd { silent, events, within } => {
+                format!("nothing came for {silent}, then all of {} within {within}", counted(*events, "event"))
+            }
+            Deviation::RedeliveredEvent { event, id } => format!("{event} of event {id} was delivered again"),
+            Deviation::ReplayedEvent { event } => format!("{event} was replayed"),
+            Deviation::FailedTool { tool: None } => "a tool failed".to_owned(),
+            Deviation::FailedTool { tool: Some(tool) } => format!("the tool {tool} failed"),
+            Deviation::ClockBackwards { event, by } => {
+                format!("the time in {event} lies {by} before that of an earlier event")
+            }
+            Deviation::EncodedTwice => "JSON stood in a text where an object is due".to_owned(),
             Deviation::ForeignCanary { owner, iteration } => {
                 format!("the mark of user {owner} (iteration {iteration}) came to this user")
             }
@@ -496,7 +610,7 @@ mod tests {
         let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
         for (deviation, sentence) in [
             (
-                Deviation::MissingEvent { names: names(&["tool_executing", "tool_completed"]) },
+                Deviation::MissingEvent { names: names(&["tool_executing", "tool_completed"]), instead: vec![] },
                 "the run ended without tool_executing and tool_completed",
             ),
             (

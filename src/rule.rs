@@ -32,6 +32,8 @@ pub enum Concern {
     Isolation,
     /// Latency within its budget.
     Budget,
+    /// One envelope for each kind of event; only where it is asked for.
+    Envelope,
 }
 
 macro_rules! rules {
@@ -116,6 +118,46 @@ rules! {
     UnaskedRun = "GP107" "unasked-run" Failure Events
         causes "a run of another connection or user delivered here, a replay after a reconnect"
         advice "find out whose run it was by the ids in the frame";
+    /// Events of one kind came in several envelopes, where one was asked for.
+    MixedEnvelopes = "GP108" "mixed-envelopes" Failure Envelope
+        causes "several managers or emitters that send the same event, a migration that stopped halfway"
+        advice "look up which code path sends each of the envelopes shown, and let one of them send all";
+    /// The target answered by a fallback in place of its agent, or said that it works in a degraded mode.
+    DegradedRun = "GP109" "degraded-run" Failure Events
+        causes "a dependency of the agent that is down, a fallback handler that took over, a start that is not finished"
+        advice "find out from the target's logs why it degraded; users get a canned answer until then";
+    /// An event came fewer or more times than the grammar allows.
+    WrongCount = "GP110" "wrong-count" Failure Events
+        causes "sub-agents that were not run, an agent in a loop, a count that was meant for another flow"
+        advice "compare the run shown with `min`, `max` and `min_agents` in the scenario's grammar";
+    /// An event came that the grammar forbids.
+    ForbiddenEvent = "GP111" "forbidden-event" Failure Events
+        causes "a fallback or an old code path that is still reached"
+        advice "look at the frame shown and at what sent it";
+    /// Nothing came for long, and then the whole run at once, so that users saw no progress.
+    BurstAtEnd = "GP112" "burst-at-end" Failure Events
+        causes "a proxy that buffers the stream, events queued until the run is over, a lock held for the whole run"
+        advice "send events as they happen; look for a queue or buffer between agent and socket that is flushed at the end";
+    /// An event came again under its own event id; a receiver that knows ids drops it.
+    RedeliveredEvent = "GP113" "redelivered-event" Note Events
+        causes "an at-least-once retry whose first delivery did arrive"
+        advice "nothing is wrong; many of them mean that deliveries time out";
+    /// An event was delivered later than it happened, as the target itself says.
+    ReplayedEvent = "GP114" "replayed-event" Note Events
+        causes "a recovery queue that was flushed after a connection had failed"
+        advice "nothing is wrong if the connection was cut; else find out why the first delivery failed";
+    /// A tool failed within a run that went on.
+    FailedTool = "GP115" "failed-tool" Note Events
+        causes "a tool or its backend that is not available, wrong arguments from the model"
+        advice "an agent may try another way; look at the tool if its failures are many";
+    /// The target's timestamps went backwards within one run.
+    ClockBackwards = "GP116" "clock-backwards" Note Events
+        causes "several machines with clocks of their own, a naive local time beside a universal one"
+        advice "order is judged by arrival and nothing else; correct the clocks if your own tools sort by them";
+    /// A JSON text stood where an object is due, or a whole frame was one; it was read through.
+    EncodedTwice = "GP117" "encoded-twice" Note Events
+        causes "a value that is serialized once by its maker and once more by the sender"
+        advice "serialize once; browsers that expect an object there see a text";
     /// Another user's mark stood in a frame of this user.
     ForeignCanary = "GP201" "foreign-canary" Failure Isolation
         causes "shared state between concurrent runs, an answer cached without the user in its key, a broadcast"

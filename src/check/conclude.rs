@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::event::{Envelope, KindId};
 use crate::expect::{Asserted, Budget, Expectations, IdRole, Origin, Reliability, ReliabilityOf, Segment, Statistic};
 use crate::finding::{Deviation, Evidence, Excerpt, Finding, Subject, counted};
 use crate::identity::UserNumber;
@@ -12,6 +13,7 @@ use crate::rule::{Concern, Rule, Severity};
 use crate::stats::{self, Doubt, Judged, LimitJudgement};
 use crate::time::{Micros, Stamp};
 
+use super::alike::alike;
 use super::judgement::{Judgement, Latencies};
 
 /// The verdict of one claim.
@@ -78,6 +80,7 @@ impl fmt::Display for ClaimKind {
             ClaimKind::About(Concern::Answer) => f.pad("answer"),
             ClaimKind::About(Concern::Isolation) => f.pad("isolation"),
             ClaimKind::About(Concern::Budget) => f.pad("budget"),
+            ClaimKind::About(Concern::Envelope) => f.pad("uniform envelope"),
             ClaimKind::Budget(segment, statistic) => f.pad(&format!("{segment} {statistic}")),
             ClaimKind::Reliability(ReliabilityOf::GoldenPath) => f.pad("reliability"),
             ClaimKind::Reliability(ReliabilityOf::Connection) => f.pad("reliability of connections"),
@@ -123,6 +126,17 @@ pub struct Figure {
     pub uncertainty: Micros,
 }
 
+/// How often one event came in one envelope.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Census {
+    /// The event's name in the grammar.
+    pub event: String,
+    /// The place of the name, the objects that hold the event's parts, and the alias: `/type in data as agentStarted`.
+    pub envelope: String,
+    /// How often.
+    pub count: u64,
+}
+
 /// What an execution has shown.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Conclusion {
@@ -138,6 +152,8 @@ pub struct Conclusion {
     pub judgement: Judgement,
     /// The share of users whose run overlapped another user's, 0 to 1.
     pub overlap: f64,
+    /// How often each event of the grammar came in which envelope, by name and envelope.
+    pub census: Vec<Census>,
     /// Why this verdict counts: users, runs, frames, attribution, overlap, marks.
     pub why: Vec<String>,
 }
@@ -146,6 +162,10 @@ pub struct Conclusion {
 pub fn conclude(mut judgement: Judgement, expect: &Expectations, interrupted: bool) -> Conclusion {
     settle(&mut judgement);
     let overlap = judgement.overlap();
+    let census = census(&judgement, expect);
+    if expect.claims.uniform_envelope.is_some() {
+        mixed_envelopes(&census).for_each(|finding| judgement.findings.add(finding));
+    }
     let mut claims = Vec::new();
     for budget in &expect.budgets {
         let (claim, finding) = self::budget(&judgement, budget);
@@ -165,7 +185,28 @@ pub fn conclude(mut judgement: Judgement, expect: &Expectations, interrupted: bo
     let figures = Segment::ALL.iter().filter_map(|segment| figure(&judgement, *segment)).collect();
     let why = court.why();
     let outcome = outcome(&all, interrupted);
-    Conclusion { outcome, claims: all, unclaimed, figures, judgement, overlap, why }
+    Conclusion { outcome, claims: all, unclaimed, figures, judgement, overlap, census, why }
+}
+
+fn census(judgement: &Judgement, expect: &Expectations) -> Vec<Census> {
+    let row = |((kind, envelope), count): (&(KindId, Envelope), &u64)| Census {
+        event: expect.kind_name(*kind).to_owned(),
+        envelope: expect.dialect.spell(*envelope),
+        count: *count,
+    };
+    let mut census: Vec<Census> = judgement.census.iter().map(row).collect();
+    census.sort();
+    census
+}
+
+/// Kinds of events that came in several envelopes. They concern no user: each sender may be right by itself.
+fn mixed_envelopes(census: &[Census]) -> impl Iterator<Item = Finding> {
+    let kinds = census.chunk_by(|a, b| a.event == b.event).filter(|rows| rows.len() > 1);
+    kinds.map(|rows| {
+        let envelopes = rows.iter().map(|row| format!("{} ({})", row.envelope, row.count)).collect();
+        let deviation = Deviation::MixedEnvelopes { event: rows[0].event.clone(), envelopes };
+        Finding { at: Stamp::ZERO, subject: Subject::default(), deviation, evidence: Evidence::default() }
+    })
 }
 
 fn outcome(claims: &[Claim], interrupted: bool) -> Outcome {
@@ -221,6 +262,7 @@ impl Court<'_> {
             self.events(&claims.events),
             self.answer(&claims.answer),
         ];
+        all.extend(claims.uniform_envelope.as_ref().map(|asserted| self.uniform_envelope(asserted)));
         all.extend(claims.isolation.as_ref().map(|asserted| self.isolation(asserted)));
         all
     }
@@ -238,8 +280,8 @@ impl Court<'_> {
     fn tolerated(&self, concern: Concern) -> bool {
         match self.expect.claims.reliability.as_ref().map(|reliability| reliability.of) {
             None => false,
-            // A leak is never a matter of proportion.
-            Some(ReliabilityOf::GoldenPath) => concern != Concern::Isolation,
+            // A leak is never a matter of proportion, and one envelope is no matter of iterations.
+            Some(ReliabilityOf::GoldenPath) => !matches!(concern, Concern::Isolation | Concern::Envelope),
             Some(ReliabilityOf::Connection) => matches!(concern, Concern::Setup | Concern::Transport),
         }
     }
@@ -287,6 +329,7 @@ impl Court<'_> {
                 )
             }
             Concern::Budget => String::new(),
+            Concern::Envelope => counted(counts.events, "event"),
         }
     }
 
@@ -318,20 +361,46 @@ impl Court<'_> {
 
     fn events(&self, asserted: &Asserted) -> Claim {
         let counts = &self.judgement.counts;
-        let strangers: Vec<&str> = self.judgement.unknown.keys().take(5).map(String::as_str).collect();
+        // The most frequent first: they are what the target speaks.
+        let mut strangers: Vec<(&str, u64)> =
+            self.judgement.unknown.iter().map(|(name, count)| (name.as_str(), *count)).collect();
+        strangers.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let strangers: Vec<&str> = strangers.into_iter().map(|(name, _)| name).collect();
         let seen = if counts.runs == 0 {
             Seen::Nothing("no run was judged".to_owned())
         } else if counts.events == 0 && !strangers.is_empty() {
             Seen::Doubtful(format!(
-                "no event of the grammar {} was ever seen, but these were: {}; if they are the same under other names, say \
-                 so in the profile's events",
+                "no event of the grammar {} was ever seen, but these were: {}; {}",
                 self.expect.grammar.name,
-                strangers.join(", ")
+                strangers.iter().take(5).copied().collect::<Vec<_>>().join(", "),
+                self.translation(&strangers)
             ))
         } else {
             Seen::Enough
         };
         self.claim(Concern::Events, asserted, seen)
+    }
+
+    /// What to write into the profile so that strange names are understood.
+    fn translation(&self, strangers: &[&str]) -> String {
+        let symbols = &self.expect.grammar.symbols;
+        let known: Vec<&str> =
+            symbols.iter().flat_map(|symbol| &symbol.kinds).map(|kind| self.expect.kind_name(*kind)).collect();
+        let alike = strangers.iter().filter_map(|stranger| Some((stranger, alike(stranger, &known)?)));
+        let aliases: Vec<String> = alike.map(|(stranger, name)| format!("{stranger}: {name}")).collect();
+        if aliases.is_empty() {
+            return "if they are the same under other names, say so in the profile under events.aliases".to_owned();
+        }
+        format!("if they are the same, write events: {{ aliases: {{ {} }} }} in the profile", aliases.join(", "))
+    }
+
+    fn uniform_envelope(&self, asserted: &Asserted) -> Claim {
+        let seen = if self.judgement.counts.events == 0 {
+            Seen::Nothing("no event of the grammar was seen".to_owned())
+        } else {
+            Seen::Enough
+        };
+        self.claim(Concern::Envelope, asserted, seen)
     }
 
     fn answer(&self, asserted: &Asserted) -> Claim {

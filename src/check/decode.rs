@@ -10,7 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use serde_json::value::RawValue;
 
 use crate::event::{Envelope, Extract, Found, Kind, Number, SlotId};
-use crate::expect::{Dialect, Trie, TrieNode};
+use crate::expect::{Dialect, Split, Trie, TrieNode, bit};
 
 /// What stands at the places of a trie in one JSON document.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +19,8 @@ pub struct Places<'a> {
     pub slots: Vec<Found<'a>>,
     /// Bit `i` is set when the root's `i`-th child in the trie leads on and was an object or array.
     pub objects: u32,
+    /// Where the trie leads on there was a text that looks like an object or array.
+    pub encoded: bool,
 }
 
 /// Reads `text` along `trie`.
@@ -27,7 +29,14 @@ pub struct Places<'a> {
 /// When `text` is not one JSON document (RFC 8259), or nests deeper than 128 levels: the parser's words, with line and
 /// column.
 pub fn read<'a>(trie: &Trie, text: &'a str) -> Result<Places<'a>, String> {
-    let mut places = Places { slots: vec![Found::Absent; trie.slots()], objects: 0 };
+    read_into(trie, text, Vec::new())
+}
+
+/// As `read`, into a buffer whose content does not matter.
+fn read_into<'a>(trie: &Trie, text: &'a str, mut slots: Vec<Found<'a>>) -> Result<Places<'a>, String> {
+    slots.clear();
+    slots.resize(trie.slots(), Found::Absent);
+    let mut places = Places { slots, objects: 0, encoded: false };
     let mut json = serde_json::Deserializer::from_str(text);
     let root = trie.node(0);
     let walk = Walk { trie, node: root, depth: 0, child: 0, places: &mut places };
@@ -41,24 +50,163 @@ pub fn read<'a>(trie: &Trie, text: &'a str) -> Result<Places<'a>, String> {
     Ok(places)
 }
 
-/// Reads the event that `text` carries.
+/// Reads the event that `text` carries, or what is common to those it carries.
 ///
 /// # Errors
 /// As `read`.
 pub fn event<'a>(dialect: &Dialect, text: &'a str) -> Result<Extract<'a>, String> {
-    let Places { slots, objects } = read(&dialect.trie, text)?;
-    let mut extract =
-        Extract { kind: Kind::Unnamed, name: None, envelope: Envelope { name_at: u8::MAX, objects }, slots };
+    event_into(dialect, text, Vec::new())
+}
+
+/// As `event`, into a buffer whose content does not matter; `Extract::slots` is that buffer.
+///
+/// # Errors
+/// As `read`.
+pub fn event_into<'a>(dialect: &Dialect, text: &'a str, slots: Vec<Found<'a>>) -> Result<Extract<'a>, String> {
+    let Places { slots, objects, .. } = read_into(&dialect.trie, text, slots)?;
+    Ok(named(dialect, slots, objects))
+}
+
+/// Looks up the name of what was read.
+fn named<'a>(dialect: &Dialect, slots: Vec<Found<'a>>, objects: u32) -> Extract<'a> {
+    let envelope = Envelope { name_at: u8::MAX, objects: objects & !dialect.ignored_objects, alias: 0 };
+    let mut extract = Extract { kind: Kind::Unnamed, name: None, envelope, slots };
     let named = dialect.name_at.iter().enumerate().find_map(|(index, slot)| match extract.at(*slot) {
         Found::Text(name) => Some((index, name.clone())),
         _ => None,
     });
     if let Some((index, name)) = named {
         extract.envelope.name_at = u8::try_from(index).unwrap_or(u8::MAX);
-        extract.kind = dialect.names.find(&name).map_or(Kind::Unknown, Kind::Known);
-        extract.name = Some(name);
+        name_it(dialect, &mut extract, name);
     }
-    Ok(extract)
+    extract
+}
+
+fn name_it<'a>(dialect: &Dialect, extract: &mut Extract<'a>, name: Cow<'a, str>) {
+    let found = dialect.names.read(&name);
+    extract.kind = found.map_or(Kind::Unknown, |(kind, _)| Kind::Known(kind));
+    extract.envelope.alias = found.map_or(0, |(_, alias)| alias);
+    extract.name = Some(name);
+}
+
+/// The text of a frame with JSON texts in the place of objects read through, once; `None` if there are none, or the dialect does
+/// not ask for it. The caller reads what is returned in place of the frame.
+pub fn unwrapped(dialect: &Dialect, text: &str) -> Option<String> {
+    if !dialect.json_string {
+        return None;
+    }
+    if text.trim_ascii_start().starts_with('"') {
+        let inner: String = serde_json::from_str(text).ok()?;
+        return looks_composite(&inner)
+            .then_some(inner)
+            .filter(|inner| serde_json::from_str::<IgnoredAny>(inner).is_ok());
+    }
+    // A text that begins with a bracket is rare enough to look for before anything else is done.
+    if !text.contains("\"{") && !text.contains("\"[") {
+        return None;
+    }
+    let places = read(&dialect.trie, text).ok()?;
+    if !places.encoded {
+        return None;
+    }
+    let mut value: serde_json::Value = serde_json::from_str(text).ok()?;
+    let mut changed = false;
+    inline(&dialect.trie, dialect.trie.node(0), &mut value, &mut changed);
+    changed.then(|| value.to_string())
+}
+
+/// Replaces texts that are JSON objects or arrays by what they hold wherever the trie leads on, but not within what was replaced.
+fn inline(trie: &Trie, node: &TrieNode, value: &mut serde_json::Value, changed: &mut bool) {
+    for (name, next) in &node.children {
+        let next = trie.node(*next);
+        let Some(member) = value.get_mut(&**name).filter(|_| !next.children.is_empty()) else { continue };
+        match member {
+            serde_json::Value::String(text) if looks_composite(text) => {
+                if let Ok(inner) = serde_json::from_str(text) {
+                    *member = inner;
+                    *changed = true;
+                }
+            }
+            member => inline(trie, next, member, changed),
+        }
+    }
+}
+
+fn looks_composite(text: &str) -> bool {
+    text.trim_ascii_start().starts_with(['{', '['])
+}
+
+/// The events of a frame that carries several.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    /// What was read of each.
+    pub events: Vec<Extract<'a>>,
+    /// Their order means nothing.
+    pub unordered: bool,
+}
+
+/// Takes a frame apart if it carries several events. `None` if it does not, or what stands there cannot be taken apart.
+pub fn batch<'a>(dialect: &Dialect, frame: &Extract<'a>) -> Option<Batch<'a>> {
+    let raw_at = |split: &&Split| match frame.at(split.at) {
+        Found::Composite { raw: Some(raw), .. } => Some(*raw),
+        _ => None,
+    };
+    let (split, raw) = dialect.split.iter().find_map(|split| raw_at(&split).map(|raw| (split, raw)))?;
+    let mut parts: Vec<(Option<String>, &'a RawValue)> = Vec::new();
+    if split.by_name {
+        let Members(members) = serde_json::from_str(raw).ok()?;
+        for (name, value) in members {
+            match serde_json::from_str::<Vec<&'a RawValue>>(value.get()) {
+                Ok(list) => parts.extend(list.into_iter().map(|part| (Some(name.clone()), part))),
+                Err(_) => parts.push((Some(name), value)),
+            }
+        }
+    } else {
+        let list: Vec<&'a RawValue> = serde_json::from_str(raw).ok()?;
+        parts.extend(list.into_iter().map(|part| (None, part)));
+    }
+    let events = parts.into_iter().filter_map(|(name, part)| {
+        let Places { mut slots, objects, .. } = read(&dialect.trie, part.get()).ok()?;
+        for (index, slot) in slots.iter_mut().enumerate() {
+            let given = SlotId(index as u16);
+            let own = dialect.name_at.contains(&given) || dialect.split.iter().any(|split| split.at == given);
+            if *slot == Found::Absent && !own {
+                *slot = frame.at(given).clone();
+            }
+        }
+        let mut event = named(dialect, slots, objects);
+        if let Some(name) = name {
+            event.envelope.name_at = u8::MAX;
+            name_it(dialect, &mut event, Cow::Owned(name));
+        }
+        Some(event)
+    });
+    Some(Batch { events: events.collect(), unordered: split.by_name })
+}
+
+/// The members of an object, in the order in which they stand.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> serde::Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Vec<(String, &'de RawValue)>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(members)
+            }
+        }
+        deserializer.deserialize_map(Reader).map(Members)
+    }
 }
 
 /// The walk stands at `node` and is about to read the value there.
@@ -78,9 +226,14 @@ impl<'a> Walk<'_, '_, 'a> {
         }
     }
 
+    fn text(&mut self, text: Cow<'a, str>) {
+        self.places.encoded |= !self.node.children.is_empty() && looks_composite(&text);
+        self.put(Found::Text(text));
+    }
+
     fn composite(&mut self, empty: bool) {
-        if self.depth == 1 && !self.node.children.is_empty() && self.child < 32 {
-            self.places.objects |= 1 << self.child;
+        if self.depth == 1 && !self.node.children.is_empty() {
+            self.places.objects |= bit(self.child);
         }
         self.put(Found::Composite { raw: None, empty });
     }
@@ -143,12 +296,12 @@ impl<'de: 'a, 'a> Visitor<'de> for Walk<'_, '_, 'a> {
     }
 
     fn visit_borrowed_str<E>(mut self, value: &'de str) -> Result<(), E> {
-        self.put(Found::Text(Cow::Borrowed(value)));
+        self.text(Cow::Borrowed(value));
         Ok(())
     }
 
     fn visit_str<E>(mut self, value: &str) -> Result<(), E> {
-        self.put(Found::Text(Cow::Owned(value.to_owned())));
+        self.text(Cow::Owned(value.to_owned()));
         Ok(())
     }
 
@@ -305,6 +458,57 @@ mod tests {
         assert_eq!((extract.kind, extract.envelope.name_at), (Kind::Known(KindId(0)), 1));
         assert_eq!(read(r#"{"type":"other"}"#).kind, Kind::Unknown);
         assert_eq!(read("[]").kind, Kind::Unnamed);
+    }
+
+    /// `/data/agent` at its place, names at `/type`, batches at `/events`.
+    fn dialect() -> Dialect {
+        let mut dialect = Dialect { json_string: true, ..Dialect::default() };
+        dialect.name_at = vec![dialect.trie.intern("/type", false).unwrap()];
+        dialect.fields.agent = vec![dialect.trie.intern("/data/agent", false).unwrap()];
+        let at = dialect.trie.intern("/events", true).unwrap();
+        dialect.split = vec![Split { at, by_name: true }];
+        dialect.names.intern("thinking");
+        dialect
+    }
+
+    #[test]
+    fn json_in_texts_is_read_through_once() {
+        let dialect = dialect();
+        for (text, inner) in [
+            (r#""{\"type\":\"x\"}""#, Some(r#"{"type":"x"}"#)),
+            (r#"{"type":"x","data":"{\"agent\":\"a\"}"}"#, Some(r#"{"type":"x","data":{"agent":"a"}}"#)),
+            // Nothing is asked for below the type, so a text there is a text.
+            (r#"{"type":"{\"a\":1}"}"#, None),
+            (r#"{"type":"x","data":{"agent":"a"}}"#, None),
+            (r#"{"type":"x","data":"{not json"}"#, None),
+            (r#""hello""#, None),
+            (r#""{""#, None),
+        ] {
+            assert_eq!(unwrapped(&dialect, text).as_deref(), inner, "{text}");
+        }
+        let strict = Dialect { json_string: false, ..dialect };
+        assert_eq!(unwrapped(&strict, r#""{}""#), None);
+    }
+
+    #[test]
+    fn a_batch_is_taken_apart_by_name() {
+        let dialect = dialect();
+        let text = r#"{"type":"event_batch","data":{"agent":"outer"},
+            "events":{"thinking":[{"data":{"agent":"a"}},{}],"other":{"type":"own"}}}"#;
+        let frame = event(&dialect, text).unwrap();
+        let Batch { events, unordered } = batch(&dialect, &frame).unwrap();
+        let told: Vec<_> = events
+            .iter()
+            .map(|event| {
+                (event.name.as_deref().unwrap(), event.first_text(&dialect.fields.agent).unwrap().into_owned())
+            })
+            .collect();
+        assert!(unordered);
+        let expected = [("thinking", "a"), ("thinking", "outer"), ("other", "outer")];
+        assert_eq!(told, expected.map(|(name, agent)| (name, agent.to_owned())));
+        assert_eq!(events[0].kind, Kind::Known(KindId(0)));
+        assert!(batch(&dialect, &event(&dialect, r#"{"type":"x"}"#).unwrap()).is_none());
+        assert!(batch(&dialect, &event(&dialect, r#"{"events":[1]}"#).unwrap()).is_none());
     }
 
     proptest::proptest! {

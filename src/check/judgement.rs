@@ -8,6 +8,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use crate::event::{Envelope, KindId};
 use crate::expect::{IdRole, Segment};
 use crate::finding::{Evidence, Finding, Subject};
 use crate::identity::{Iteration, UserNumber};
@@ -30,6 +31,8 @@ pub struct Judgement {
     pub known: BTreeMap<String, u64>,
     /// How often each event name came that nothing mentions; the first `NAMES_KEPT` names of each part.
     pub unknown: BTreeMap<String, u64>,
+    /// How often each event of the grammar came in which envelope, in the ids of the dialect.
+    pub census: BTreeMap<(KindId, Envelope), u64>,
     /// When each user had a run in flight; the first `RUNS_KEPT` runs of each.
     pub in_flight: BTreeMap<UserNumber, Vec<(Stamp, Stamp)>>,
     /// Clean-up steps that failed, as `user N: step: reason`; the first `NAMES_KEPT`.
@@ -202,6 +205,9 @@ impl Judgement {
         self.ledger.merge(other.ledger);
         add(&mut self.known, other.known);
         add(&mut self.unknown, other.unknown);
+        for (row, count) in other.census {
+            *self.census.entry(row).or_default() += count;
+        }
         for (user, runs) in other.in_flight {
             let mine = self.in_flight.entry(user).or_default();
             mine.extend(runs);
@@ -209,6 +215,11 @@ impl Judgement {
         }
         self.leftovers.extend(other.leftovers);
         self
+    }
+
+    /// Counts an event of the grammar and its envelope.
+    pub(super) fn noted(&mut self, kind: KindId, envelope: Envelope) {
+        *self.census.entry((kind, envelope)).or_default() += 1;
     }
 
     /// The share of users whose run was in flight while another user's was, 0 to 1; of the users that had a run.

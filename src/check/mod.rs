@@ -3,6 +3,7 @@
 //! | file | what for |
 //! |---|---|
 //! | `decode.rs` | the text of a frame, read once along the dialect's places |
+//! | `alike.rs` | names that are probably the same, for suggestions |
 //! | `automaton.rs` | the order of one run, along the grammar |
 //! | `content.rs` | the answer of one run |
 //! | `lane.rs` | one user's stream: set-up, greeting, runs, silence |
@@ -14,6 +15,7 @@
 //! arrived up to `t` was told, frames stamped before a deadline go first, and a deadline fires at its own time. So a live
 //! execution and its recording are judged by the same machine to the same judgement.
 
+mod alike;
 mod automaton;
 mod conclude;
 mod content;
@@ -24,7 +26,7 @@ mod reach;
 #[cfg(test)]
 mod tests;
 
-pub use conclude::{Claim, ClaimKind, Conclusion, Figure, Outcome, Verdict, conclude};
+pub use conclude::{Census, Claim, ClaimKind, Conclusion, Figure, Outcome, Verdict, conclude};
 pub use judgement::{Counts, FindingLog, Judgement, Latencies, Ledger, OpenId, Sighting};
 pub use lane::Move;
 pub use reach::Planned;

@@ -23,8 +23,8 @@ use crate::document::tree::{Entry, Key, Number, Scalar, Value};
 use crate::document::values::grouped;
 use crate::document::yaml::MAX_BYTES;
 use crate::document::{Context, Node, SourceId, Sources, Span, read};
-use crate::expect::{Expectations, Grammar};
-use crate::scenario::{self, GrammarChoice, Password, ProfileRef, Scenario, TargetRef, defaults};
+use crate::expect::Expectations;
+use crate::scenario::{self, Password, ProfileRef, Scenario, TargetRef, defaults};
 use crate::secret::Secret;
 use crate::target::{self, Profile};
 
@@ -158,9 +158,7 @@ impl Loaded {
         let reads = self.target.profile.reads.clone();
         let scenario = &self.scenario;
         let mut dialect = reads.dialect;
-        let grammar = match scenario.expect.grammar {
-            GrammarChoice::GoldenPath => Grammar::golden_path(|name| dialect.names.intern(name)),
-        };
+        let grammar = scenario.expect.grammar.compile(|name| dialect.names.intern(name));
         Expectations {
             dialect,
             script: reads.script,
@@ -168,6 +166,7 @@ impl Loaded {
             grammar,
             ends: reads.ends,
             failed: reads.failed,
+            signs: reads.signs,
             answers: reads.answers,
             turns: scenario.expect.answers.clone(),
             ids: reads.ids,

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::event::{KindId, SlotId};
+use crate::event::{Envelope, KindId, SlotId};
 
 /// How frames of one target are read.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +18,24 @@ pub struct Dialect {
     pub name_at: Vec<SlotId>,
     /// Where the parts of an event stand.
     pub fields: Fields,
+    /// A frame that is a JSON text, or holds one where an object is due, is read through.
+    pub json_string: bool,
+    /// Frames that carry several events.
+    pub split: Vec<Split>,
+    /// Bits of top-level objects of the trie that say nothing about the envelope, because no part of an event stands in
+    /// them: a result, a detail.
+    pub ignored_objects: u32,
+}
+
+/// Frames that carry several events, each of which is read as if it were a frame of its own. What it does not hold itself
+/// (except its name) it has from the frame around it.
+#[derive(Debug, Clone)]
+pub struct Split {
+    /// Where the events stand, asked for as a whole: a list, or an object of lists.
+    pub at: SlotId,
+    /// The members of an object there are the names of the events; their order, and that of the events under different
+    /// names, means nothing.
+    pub by_name: bool,
 }
 
 /// Where the parts of an event stand, each a list of places of which the first that exists counts.
@@ -31,12 +49,15 @@ pub struct Fields {
     pub call: Vec<SlotId>,
     /// The id of the event itself.
     pub event_id: Vec<SlotId>,
+    /// When the target says it was sent; evidence of its clock and nothing else.
+    pub time: Vec<SlotId>,
 }
 
 /// A set of event names with stable ids.
 #[derive(Debug, Clone, Default)]
 pub struct Names {
     names: Vec<Arc<str>>,
+    aliases: Vec<(Arc<str>, KindId)>,
 }
 
 /// JSON Pointers, as a tree that is walked along with the document.
@@ -58,12 +79,12 @@ pub struct TrieNode {
 }
 
 impl Names {
-    /// The id of `name`, added if it is new.
+    /// The id of `name`, or of what it is another name of; added if it is new.
     ///
     /// # Panics
     /// With more than 65,535 names, which the decoder's size limits exclude.
     pub fn intern(&mut self, name: &str) -> KindId {
-        if let Some(kind) = self.find(name) {
+        if let Some((kind, _)) = self.read(name) {
             return kind;
         }
         let id = u16::try_from(self.names.len()).expect("a profile has fewer names than its size limit allows");
@@ -71,10 +92,24 @@ impl Names {
         KindId(id)
     }
 
+    /// Lets `alias` mean what `name` means, from now on; a name that was added before keeps its own meaning.
+    pub fn alias(&mut self, alias: &str, name: &str) {
+        let kind = self.intern(name);
+        self.aliases.push((alias.into(), kind));
+    }
+
     /// The id of `name`, if anything mentions it.
     pub fn find(&self, name: &str) -> Option<KindId> {
         // A profile mentions a few dozen names; comparing lengths and bytes beats hashing at that size.
         self.names.iter().position(|known| **known == *name).map(|index| KindId(index as u16))
+    }
+
+    /// The id that a target's spelling means, with the alias it was (from 1; 0 for the name itself).
+    pub fn read(&self, spelled: &str) -> Option<(KindId, u16)> {
+        let alias = || self.aliases.iter().position(|(alias, _)| **alias == *spelled);
+        self.find(spelled)
+            .map(|kind| (kind, 0))
+            .or_else(|| alias().map(|index| (self.aliases[index].1, index as u16 + 1)))
     }
 
     /// The spelling of `kind`; empty for an id of another table.
@@ -86,6 +121,35 @@ impl Names {
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(|name| &**name)
     }
+}
+
+impl Dialect {
+    /// Leaves only those top-level objects to the envelope in which a part of an event or one of `ids` stands.
+    pub fn settle_envelopes(&mut self, ids: &[SlotId]) {
+        let Fields { agent, tool, call, event_id, time: _ } = &self.fields;
+        let parts = [agent, tool, call, event_id].into_iter().flatten().chain(ids);
+        let holders = parts.filter_map(|slot| self.trie.top_of(*slot)).fold(0_u32, |bits, top| bits | bit(top));
+        self.ignored_objects = !holders;
+    }
+
+    /// An envelope in words: `/type in data`, `/event_name`, `/type in payload as agentStarted`.
+    pub fn spell(&self, envelope: Envelope) -> String {
+        let place = self.name_at.get(usize::from(envelope.name_at)).and_then(|slot| self.trie.pointer_of(*slot));
+        let mut spelled = place.unwrap_or_else(|| "a batch".to_owned());
+        let objects = self.trie.node(0).children.iter().enumerate();
+        let held: Vec<&str> =
+            objects.filter(|(top, _)| envelope.objects & bit(*top) != 0).map(|(_, (name, _))| &**name).collect();
+        if !held.is_empty() {
+            spelled = format!("{spelled} in {}", held.join(" and "));
+        }
+        let alias = usize::from(envelope.alias).checked_sub(1).and_then(|index| self.names.aliases.get(index));
+        alias.map_or(spelled.clone(), |(alias, _)| format!("{spelled} as {alias}"))
+    }
+}
+
+/// The bit of the `top`-th top-level object; the 33rd and later ones have none.
+pub fn bit(top: usize) -> u32 {
+    u32::try_from(top).ok().and_then(|top| 1_u32.checked_shl(top)).unwrap_or(0)
 }
 
 impl Default for Trie {
@@ -131,6 +195,32 @@ impl Trie {
         &self.nodes[index]
     }
 
+    /// The pointer that ends at `slot`.
+    pub fn pointer_of(&self, slot: SlotId) -> Option<String> {
+        self.way_to(0, slot).map(|way| {
+            let tokens = way.iter().map(|(_, name)| format!("/{}", name.replace('~', "~0").replace('/', "~1")));
+            tokens.collect()
+        })
+    }
+
+    /// Which top-level member the pointer of `slot` leads through, if it leads through one.
+    fn top_of(&self, slot: SlotId) -> Option<usize> {
+        let way = self.way_to(0, slot)?;
+        if way.len() < 2 { None } else { way.first().map(|(child, _)| *child) }
+    }
+
+    fn way_to(&self, node: usize, slot: SlotId) -> Option<Vec<(usize, &str)>> {
+        let node = &self.nodes[node];
+        if node.slot == Some(slot) {
+            return Some(Vec::new());
+        }
+        node.children.iter().enumerate().find_map(|(child, (name, next))| {
+            let mut way = self.way_to(*next, slot)?;
+            way.insert(0, (child, name));
+            Some(way)
+        })
+    }
+
     /// How many slots the trie fills.
     pub fn slots(&self) -> usize {
         usize::from(self.slots)
@@ -166,6 +256,26 @@ mod tests {
         assert_eq!(trie.intern("/data/user_id", false), a);
         assert_eq!(trie.slots(), 2);
         assert!(trie.node(trie.node(0).children[0].1).whole);
+    }
+
+    #[test]
+    fn envelopes_are_told_by_what_holds_an_events_parts() {
+        let mut dialect = Dialect::default();
+        let mut slot = |pointer| dialect.trie.intern(pointer, false).unwrap();
+        let (name, result, agent, user) =
+            (slot("/type"), slot("/result/ok"), slot("/data/agent"), slot("/payload/u~1v"));
+        dialect.name_at = vec![name];
+        dialect.fields.agent = vec![agent];
+        dialect.names.alias("agentStarted", "agent_started");
+        dialect.settle_envelopes(&[user]);
+        assert_eq!(dialect.trie.pointer_of(user).as_deref(), Some("/payload/u~1v"));
+        assert_eq!(dialect.trie.pointer_of(result).as_deref(), Some("/result/ok"));
+        assert_eq!(!dialect.ignored_objects, 0b1100, "type, result, data, payload");
+        let spell = |objects, alias| dialect.spell(Envelope { name_at: 0, objects, alias });
+        assert_eq!((spell(0, 0), spell(0b100, 0)), ("/type".to_owned(), "/type in data".to_owned()));
+        assert_eq!(spell(0b1000, 1), "/type in payload as agentStarted");
+        assert_eq!(dialect.names.read("agentStarted"), Some((KindId(0), 1)));
+        assert_eq!(dialect.names.read("agent_started"), Some((KindId(0), 0)));
     }
 
     #[test]

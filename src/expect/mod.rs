@@ -10,8 +10,8 @@ mod grammar;
 mod matcher;
 
 pub use budget::{Budget, Reliability, ReliabilityOf, Segment, Statistic};
-pub use dialect::{Dialect, Fields, Names, Trie, TrieNode};
-pub use grammar::{Before, Grammar, Role, Symbol};
+pub use dialect::{Dialect, Fields, Names, Split, Trie, TrieNode, bit};
+pub use grammar::{Before, Grammar, Role, Spelled, SpelledSymbol, Symbol, comes_first};
 pub use matcher::{Condition, Matcher, Test};
 
 use std::sync::Arc;
@@ -45,6 +45,8 @@ pub struct Expectations {
     pub ends: Ends,
     /// Frames that mark a run as failed without ending it.
     pub failed: Vec<Matcher>,
+    /// What else events say of themselves.
+    pub signs: Signs,
     /// Where the answer stands; the last source that hits wins, so that a final answer replaces a draft.
     pub answers: Vec<AnswerSource>,
     /// What a good answer is, per turn; the last entry serves all further turns.
@@ -86,10 +88,21 @@ pub struct Heartbeat {
     pub answered: bool,
 }
 
-/// How a run ends. An end mentioned nowhere is not an end: the profile must name it.
+/// What events say of themselves, beside their kind.
+#[derive(Debug, Clone, Default)]
+pub struct Signs {
+    /// The target works in a degraded mode.
+    pub degraded: Vec<Matcher>,
+    /// The event is delivered later than it happened, after a connection had failed.
+    pub replayed: Vec<Matcher>,
+    /// A tool failed.
+    pub failed_tool: Vec<Matcher>,
+}
+
+/// How a run ends.
 #[derive(Debug, Clone, Default)]
 pub struct Ends {
-    /// The run went well.
+    /// The run went well. Empty: with every end that the grammar names.
     pub good: Vec<Matcher>,
     /// The run failed, and nothing more is to be waited for.
     pub bad: Vec<Matcher>,
@@ -102,6 +115,8 @@ pub struct AnswerSource {
     pub when: Matcher,
     /// The places, first that exists.
     pub at: Vec<SlotId>,
+    /// Each hit is a part of the answer, and is appended to those before it.
+    pub append: bool,
 }
 
 /// What makes an answer good.
@@ -209,6 +224,8 @@ pub struct Claims {
     pub events: Asserted,
     /// Answers worth having.
     pub answer: Asserted,
+    /// One envelope for each kind of event; `None` if it was not asked for.
+    pub uniform_envelope: Option<Asserted>,
     /// Nothing of one user at another; `None` with a single user.
     pub isolation: Option<Asserted>,
     /// Share of users whose run must have overlapped another user's, 0 to 1.
@@ -230,6 +247,13 @@ impl Expectations {
     /// The rules for the answer of `turn`, counted from 0.
     pub fn answer_rules(&self, turn: usize) -> Option<&AnswerRules> {
         self.turns.get(turn).or_else(|| self.turns.last())
+    }
+
+    /// What a symbol of the grammar is called.
+    pub fn symbol_name(&self, symbol: usize) -> String {
+        let Some(symbol) = self.grammar.symbols.get(symbol) else { return String::new() };
+        let names: Vec<_> = symbol.kinds.iter().map(|kind| self.kind_name(*kind)).collect();
+        names.join(" or ")
     }
 
     /// The spelling of a kind.

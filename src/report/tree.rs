@@ -56,12 +56,26 @@ pub struct Report {
     pub events: BTreeMap<String, u64>,
     /// How often each event came whose name nothing mentions. Names are the target's own text.
     pub unknown_events: BTreeMap<String, u64>,
+    /// How often each event of the grammar came in which envelope: one row per event and envelope, sorted.
+    pub census: Vec<Census>,
     /// Clean-up that failed, so that something was left behind on the target; sorted, `user N: step: reason`.
     pub leftovers: Vec<String>,
     /// What was waited and belongs to no segment.
     pub waits: Vec<Wait>,
     /// What else a reader must know to judge the figures: limits of this machine, values that were replaced.
     pub notes: Vec<String>,
+}
+
+/// How often one event came in one envelope.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Census {
+    /// The event's name in the grammar.
+    pub event: String,
+    /// The place of the name, the objects that held the event's parts, and the other name it came under: `/type`, `/type in
+    /// data`, `/event_name`, `/type in payload as agentStarted`; `a batch` where the name came from the frame around it.
+    pub envelope: String,
+    /// How often.
+    pub count: u64,
 }
 
 /// The program that made a report.
@@ -385,6 +399,7 @@ impl Report {
             counts: judgement.counts,
             events: judgement.known.clone(),
             unknown_events: judgement.unknown.clone(),
+            census: conclusion.census.iter().map(census).collect(),
             leftovers: judgement.leftovers.iter().cloned().collect(),
             waits,
             notes: context.notes,
@@ -414,6 +429,10 @@ impl From<Outcome> for Word {
             Outcome::Pass => Word::Pass,
         }
     }
+}
+
+fn census(row: &check::Census) -> Census {
+    Census { event: row.event.clone(), envelope: row.envelope.clone(), count: row.count }
 }
 
 fn claim(claim: &check::Claim) -> Claim {

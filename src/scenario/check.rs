@@ -7,7 +7,7 @@ use super::budgets::{Figure, SegmentBudget};
 use super::format::{
     AnswerDef, IsolationDef, PasswordDef, ReliabilityDef, Session, TargetDef, TimeoutsDef, TurnDef, UsersDef,
 };
-use super::{Parts, defaults, format, names};
+use super::{Parts, defaults, format, grammar, names};
 use crate::document::Context;
 use crate::document::decode::Spanned;
 use crate::document::diagnostic::Diagnostic;
@@ -25,6 +25,7 @@ pub fn check(parts: &Parts, cx: &mut Context) {
         check_users(users, cx);
     }
     check_turns(parts, cx);
+    grammar::spelled(parts.events.as_ref(), cx);
     if let Some(answer) = &parts.answer {
         check_answer(answer, cx);
     }

@@ -6,7 +6,7 @@
 use crate::document::Spanned;
 use crate::document::decode::{by_shape, one_of, record, words};
 use crate::document::text::Text;
-use crate::document::values::{OneOrMany, Pattern, Percent, Whole};
+use crate::document::values::{OneOrMany, Pattern, Percent, Table, Whole};
 use crate::time::Micros;
 
 use super::Environments;
@@ -192,6 +192,9 @@ record! {
         pub isolation: Option<IsolationDef>,
         /// Every user gets ready: readiness, login, upgrade, greeting.
         pub setup: Option<SetupDef>,
+        /// Events of one kind all come in one envelope: several are how several senders of one event look from outside. Not
+        /// claimed by default.
+        pub uniform_envelope: Option<UniformDef>,
         /// Connections last, and frames can be read.
         pub transport: Option<TransportDef>,
         /// Limits on the time between two milestones.
@@ -202,7 +205,6 @@ record! {
     not_yet {
         "rules" => ("switch single rules off", "set `required: false` on the claim"),
         "known" => ("declare known issues", "set `required: false` on the claim"),
-        "uniform_envelope" => ("demand one form of all events", "remove the key"),
     }
 }
 
@@ -211,10 +213,10 @@ by_shape! {
     pub enum EventsDef {
         /// A grammar by its name.
         Named(GrammarName) = text,
-        /// A grammar, and whether it counts.
-        Claimed(EventsClaim) = map,
+        /// A grammar by its name with something added, or one of your own.
+        Claimed(Box<Spanned<EventsClaim>>) = map,
     }
-    expected "`golden-path` or a map"
+    expected "the name of a grammar or a map"
 }
 
 words! {
@@ -222,25 +224,99 @@ words! {
     pub enum GrammarName {
         /// started; thinking and tool pairs mixed, at least one of each; completed
         GoldenPath = "golden-path",
-    }
-    not_yet {
-        "free" => ("accept the events in any order", "use `golden-path` with `required: false`"),
-        "no-tools" => ("accept runs without tools", "use `golden-path` with `required: false`"),
+        /// the same, and a run without tools is right as well
+        ToolsOptional = "golden-path-tools-optional",
+        /// golden-path with agents that hand work to others: two of different names at least, see `min_agents`
+        Supervisor = "supervisor",
+        /// RUN_STARTED; messages, tool calls and steps, each begun and ended; RUN_FINISHED, or RUN_ERROR
+        AgUi = "ag-ui",
     }
 }
 
 record! {
-    /// Events complete and in order.
+    /// Events complete and in order: a grammar by its name, or one of your own, which has an `end`.
+    ///
+    /// Where the name of an event stands, several may stand: `tool_executing | tool_started` is one event that some senders
+    /// call otherwise.
     pub struct EventsClaim {
-        /// The grammar. Default: `golden-path`.
-        pub grammar: Option<GrammarName>,
+        /// A grammar by its name. Default: `golden-path`, unless there is an `end`.
+        pub grammar: Option<Spanned<GrammarName>>,
+        /// The event by which an agent begins; nothing comes before the first one.
+        pub start: Option<Spanned<String>>,
+        /// Events between start and end and how often each comes: `agent_thinking: { min: 1, max: 20 }`.
+        pub steps: Option<Table<EventCount>>,
+        /// Events that come in pairs, such as a tool's call and its result. The first kind of pair is what budgets call `tool`.
+        pub pairs: OneOrMany<PairDef> = default(OneOrMany(Vec::new())),
+        /// The event by which an agent ends; of a list each must come, in any order. A run is over when all agents that began
+        /// have ended.
+        pub end: OneOrMany<Spanned<String>> = default(OneOrMany(Vec::new())),
+        /// Events by which a run ends as failed, beside those of the profile.
+        pub bad_end: OneOrMany<Spanned<String>> = default(OneOrMany(Vec::new())),
+        /// Events that may come any number of times, or not at all.
+        pub optional: OneOrMany<Spanned<String>> = default(OneOrMany(Vec::new())),
+        /// Events that must not come.
+        pub forbidden: OneOrMany<Spanned<String>> = default(OneOrMany(Vec::new())),
+        /// Lists of events whose first occurrences come in this order: `[[agent_thinking, tool_executing]]`.
+        pub before: Vec<Spanned<Vec<Spanned<String>>>> = default(Vec::new()),
+        /// Whether their order counts. Default: `strict`.
+        pub order: Option<Spanned<OrderName>>,
+        /// How many agents of different names begin at least.
+        pub min_agents: Option<Spanned<Whole<1, 1_000>>>,
         /// `false` reports and never changes the exit code.
         pub required: Option<bool>,
     }
-    not_yet {
-        "order" => ("declare a grammar of your own", "use `grammar: golden-path`"),
-        "events" => ("declare a grammar of your own", "use `grammar: golden-path`"),
-        "forbidden" => ("declare a grammar of your own", "use `grammar: golden-path`"),
+}
+
+record! {
+    /// How often an event comes in a run.
+    pub struct EventCount {
+        /// At least. Default: 1.
+        pub min: Option<Spanned<Whole<0, 1_000_000>>>,
+        /// At most. Default: any number.
+        pub max: Option<Spanned<Whole<0, 1_000_000>>>,
+    }
+}
+
+record! {
+    /// Two events that belong together by their call id, else by their tool's name, else in turn.
+    pub struct PairDef {
+        /// The event that begins it.
+        pub call: Spanned<String> = required,
+        /// The event that ends it.
+        pub result: Spanned<String> = required,
+        /// How many pairs a run has at least. Default: 1.
+        pub min: Option<Spanned<Whole<0, 1_000_000>>>,
+        /// How many at most. Default: any number.
+        pub max: Option<Spanned<Whole<0, 1_000_000>>>,
+    }
+}
+
+words! {
+    /// Whether the order of events counts.
+    pub enum OrderName {
+        /// start first, a call before its result, end last, and what `before` says
+        Strict = "strict",
+        /// only which events came counts, and how often
+        Free = "free",
+    }
+}
+
+by_shape! {
+    /// One envelope for each kind of event.
+    pub enum UniformDef {
+        /// Whether it is asked for.
+        Flag(bool) = bool,
+        /// It is asked for.
+        Claimed(UniformClaim) = map,
+    }
+    expected "`true` or a map"
+}
+
+record! {
+    /// One envelope for each kind of event.
+    pub struct UniformClaim {
+        /// `false` reports and never changes the exit code.
+        pub required: Option<bool>,
     }
 }
 

@@ -16,6 +16,7 @@ pub mod values;
 
 mod check;
 mod environments;
+mod grammar;
 
 use std::sync::Arc;
 
@@ -28,7 +29,9 @@ use crate::document::diagnostic::Diagnostic;
 use crate::document::text::Text;
 use crate::document::values::Pattern;
 use crate::document::{Context, Node, Sources, Span, Spanned};
-use crate::expect::{AnswerRules, Asserted, Budget, Claims, Origin, Reliability, ReliabilityOf, Statistic, Timeouts};
+use crate::expect::{
+    AnswerRules, Asserted, Budget, Claims, Origin, Reliability, ReliabilityOf, Spelled, Statistic, Timeouts,
+};
 use crate::identity::UserNumber;
 
 /// What users do and what must hold, checked.
@@ -141,20 +144,13 @@ pub struct Turn {
 #[derive(Debug, Clone)]
 pub struct Expect {
     /// The legal orders of events.
-    pub grammar: GrammarChoice,
+    pub grammar: Spelled,
     /// What a good answer is, one entry per turn.
     pub answers: Vec<AnswerRules>,
     /// Limits on segments, in the order written.
     pub budgets: Vec<Budget>,
     /// What is asserted of the execution.
     pub claims: Claims,
-}
-
-/// A grammar by its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GrammarChoice {
-    /// `expect::Grammar::golden_path`.
-    GoldenPath,
 }
 
 /// Reads a scenario from its tree, overlays included.
@@ -230,6 +226,7 @@ struct Parts {
     target: Option<format::TargetDef>,
     users: Option<format::UsersDef>,
     ask: Option<format::AskDef>,
+    events: Option<format::EventsDef>,
     answer: Option<format::AnswerDef>,
     isolation: Option<format::IsolationDef>,
     setup: Option<format::SetupDef>,
@@ -244,6 +241,7 @@ impl Parts {
             target: part(tree, &["target"]),
             users: part(tree, &["users"]),
             ask: part(tree, &["ask"]),
+            events: part(tree, &["expect", "events"]),
             answer: part(tree, &["expect", "answer"]),
             isolation: part(tree, &["expect", "isolation"]),
             setup: part(tree, &["expect", "setup"]),
@@ -390,13 +388,15 @@ fn build_expect(
     let answer = written.and_then(|expect| expect.answer.as_ref());
     let isolation = written.and_then(|expect| expect.isolation.as_ref());
     let setup = written.and_then(|expect| expect.setup.as_ref());
-    let (grammar, events_required) = match written.and_then(|expect| expect.events.as_ref()) {
-        None => (None, None),
-        Some(format::EventsDef::Named(grammar)) => (Some(*grammar), None),
-        Some(format::EventsDef::Claimed(claim)) => (claim.grammar, claim.required),
+    let events = written.and_then(|expect| expect.events.as_ref());
+    let events_required = match events {
+        Some(format::EventsDef::Claimed(claim)) => claim.value.required,
+        Some(format::EventsDef::Named(_)) | None => None,
     };
-    let grammar = match grammar {
-        None | Some(format::GrammarName::GoldenPath) => GrammarChoice::GoldenPath,
+    let uniform_envelope = match written.and_then(|expect| expect.uniform_envelope.as_ref()) {
+        None | Some(format::UniformDef::Flag(false)) => None,
+        Some(format::UniformDef::Flag(true)) => Some(places.claim("uniform_envelope", None)),
+        Some(format::UniformDef::Claimed(claim)) => Some(places.claim("uniform_envelope", claim.required)),
     };
     let transport_required = written.and_then(|expect| expect.transport.as_ref()?.required);
     let claims = Claims {
@@ -405,6 +405,7 @@ fn build_expect(
         transport: places.claim("transport", transport_required),
         events: places.claim("events", events_required),
         answer: places.claim("answer", answer.and_then(|answer| answer.required).map(|given| given.value)),
+        uniform_envelope,
         isolation: (users.count > 1)
             .then(|| places.claim("isolation", isolation.and_then(|i| i.required).map(|given| given.value))),
         min_overlap: isolation
@@ -413,7 +414,8 @@ fn build_expect(
         reliability: written.and_then(|expect| expect.reliability.as_ref()).map(|given| reliability(given, places)),
     };
     Expect {
-        grammar,
+        // What is wrong with it was reported by the check of the parts.
+        grammar: grammar::spelled(events, &mut Context::new()),
         answers: turns.iter().map(|turn| answer_rules(turn.answer.as_ref().or(answer))).collect(),
         budgets: written.and_then(|expect| expect.budgets.as_ref()).map(|b| flatten(b, places)).unwrap_or_default(),
         claims,

@@ -17,8 +17,8 @@ use crate::document::values::{OneOrMany, Table};
 use crate::document::{Context, Diagnostic, Node, Span, Spanned};
 use crate::event::SlotId;
 use crate::expect::{
-    AnswerSource, Compare, Condition, Dialect, Ends, Fields, Heartbeat, IdRole, IdRule, IdSource, Matcher, Test, Trie,
-    Unique,
+    AnswerSource, Compare, Condition, Dialect, Ends, Fields, Heartbeat, IdRole, IdRule, IdSource, Matcher, Signs,
+    Split, Test, Trie, Unique,
 };
 use crate::time::Micros;
 
@@ -125,6 +125,7 @@ impl Compiler<'_> {
         let mut dialect = Dialect::default();
         let events = file.events.unwrap_or_default();
         self.fields(&mut dialect, events.name, events.fields);
+        self.spellings(&mut dialect, &events.decode.0, &events.split.0, &events.aliases);
 
         self.check(&file.socket, Moment::Upgrade);
         let (connect, script) = self.connect(file.connect.unwrap_or_default(), &mut dialect);
@@ -142,7 +143,10 @@ impl Compiler<'_> {
             failed(events.failed.as_deref(), &mut dialect),
             answers(events.answer, &mut dialect),
         );
-        let reads = Reads { dialect, script, heartbeats, ends, failed, answers, ids };
+        let signs = signs(events.degraded, events.replayed, events.failed_tool, &mut dialect);
+        let places: Vec<SlotId> = ids.iter().flat_map(|rule| rule.at.iter().copied()).collect();
+        dialect.settle_envelopes(&places);
+        let reads = Reads { dialect, script, heartbeats, ends, failed, signs, answers, ids };
 
         let mut profile = Profile {
             name: file.name.value,
@@ -412,7 +416,31 @@ impl Compiler<'_> {
             tool: places(fields.tool, &["tool_name", "tool"]),
             call: places(fields.call, &["call_id", "tool_call_id"]),
             event_id: places(fields.event_id, &["event_id"]),
+            time: places(fields.time, &["timestamp"]),
         };
+    }
+
+    fn spellings(
+        &mut self,
+        dialect: &mut Dialect,
+        decode: &[format::Encoding],
+        splits: &[format::Split],
+        aliases: &Table<Spanned<String>>,
+    ) {
+        dialect.json_string = decode.contains(&format::Encoding::JsonString);
+        for split in splits {
+            let by_name = split.by == format::SplitBy::Type;
+            dialect.split.push(Split { at: split.at.intern(&mut dialect.trie, true), by_name });
+        }
+        for (alias, name) in &aliases.0 {
+            let chained = aliases.0.iter().find(|(other, _)| other.value == name.value);
+            if let Some((other, _)) = chained {
+                let title = format!("{} is itself another name here", quote(&name.value));
+                let mistake = Diagnostic::mistake(name.span, title).also(other.span, "of this event");
+                self.mistake(mistake.help("write the event's own name, that of matchers and grammar"));
+            }
+            dialect.names.alias(&alias.value, &name.value);
+        }
     }
 
     fn id(&mut self, name: Spanned<String>, id: format::Id, trie: &mut Trie) -> Option<IdRule> {
@@ -662,11 +690,52 @@ fn matchers(given: &[When], dialect: &mut Dialect) -> Vec<Matcher> {
 
 fn ends(given: Option<format::Ends>, dialect: &mut Dialect) -> Ends {
     let (good, bad) = given.map_or((None, None), |ends| (ends.good, ends.bad));
-    let mut side = |given: Option<OneOrMany<When>>, default: &str| match given {
+    let good = good.map_or_else(Vec::new, |given| matchers(&given.0, dialect));
+    let bad = match bad {
         Some(given) => matchers(&given.0, dialect),
-        None => vec![event_matcher(default, dialect)],
+        None => vec![event_matcher("agent_error", dialect)],
     };
-    Ends { good: side(good, COMPLETED), bad: side(bad, "agent_error") }
+    Ends { good, bad }
+}
+
+/// What events say of themselves; each list by default as common backends say it.
+fn signs(
+    degraded: Option<Vec<When>>,
+    replayed: Option<Vec<When>>,
+    failed_tool: Option<Vec<When>>,
+    dialect: &mut Dialect,
+) -> Signs {
+    let degraded = match degraded {
+        Some(given) => matchers(&given, dialect),
+        None => {
+            let fallback = Test::Text("fallback_response".to_owned());
+            let mut response = event_matcher("agent_response", dialect);
+            response.all.push(anywhere(&[("type", fallback)], dialect));
+            vec![response, Matcher { all: vec![anywhere(&[("degradation_level", Test::Exists(true))], dialect)] }]
+        }
+    };
+    let replayed = match replayed {
+        Some(given) => matchers(&given, dialect),
+        None => vec![Matcher { all: vec![anywhere(&[("recovered", Test::Bool(true))], dialect)] }],
+    };
+    let failed_tool = match failed_tool {
+        Some(given) => matchers(&given, dialect),
+        None => {
+            let bad = Test::OneOf(["failed", "failure", "error"].map(|word| Test::Text(word.to_owned())).into());
+            vec![Matcher { all: vec![anywhere(&[("success", Test::Bool(false)), ("status", bad)], dialect)] }]
+        }
+    };
+    Signs { degraded, replayed, failed_tool }
+}
+
+/// One of `tests` holds of its member at the root, in `data` or in `payload`.
+fn anywhere(tests: &[(&str, Test)], dialect: &mut Dialect) -> Condition {
+    let mut matchers = Vec::new();
+    for (member, test) in tests {
+        let places = enveloped(&[member], &mut dialect.trie, false);
+        matchers.extend(places.into_iter().map(|slot| Matcher { all: vec![Condition::At(slot, test.clone())] }));
+    }
+    Condition::Any(matchers)
 }
 
 fn failed(given: Option<&[When]>, dialect: &mut Dialect) -> Vec<Matcher> {
@@ -674,9 +743,7 @@ fn failed(given: Option<&[When]>, dialect: &mut Dialect) -> Vec<Matcher> {
         return matchers(given, dialect);
     }
     let mut failed = event_matcher(COMPLETED, dialect);
-    let unsuccessful = |slot| Matcher { all: vec![Condition::At(slot, Test::Bool(false))] };
-    let places = enveloped(&["success"], &mut dialect.trie, false);
-    failed.all.push(Condition::Any(places.into_iter().map(unsuccessful).collect()));
+    failed.all.push(anywhere(&[("success", Test::Bool(false))], dialect));
     vec![failed]
 }
 
@@ -684,11 +751,12 @@ fn answers(given: Option<Vec<format::Answer>>, dialect: &mut Dialect) -> Vec<Ans
     let Some(given) = given else {
         let when = event_matcher(COMPLETED, dialect);
         let at = enveloped(&["final_response", "result", "response", "message"], &mut dialect.trie, true);
-        return vec![AnswerSource { when, at }];
+        return vec![AnswerSource { when, at, append: false }];
     };
     let compile = |answer: format::Answer| AnswerSource {
         when: dialect_matcher(&answer.when, dialect),
         at: slots(&answer.at.0, &mut dialect.trie, true),
+        append: answer.append.unwrap_or(false),
     };
     given.into_iter().map(compile).collect()
 }

@@ -309,26 +309,37 @@ record! {
 record! {
     /// How the target spells its events.
     pub struct Events {
-        /// How frames are read. Default json.
-        pub decode: OneOrMany<Encoding> = default(OneOrMany(vec![Encoding::Json])),
+        /// How frames are read. Default json, then json_string.
+        pub decode: OneOrMany<Encoding> = default(OneOrMany(vec![Encoding::Json, Encoding::JsonString])),
+        /// Frames that carry several events.
+        pub split: OneOrMany<Split> = default(OneOrMany(Vec::new())),
         /// Where an event's name stands, first that is a text. Default /type, /event, /event_name, /event_type.
         pub name: Option<EventName>,
+        /// Other names of events: `agentStarted: agent_started`. Matchers and the scenario name them by the second.
+        pub aliases: Table<Spanned<String>> = default(Table(Vec::new())),
         /// Where the parts of an event stand.
         pub fields: Option<EventFields>,
         /// Whose ids stand where; the names `user`, `thread` and `run` say what they identify. Default: all three at the root,
         /// in `data` and in `payload`; the user's if a step captures `user_id`, the others chosen where the ask sends them.
         pub ids: Option<Table<Id>>,
-        /// How a run ends. Default: good with agent_completed, bad with agent_error.
+        /// How a run ends. Default: good with every end of the scenario's grammar, bad with agent_error.
         pub ends: Option<Ends>,
         /// Frames that mark a run as failed without ending it. Default: agent_completed with `success: false`.
         pub failed: Option<Vec<When>>,
+        /// Frames by which the target says that it answers without its agent, or only in part. Default: agent_response with
+        /// `type: fallback_response`, and any event with `degradation_level`.
+        pub degraded: Option<Vec<When>>,
+        /// Events delivered later than they happened, after a connection had failed; their order means nothing. Default:
+        /// `recovered: true`.
+        pub replayed: Option<Vec<When>>,
+        /// Results of tools that failed, which is a note on a run that goes on. Default: `success: false`, `status: failed` or
+        /// `error`.
+        pub failed_tool: Option<Vec<When>>,
         /// Where the answer stands. In a frame the first rule that holds counts; of several frames the last one. Default: of
         /// agent_completed, final_response, result, response or message.
         pub answer: Option<Vec<Answer>>,
     }
     not_yet {
-        "split" => ("take frames with several events apart", "remove it"),
-        "aliases" => ("give events other names", "name them in the scenario, under `expect.events`"),
         "ignore" => ("pass over frames", "name them under `heartbeats`"),
     }
 }
@@ -338,11 +349,34 @@ words! {
     pub enum Encoding {
         /// a frame is one JSON document
         Json = "json",
+        /// JSON within a text is read as well, once: a frame that is one text, or a text where a place leads further; noted in
+        /// the report
+        JsonString = "json_string",
     }
     not_yet {
         "sse" => ("read lines of server-sent events", "use `json`"),
         "prefixed" => ("read JSON behind a prefix", "use `json`"),
-        "json_string" => ("read JSON inside a JSON string", "use `json`"),
+    }
+}
+
+record! {
+    /// Frames that carry several events. Each is read as if it were a frame of its own; what it lacks it has from the frame
+    /// around it.
+    pub struct Split {
+        /// Where the events stand, as a list or an object.
+        pub at: Pointer = required,
+        /// How the events there are named. Default own.
+        pub by: SplitBy = default(SplitBy::Own),
+    }
+}
+
+words! {
+    /// How the events of a frame with several are named.
+    pub enum SplitBy {
+        /// a list of events, each with its own name, in their order
+        Own = "own",
+        /// an object with the names as keys and the events, or lists of them, as values; their order means nothing
+        Type = "type",
     }
 }
 
@@ -362,10 +396,12 @@ record! {
         pub call: Option<OneOrMany<Pointer>>,
         /// The id of the event itself. Default /event_id, at the root and in `data` and `payload`.
         pub event_id: Option<OneOrMany<Pointer>>,
+        /// When the target says it was sent; only to note clocks that run backwards. Default /timestamp, at the root and in
+        /// `data` and `payload`.
+        pub time: Option<OneOrMany<Pointer>>,
     }
     not_yet {
         "text" => ("judge streamed text", "remove it; the answer's places stand under `events.answer`"),
-        "time" => ("compare the target's clock", "remove it; the order of arrival counts"),
     }
 }
 
@@ -418,7 +454,7 @@ words! {
 record! {
     /// How a run ends. Frames that nothing here matches are no ends.
     pub struct Ends {
-        /// The run went well. Default agent_completed.
+        /// The run went well. Default: every end of the scenario's grammar.
         pub good: Option<OneOrMany<When>>,
         /// The run failed, and nothing more is to be waited for. Default agent_error.
         pub bad: Option<OneOrMany<When>>,
@@ -432,9 +468,8 @@ record! {
         pub when: When = required,
         /// JSON Pointers, of which the first that exists counts. An object or list is taken as its JSON text.
         pub at: OneOrMany<Pointer> = required,
-    }
-    not_yet {
-        "append" => ("join an answer from several frames", "name the frame that holds the whole answer"),
+        /// Each frame holds a part of the answer, to be joined with those before it. Default: the last one holds it whole.
+        pub append: Option<bool>,
     }
 }
 
@@ -457,15 +492,27 @@ impl Default for Connect {
 /// Every key left out.
 impl Default for Events {
     fn default() -> Events {
-        let decode = OneOrMany(vec![Encoding::Json]);
-        Events { decode, name: None, fields: None, ids: None, ends: None, failed: None, answer: None }
+        Events {
+            decode: OneOrMany(vec![Encoding::Json, Encoding::JsonString]),
+            split: OneOrMany(Vec::new()),
+            name: None,
+            aliases: Table(Vec::new()),
+            fields: None,
+            ids: None,
+            ends: None,
+            failed: None,
+            degraded: None,
+            replayed: None,
+            failed_tool: None,
+            answer: None,
+        }
     }
 }
 
 /// Every key left out.
 impl Default for EventFields {
     fn default() -> EventFields {
-        EventFields { agent: None, tool: None, call: None, event_id: None }
+        EventFields { agent: None, tool: None, call: None, event_id: None, time: None }
     }
 }
 

@@ -26,7 +26,7 @@ use crate::document::Span;
 use crate::document::text::{Template, Text};
 use crate::document::values::Rate;
 use crate::event::SlotId;
-use crate::expect::{AnswerSource, Dialect, Ends, Heartbeat, IdRule, Matcher, Trie};
+use crate::expect::{AnswerSource, Dialect, Ends, Heartbeat, IdRule, Matcher, Signs, Trie};
 use crate::time::Micros;
 
 /// The profile of the backend this harness was founded for, which the embedded backend speaks as well: what
@@ -202,6 +202,8 @@ pub struct Reads {
     pub ends: Ends,
     /// Frames that mark a run as failed.
     pub failed: Vec<Matcher>,
+    /// What else events say of themselves.
+    pub signs: Signs,
     /// Where the answer stands.
     pub answers: Vec<AnswerSource>,
     /// Whose ids stand where.

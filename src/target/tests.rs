@@ -105,8 +105,11 @@ fn a_short_profile_has_defaults_for_the_rest() {
     let reads = short.reads;
     assert_eq!(reads.dialect.name_at.len(), 4);
     assert_eq!((reads.dialect.fields.agent.len(), reads.dialect.fields.event_id.len()), (9, 3));
-    assert_eq!(reads.dialect.names.iter().collect::<Vec<_>>(), ["agent_completed", "agent_error"]);
-    assert_eq!((reads.ends.good.len(), reads.ends.bad.len(), reads.failed.len(), reads.answers.len()), (1, 1, 1, 1));
+    assert_eq!(reads.dialect.names.iter().collect::<Vec<_>>(), ["agent_error", "agent_completed", "agent_response"]);
+    assert!(reads.ends.good.is_empty(), "every end of the grammar is good");
+    assert_eq!((reads.ends.bad.len(), reads.failed.len(), reads.answers.len()), (1, 1, 1));
+    assert_eq!((reads.signs.degraded.len(), reads.signs.replayed.len(), reads.signs.failed_tool.len()), (2, 1, 1));
+    assert!(reads.dialect.json_string && reads.dialect.split.is_empty());
     let ids: Vec<_> = reads.ids.iter().map(|rule| (rule.role, &rule.source, rule.at.len())).collect();
     assert_eq!(ids, [(IdRole::Run, &IdSource::Learned, 3)]);
 }
@@ -676,7 +679,7 @@ fn what_this_build_cannot_do_is_refused_with_a_remedy() {
             "events: {decode: [json, sse], split: /events, name: {tool: {/type: x}}}",
             &[
                 "1:25 `events.decode[1]: sse` is not part of this build yet -> use `json`",
-                "1:31 `events.split` is not part of this build yet -> remove it",
+                "1:38 expected a map, found text -> its keys are `at` and `by`",
                 "1:53 `events.name` as a map is not part of this build yet -> write the JSON Pointers of the name",
             ],
         ),

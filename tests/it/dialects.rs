@@ -13,6 +13,7 @@ use goldenpath::document::{Context, Sources, read};
 use goldenpath::event::{Envelope, Extract, Found, Kind, Number};
 use goldenpath::expect::{AnswerRules, Asserted, Claims, Expectations, Grammar, Matcher, ScriptStep, Timeouts};
 use goldenpath::identity::{Connection, ExecutionId, Iteration, UserNumber};
+use goldenpath::rule::Severity;
 use goldenpath::target::{NETRA, Profile, Step, compile};
 use goldenpath::time::{Micros, Stamp};
 use goldenpath::trace::{Content, Dial, Direction, Fact, Frame, Phase, StepOutcome};
@@ -360,6 +361,7 @@ fn expectations() -> Expectations {
         grammar,
         ends: reads.ends,
         failed: reads.failed,
+        signs: reads.signs,
         answers: reads.answers,
         turns: vec![AnswerRules { min_chars: 5, ..AnswerRules::default() }],
         ids: reads.ids,
@@ -379,6 +381,7 @@ fn expectations() -> Expectations {
             transport: asserted(),
             events: asserted(),
             answer: asserted(),
+            uniform_envelope: None,
             isolation: None,
             min_overlap: 0.0,
             reliability: None,
@@ -426,10 +429,18 @@ fn judged(frames: &[&str]) -> Judgement {
     judge.finish()
 }
 
-/// The codes of the findings of a judged iteration, and how many runs ended well.
+/// The codes of the findings of a judged iteration without its notes, and how many runs ended well.
 fn verdict(frames: &[&str]) -> (Vec<String>, u64) {
     let judgement = judged(frames);
-    (judgement.findings.rules().map(|(rule, ..)| rule.to_string()).collect(), judgement.counts.runs_good)
+    let rules = judgement.findings.rules().map(|(rule, ..)| rule).filter(|rule| rule.severity() != Severity::Note);
+    (rules.map(|rule| rule.to_string()).collect(), judgement.counts.runs_good)
+}
+
+/// The codes of the notes on a judged iteration.
+fn notes(frames: &[&str]) -> Vec<String> {
+    let judgement = judged(frames);
+    let rules = judgement.findings.rules().map(|(rule, ..)| rule).filter(|rule| rule.severity() == Severity::Note);
+    rules.map(|rule| rule.to_string()).collect()
 }
 
 /// The five events as an envelope wraps them.
@@ -459,6 +470,7 @@ fn a_run_in_any_envelope_is_a_good_run() {
     let other_key = run(|kind, fields| format!(r#"{{"event_name":"{kind}",{fields}}}"#));
     for frames in [&flat, &data, &payload, &other_key] {
         assert_eq!(verdict(&texts(frames)), (vec![], 1), "{frames:?}");
+        assert_eq!(notes(&texts(frames)), ["GP115"], "a tool that failed in a good run is a note");
     }
     // One run of several producers, with a heartbeat and an acknowledgement between.
     let mixed = [
@@ -501,4 +513,83 @@ fn a_run_of_three_producers_is_a_good_run() {
         r#"{"type":"agent_completed","payload":{"advice":"cut 3 nodes"}}"#,
     ];
     assert_eq!(verdict(&frames), (vec![], 1));
+}
+
+#[test]
+fn a_batch_is_read_and_never_out_of_order_within_itself() {
+    let batch = |events: &str| {
+        format!(
+            r#"{{"type":"event_batch","user_id":"u-1","run_id":"r1","batch_id":"b1","events":{{{events}}},"batch_size":4}}"#
+        )
+    };
+    let whole = batch(
+        r#""agent_completed":[{"agent_name":"a","final_response":"cut 3 nodes"}],"tool_completed":[{"tool_name":"x"}],
+           "tool_executing":[{"tool_name":"x"}],"agent_thinking":[{},{}],"agent_started":[{"agent_name":"a"}]"#,
+    );
+    let judgement = judged(&[&whole]);
+    assert_eq!((judgement.counts.events, judgement.counts.runs_good, judgement.findings.total()), (6, 1, 0));
+    assert!(!judgement.unknown.contains_key("agent_thinking"), "{:?}", judgement.unknown);
+    // What is missing in a batch is missing, and what comes too late by frames is out of order.
+    let lacking =
+        batch(r#""agent_completed":[{"agent_name":"a","final_response":"cut 3 nodes"}],"agent_thinking":[{}]"#);
+    let started = r#"{"type":"agent_started","run_id":"r1","agent_name":"a"}"#;
+    assert_eq!(verdict(&[started, &lacking]), (vec!["GP101".to_owned()], 1));
+    let tool = batch(r#""tool_executing":[{"tool_name":"x"}],"tool_completed":[{"tool_name":"x"}]"#);
+    let thinking = r#"{"type":"agent_thinking","run_id":"r1"}"#;
+    let completed = r#"{"type":"agent_completed","run_id":"r1","agent_name":"a","final_response":"cut 3 nodes"}"#;
+    assert_eq!(verdict(&[started, &tool, thinking, completed]), (vec!["GP102".to_owned()], 1));
+}
+
+#[test]
+fn json_in_a_text_is_read_and_noted() {
+    let data = run(|kind, fields| format!(r#"{{"type":"{kind}","data":{{{fields}}}}}"#));
+    let quoted = |text: &str| serde_json::Value::String(text.to_owned()).to_string();
+    let whole: Vec<String> = data.iter().map(|frame| quoted(frame)).collect();
+    let member = run(|kind, fields| format!(r#"{{"type":"{kind}","data":{}}}"#, quoted(&format!("{{{fields}}}"))));
+    for frames in [&whole, &member] {
+        assert_eq!(verdict(&texts(frames)), (vec![], 1), "{frames:?}");
+        assert_eq!(notes(&texts(frames)), ["GP115", "GP117"], "{frames:?}");
+        assert_eq!(judged(&texts(frames)).findings.count(goldenpath::rule::Rule::EncodedTwice), 5);
+    }
+}
+
+#[test]
+fn a_fallback_is_told_from_silence_and_from_a_run() {
+    let fallback =
+        r#"{"type":"agent_response","data":{"content":"x","type":"fallback_response","degradation_level":"moderate"}}"#;
+    let degraded = judged(&[fallback]);
+    let told: Vec<_> = degraded.findings.rules().map(|(_, _, _, first)| first[0].deviation.message()).collect();
+    assert_eq!(told, ["agent_response came in place of a run: the target is degraded"]);
+    let flat = run(|kind, fields| format!(r#"{{"type":"{kind}",{fields}}}"#));
+    let mut beside = texts(&flat);
+    beside.insert(2, fallback);
+    assert_eq!(verdict(&beside), (vec!["GP109".to_owned()], 1));
+    let plain = r#"{"type":"agent_response","data":{"content":"Agent response for: why?","real_llm_used":false}}"#;
+    assert_eq!(verdict(&[plain]), (vec!["GP301".to_owned()], 0), "an answer without a run is no run");
+}
+
+#[test]
+fn the_census_tells_which_sender_spoke() {
+    let flat = run(|kind, fields| format!(r#"{{"type":"{kind}",{fields}}}"#));
+    let data = run(|kind, fields| format!(r#"{{"event_name":"{kind}","data":{{{fields}}}}}"#));
+    let frames = [&flat[0], &data[1], &flat[1], &flat[2], &flat[3], &flat[4]].map(String::as_str);
+    let mut expect = expectations();
+    let conclusion = |expect: &Expectations| goldenpath::check::conclude(judged(&frames), expect, false);
+    let rows: Vec<_> = conclusion(&expect).census.into_iter().map(|row| (row.event, row.envelope, row.count)).collect();
+    let row = |event: &str, envelope: &str| (event.to_owned(), envelope.to_owned(), 1);
+    assert_eq!(rows.len(), 6);
+    assert!(rows.contains(&row("agent_thinking", "/event_name in data")), "{rows:?}");
+    assert!(rows.contains(&row("agent_thinking", "/type")), "{rows:?}");
+    let uniform = |conclusion: &goldenpath::check::Conclusion| {
+        let claim = conclusion.claims.iter().find(|claim| claim.kind.to_string() == "uniform envelope");
+        claim.map(|claim| claim.verdict)
+    };
+    assert_eq!(uniform(&conclusion(&expect)), None, "not claimed unless asked for");
+    expect.claims.uniform_envelope = Some(Asserted { required: true, origin: None });
+    let asked = conclusion(&expect);
+    assert_eq!(uniform(&asked), Some(goldenpath::check::Verdict::Fail));
+    let rule = goldenpath::rule::Rule::MixedEnvelopes;
+    let told: Vec<_> = asked.judgement.findings.rules().filter(|(found, ..)| *found == rule).collect();
+    let message = told[0].3[0].deviation.message();
+    assert_eq!(message, "agent_thinking came in 2 envelopes: /event_name in data (1) and /type (1)");
 }

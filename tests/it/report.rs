@@ -10,7 +10,7 @@ use goldenpath::check::{self, Conclusion, Judge};
 use goldenpath::event::KindId;
 use goldenpath::expect::{
     AnswerRules, AnswerSource, Asserted, Budget, Claims, Compare, Condition, Dialect, Ends, Expectations, Grammar,
-    IdRole, IdRule, IdSource, Matcher, Origin, ScriptStep, Segment, Statistic, Timeouts, Unique,
+    IdRole, IdRule, IdSource, Matcher, Origin, ScriptStep, Segment, Signs, Statistic, Timeouts, Unique,
 };
 use goldenpath::identity::{Connection, ExecutionId, Iteration, UserNumber};
 use goldenpath::report::{
@@ -591,7 +591,8 @@ fn expectations(users: u32) -> Expectations {
         grammar,
         ends: Ends { good: vec![is(completed)], bad: vec![] },
         failed: vec![],
-        answers: vec![AnswerSource { when: is(completed), at: result }],
+        signs: Signs::default(),
+        answers: vec![AnswerSource { when: is(completed), at: result, append: false }],
         turns: vec![AnswerRules { min_chars: 20, ..AnswerRules::default() }],
         ids: vec![
             id("user", IdRole::User, user_id, IdSource::Captured("user_id".into())),
@@ -617,6 +618,7 @@ fn expectations(users: u32) -> Expectations {
             transport: asserted(),
             events: asserted(),
             answer: asserted(),
+            uniform_envelope: None,
             isolation: (users > 1).then(asserted),
             min_overlap: 0.9,
             reliability: None,

@@ -10,7 +10,9 @@
 //! | `setup.rs` | from the beginning of an iteration to the first ask |
 //! | `owner.rs` | whose a frame is |
 //! | `run.rs` | one run, from the ask to its conclusion |
+//! | `clock.rs` | the target's own timestamps |
 
+mod clock;
 mod owner;
 mod run;
 mod setup;
@@ -19,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::decode;
 use super::judgement::{Judgement, NAMES_KEPT};
-use crate::event::{Extract, Kind};
+use crate::event::{Extract, Found, Kind};
 use crate::expect::{Expectations, Matcher, ScriptStep, Segment};
 use crate::finding::{Deviation, Evidence, Excerpt, Finding, Subject};
 use crate::identity::{Connection, ExecutionId, Iteration, UserNumber};
@@ -28,7 +30,7 @@ use crate::time::{Micros, Stamp};
 use crate::trace::{Content, Direction, Fact, Frame};
 
 use owner::Owned;
-use run::{Over, PastRun, Run};
+use run::{Label, Over, PastRun, Place, Run};
 
 /// What the user must do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +80,8 @@ pub(super) struct Lane {
     leaks: BTreeSet<(u32, u32)>,
     began: bool,
     was_ready: bool,
+    /// The room that the places of a frame were read into, kept for the next one.
+    room: Vec<Found<'static>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +137,7 @@ impl Lane {
             leaks: BTreeSet::new(),
             began: false,
             was_ready: false,
+            room: Vec::new(),
         }
     }
 
@@ -256,17 +261,21 @@ impl Lane {
         let Some(run) = &self.run else { return };
         let timeouts = bench.expect.timeouts;
         let missing = run.missing(bench.expect);
+        let names = &bench.expect.dialect.names;
+        let last = || run.last_label(names);
         let deviation = match run.progress {
-            _ if now >= run.asked + timeouts.run => {
-                let last = run.last_label();
-                Deviation::RunTooLong { limit: timeouts.run, last }
+            _ if let Some((event, _)) = &run.degraded => {
+                Deviation::DegradedRun { event: event.clone(), unanswered: true }
             }
-            Some(_) if run.automaton.begun() => {
-                Deviation::Stalled { last: run.last_label(), waited: timeouts.stall, missing }
+            _ if now >= run.asked + timeouts.run => Deviation::RunTooLong { limit: timeouts.run, last: last() },
+            Some(_) if run.automaton.begun() => Deviation::Stalled { last: last(), waited: timeouts.stall, missing },
+            _ => {
+                let last = run.last_frame.as_ref().map(|label| label.text(names));
+                Deviation::NeverStarted { waited: timeouts.first_event, last }
             }
-            _ => Deviation::NeverStarted { waited: timeouts.first_event, last: run.last_frame.clone() },
         };
-        let evidence = run.evidence(None);
+        let excerpt = run.degraded.as_ref().map(|(_, excerpt)| excerpt.clone());
+        let evidence = run.evidence(names, excerpt);
         self.report(bench, now, deviation, evidence);
         self.end_run(bench, Over { earliest: now, latest: now, good: false, explained: true });
     }
@@ -274,7 +283,10 @@ impl Lane {
     fn text(&mut self, bench: &mut Bench<'_>, frame: &Frame<'_>, text: &str) {
         bench.out.counts.texts += 1;
         let marked = self.canaries(bench, frame, text);
-        let extract = match decode::event(&bench.expect.dialect, text) {
+        let dialect = &bench.expect.dialect;
+        let unwrapped = decode::unwrapped(dialect, text);
+        let read = unwrapped.as_deref().unwrap_or(text);
+        let extract = match decode::event_into(dialect, read, emptied(std::mem::take(&mut self.room))) {
             Ok(extract) => extract,
             Err(why) => {
                 bench.out.counts.attributed += u64::from(marked);
@@ -286,23 +298,68 @@ impl Lane {
                 return self.malformed(bench, frame.at, format!("a frame is not JSON: {why}"), excerpt);
             }
         };
-        let owned = self.attribute(bench, frame, &extract, text);
-        bench.out.counts.attributed += u64::from(marked || owned == Owned::Mine);
-        self.note_name(bench, &extract);
-        if self.refused(bench, frame, &extract, text) || self.greeted(bench, frame, &extract, text) {
-            return;
+        if unwrapped.is_some() {
+            let evidence = self.evidence(bench, Excerpt::new(frame.at, "frame", text));
+            self.report(bench, frame.at, Deviation::EncodedTwice, evidence);
         }
-        if self.heartbeat(bench, &extract, text) {
-            if let (Some(run), Some(name)) = (&mut self.run, &extract.name) {
-                run.last_frame = Some(name.to_string());
+        let place = Place { frame, text, unordered: false };
+        let mine = match decode::batch(dialect, &extract) {
+            None => self.carried(bench, place, &extract, 1),
+            Some(batch) => self.batch(bench, place, &extract, batch),
+        };
+        bench.out.counts.attributed += u64::from(marked || mine);
+        self.room = emptied(extract.slots);
+    }
+
+    /// A frame with several events. Where their order means nothing they are taken in a legal one, so that none of them is out of
+    /// order by the others.
+    fn batch(
+        &mut self,
+        bench: &mut Bench<'_>,
+        place: Place<'_, '_>,
+        frame: &Extract<'_>,
+        batch: decode::Batch<'_>,
+    ) -> bool {
+        let decode::Batch { mut events, unordered } = batch;
+        if events.is_empty() {
+            return self.attribute(bench, place.frame, frame, place.text, 1) == Owned::Mine;
+        }
+        if unordered {
+            let grammar = &bench.expect.grammar;
+            let ranks = grammar.ranks();
+            events.sort_by_key(|event| match event.kind {
+                Kind::Known(kind) => grammar.symbol_of(kind).map_or(usize::MAX, |symbol| ranks[symbol]),
+                Kind::Unknown | Kind::Unnamed => 0,
+            });
+        }
+        let mut mine = false;
+        for (index, event) in events.iter().enumerate() {
+            // Ids that stand once in the frame are counted once.
+            mine |= self.carried(bench, Place { unordered, ..place }, event, u64::from(index == 0));
+        }
+        mine
+    }
+
+    /// What a frame carries, `counted` times as far as its ids are concerned; says whether it is this user's by them.
+    fn carried(&mut self, bench: &mut Bench<'_>, place: Place<'_, '_>, extract: &Extract<'_>, counted: u64) -> bool {
+        let Place { frame, text, .. } = place;
+        let owned = self.attribute(bench, frame, extract, text, counted);
+        self.note_name(bench, extract);
+        if self.refused(bench, frame, extract, text) || self.greeted(bench, frame, extract, text) {
+            return owned == Owned::Mine;
+        }
+        if self.heartbeat(bench, extract, text) {
+            if let (Some(run), Some(_)) = (&mut self.run, &extract.name) {
+                run.last_frame = Some(Label::of(extract));
             }
-            return;
+            return owned == Owned::Mine;
         }
         // A frame that is another user's by its ids is the ledger's; fed to this user's run it would only add echoes of the
         // same cause.
         if owned != Owned::Foreign {
-            self.event(bench, frame, &extract, text);
+            self.event(bench, place, extract);
         }
+        owned == Owned::Mine
     }
 
     fn note_name(&self, bench: &mut Bench<'_>, extract: &Extract<'_>) {
@@ -336,7 +393,7 @@ impl Lane {
         }
         let Some(connection) = &mut self.connection else { return };
         if !std::mem::replace(&mut connection.reported_malformed, true) {
-            let evidence = self.evidence(excerpt);
+            let evidence = self.evidence(bench, excerpt);
             self.report(bench, at, Deviation::MalformedFrame { why }, evidence);
         }
     }
@@ -368,11 +425,17 @@ impl Lane {
         }
     }
 
-    fn evidence(&self, excerpt: Excerpt) -> Evidence {
+    fn evidence(&self, bench: &Bench<'_>, excerpt: Excerpt) -> Evidence {
         match &self.run {
-            Some(run) => run.evidence(Some(excerpt)),
+            Some(_) => self.run_evidence(bench, Some(excerpt)),
             None => Evidence { marks: Vec::new(), excerpts: vec![excerpt] },
         }
+    }
+
+    /// What shows something of the run in flight; nothing without one.
+    fn run_evidence(&self, bench: &Bench<'_>, excerpt: Option<Excerpt>) -> Evidence {
+        let names = &bench.expect.dialect.names;
+        self.run.as_ref().map(|run| run.evidence(names, excerpt)).unwrap_or_default()
     }
 
     fn report(&mut self, bench: &mut Bench<'_>, at: Stamp, deviation: Deviation, evidence: Evidence) {
@@ -411,4 +474,10 @@ impl Lane {
 
 fn any(matchers: &[Matcher], extract: &Extract<'_>, text: &str) -> bool {
     matchers.iter().any(|matcher| matcher.holds(extract, text))
+}
+
+/// The room of `found` without what stood in it: the standard library collects into the allocation it takes apart.
+fn emptied<'b>(mut found: Vec<Found<'_>>) -> Vec<Found<'b>> {
+    found.clear();
+    found.into_iter().map(|_| Found::Absent).collect()
 }

@@ -35,20 +35,21 @@ impl Lane {
             } else {
                 Deviation::ForeignExecution { owner }
             };
-            let evidence = self.evidence(around(frame.at, text, found.at));
+            let evidence = self.evidence(bench, around(frame.at, text, found.at));
             self.report(bench, frame.at, deviation, evidence);
         }
         bench.out.counts.canaries += u64::from(mine);
         mine
     }
 
-    /// Holds every id in the frame against its receiver's.
+    /// Holds every id in the frame against its receiver's. What is not the receiver's is counted as `counted` frames.
     pub(super) fn attribute(
         &mut self,
         bench: &mut Bench<'_>,
         frame: &Frame<'_>,
         extract: &Extract<'_>,
         text: &str,
+        counted: u64,
     ) -> Owned {
         let mut owned = Owned::Unknown;
         let (mut my_run, mut foreign) = (false, false);
@@ -62,7 +63,8 @@ impl Lane {
                 Own::Unclear => {}
                 verdict @ (Own::No | Own::NoneKnown) => {
                     foreign |= bench.out.ledger.other_owner(rule.role, &value, self.user).is_some();
-                    self.open(bench, frame, rule, &value, verdict == Own::No, text);
+                    let sighting = (verdict == Own::No, counted);
+                    self.open(bench, frame, rule, &value, sighting, text);
                 }
             }
         }
@@ -100,13 +102,13 @@ impl Lane {
         frame: &Frame<'_>,
         rule: &IdRule,
         value: &str,
-        own_known: bool,
+        (own_known, counted): (bool, u64),
         text: &str,
     ) {
         let key = OpenId { name: rule.name.to_string(), role: rule.role, value: value.to_owned(), user: self.user };
         let ledger = &mut bench.out.ledger;
         if let Some(sighting) = ledger.open.get_mut(&key) {
-            sighting.frames += 1;
+            sighting.frames += counted;
             sighting.own_known |= own_known;
         } else if !ledger.has_room(rule.role) && ledger.other_owner(rule.role, value, self.user).is_none() {
             let counts = &mut bench.out.counts;
@@ -114,7 +116,7 @@ impl Lane {
                 if rule.role == IdRole::User { &mut counts.identities_dropped } else { &mut counts.ids_dropped };
             *dropped += 1;
         } else {
-            let evidence = self.evidence(Excerpt::new(frame.at, "frame", text));
+            let evidence = self.evidence(bench, Excerpt::new(frame.at, "frame", text));
             let sighting = Sighting { at: frame.at, subject: self.subject(), evidence, frames: 1, own_known };
             bench.out.ledger.add_open(key, sighting);
         }

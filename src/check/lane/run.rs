@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 
+use super::clock::Clock;
 use super::owner::{THREAD, own};
 use super::{Bench, Lane, Stage, any};
 use crate::check::automaton::{Automaton, RunEvent};
 use crate::check::content;
 use crate::check::judgement::RUNS_KEPT;
 use crate::event::{Extract, Kind, KindId};
-use crate::expect::{Expectations, IdRole, IdSource, Segment, Unique};
+use crate::expect::{Expectations, IdRole, IdSource, Names, Role, Segment, Unique};
 use crate::finding::{Deviation, Evidence, Excerpt, Finding, Mark, Subject};
 use crate::identity::{Connection, Iteration};
 use crate::time::{Micros, Stamp};
@@ -24,11 +25,28 @@ pub(super) struct Run {
     pub(super) automaton: Automaton,
     pub(super) progress: Option<(Stamp, Stamp)>,
     pub(super) silence: (Micros, Micros),
-    pub(super) marks: VecDeque<Mark>,
-    pub(super) last_frame: Option<String>,
+    /// When the first sign of progress arrived.
+    pub(super) began: Option<(Stamp, Stamp)>,
+    /// Events of the grammar.
+    pub(super) events: u64,
+    pub(super) marks: VecDeque<(Stamp, Label)>,
+    pub(super) last_frame: Option<Label>,
     pub(super) answer: Option<String>,
     pub(super) answer_frame: Option<Excerpt>,
     pub(super) failed: Option<(String, Excerpt)>,
+    /// What ended it as failed.
+    pub(super) bad: Option<(String, Evidence)>,
+    /// What completed it after it had failed.
+    pub(super) completed: Option<String>,
+    pub(super) degraded: Option<(String, Excerpt)>,
+    /// Forbidden events that were reported.
+    pub(super) forbidden: Vec<KindId>,
+    /// Names that nothing mentions, the first few.
+    pub(super) strangers: Vec<String>,
+    /// It holds events that were delivered later than they happened.
+    pub(super) replayed: bool,
+    pub(super) clock: Clock,
+    pub(super) clock_reported: bool,
     /// Frames that could not be read and have not explained anything yet.
     pub(super) unread: usize,
     pub(super) over: Option<Over>,
@@ -43,6 +61,44 @@ pub(super) struct Over {
     pub(super) explained: bool,
 }
 
+/// What a mark says, with the names of the dialect by their ids: a label costs nothing until somebody reads it.
+#[derive(Debug, Clone)]
+pub(super) enum Label {
+    Kind(KindId),
+    Unnamed,
+    Asked,
+    Other(Box<str>),
+}
+
+impl Label {
+    pub(super) fn of(extract: &Extract<'_>) -> Label {
+        match (extract.kind, &extract.name) {
+            (Kind::Known(kind), _) => Label::Kind(kind),
+            (Kind::Unknown | Kind::Unnamed, Some(name)) => Label::Other((&**name).into()),
+            (Kind::Unknown | Kind::Unnamed, None) => Label::Unnamed,
+        }
+    }
+
+    pub(super) fn text(&self, names: &Names) -> String {
+        match self {
+            Label::Kind(kind) => names.get(*kind).to_owned(),
+            Label::Unnamed => "a frame without a name".to_owned(),
+            Label::Asked => "asked".to_owned(),
+            Label::Other(text) => text.to_string(),
+        }
+    }
+}
+
+/// One event as it stands in a frame.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'f, 'a> {
+    pub frame: &'f Frame<'a>,
+    /// The frame's text.
+    pub text: &'f str,
+    /// It stands in a batch whose order means nothing.
+    pub unordered: bool,
+}
+
 #[derive(Debug)]
 pub(super) struct PastRun {
     pub(super) ids: Vec<String>,
@@ -53,6 +109,15 @@ pub(super) struct PastRun {
 
 /// How many marks of a run are kept as evidence.
 const MARKS_KEPT: usize = 16;
+/// How many names that nothing mentions are kept of a run.
+const STRANGERS_KEPT: usize = 3;
+/// A run whose events all come within `BURST` after silence of at least `SILENCE` was held back: no agent thinks for that long
+/// and then calls a model and its tools in a tenth of a second.
+const BURST: Micros = Micros(100_000);
+/// See `BURST`.
+const SILENCE: Micros = Micros(2_000_000);
+/// How many events make a burst at least.
+const BURST_EVENTS: u64 = 3;
 /// How many concluded runs of a user are remembered.
 const PAST_KEPT: usize = 16;
 
@@ -91,44 +156,57 @@ impl Lane {
             automaton: Automaton::default(),
             progress: None,
             silence: (Micros::ZERO, Micros::ZERO),
+            began: None,
+            events: 0,
             marks: VecDeque::new(),
             last_frame: None,
             answer: None,
             answer_frame: None,
             failed: None,
+            bad: None,
+            completed: None,
+            degraded: None,
+            forbidden: Vec::new(),
+            strangers: Vec::new(),
+            replayed: false,
+            clock: Clock::default(),
+            clock_reported: false,
             unread: 0,
             over: None,
         };
-        asked.mark(at, "asked".to_owned());
+        asked.mark(at, Label::Asked);
         self.run = Some(asked);
         self.stage = Stage::Running;
     }
 
-    pub(super) fn event(&mut self, bench: &mut Bench<'_>, frame: &Frame<'_>, extract: &Extract<'_>, text: &str) {
+    pub(super) fn event(&mut self, bench: &mut Bench<'_>, place: Place<'_, '_>, extract: &Extract<'_>) {
         let expect = bench.expect;
+        let Place { frame, text, unordered } = place;
         let kind = match extract.kind {
             Kind::Known(kind) => Some(kind),
             Kind::Unknown | Kind::Unnamed => None,
         };
         let symbol = kind.and_then(|kind| expect.grammar.symbol_of(kind));
-        bench.out.counts.events += u64::from(symbol.is_some());
-        let run_id = expect
-            .ids
-            .iter()
-            .filter(|rule| rule.role == IdRole::Run)
-            .find_map(|rule| extract.first_text(&rule.at))
-            .map(|id| id.into_owned());
+        if let (Some(kind), Some(_)) = (kind, symbol) {
+            bench.out.counts.events += 1;
+            bench.out.noted(kind, extract.envelope);
+        }
+        let mut run_ids = expect.ids.iter().filter(|rule| rule.role == IdRole::Run);
+        let run_id = run_ids.find_map(|rule| extract.first_text(&rule.at));
+        let replayed = any(&expect.signs.replayed, extract, text);
         let Some(mut run) = self.take_run(run_id.as_deref()) else {
             if symbol.is_some() {
-                self.runless(bench, frame, extract, text, run_id);
+                self.runless(bench, place, extract, run_id.as_deref(), replayed);
             }
             return;
         };
         let was_over = run.over;
         let bounds = (frame.not_before.max(run.asked), frame.at);
-        let label = extract.name.as_deref().unwrap_or("a frame without a name").to_owned();
-        run.last_frame = Some(label.clone());
-        run.mark(frame.at, label.clone());
+        let excerpt = || Excerpt::new(frame.at, "frame", text);
+        let label = || Label::of(extract).text(&expect.dialect.names);
+        run.last_frame = Some(Label::of(extract));
+        run.mark(frame.at, Label::of(extract));
+        run.note(extract, symbol.is_some(), replayed);
         if symbol.is_some() && !run.automaton.begun() {
             let since = |at: Stamp| at.since(run.asked);
             self.record(bench, Segment::FirstEvent, since(bounds.0), since(bounds.1));
@@ -137,15 +215,29 @@ impl Lane {
             run.progressed(bounds);
         }
         if run.failed.is_none() && any(&expect.failed, extract, text) {
-            run.failed = Some((label.clone(), Excerpt::new(frame.at, "frame", text)));
+            run.failed = Some((label(), excerpt()));
+        }
+        if run.degraded.is_none() && any(&expect.signs.degraded, extract, text) {
+            run.degraded = Some((label(), excerpt()));
         }
         if let Some(source) = expect.answers.iter().find(|source| source.when.holds(extract, text))
             && let Some(answer) = extract.first_text(&source.at)
         {
-            run.answer = Some(answer.into_owned());
-            run.answer_frame = Some(Excerpt::new(frame.at, "frame", text));
+            match &mut run.answer {
+                Some(whole) if source.append => whole.push_str(&answer),
+                whole => *whole = Some(answer.into_owned()),
+            }
+            run.answer_frame = Some(excerpt());
         }
-        let mut repeated = false;
+        if let Some(kind) = kind
+            && expect.grammar.forbidden.contains(&kind)
+            && !run.forbidden.contains(&kind)
+        {
+            run.forbidden.push(kind);
+            let evidence = run.evidence(&expect.dialect.names, Some(excerpt()));
+            self.report_for(bench, &run, frame.at, Deviation::ForbiddenEvent { event: label() }, evidence);
+        }
+        let mut harmless = false;
         let mut ended = None;
         if let Some(symbol) = symbol {
             let agent = extract.first_text(&expect.dialect.fields.agent);
@@ -160,13 +252,15 @@ impl Lane {
                 call: call.as_deref(),
                 event_id: event_id.as_deref(),
                 arrived: bounds,
+                unordered,
+                replayed,
             };
-            let names = |index: usize| expect.kind_name(expect.grammar.symbols[index].kind).to_owned();
+            let names = |index: usize| expect.symbol_name(index);
             let step = match was_over {
                 None => run.automaton.event(&expect.grammar, &names, &event),
                 Some(_) => run.automaton.late(&expect.grammar, &names, &event),
             };
-            repeated = step.repeated;
+            harmless = step.repeated || step.echo;
             if let Some((earliest, latest)) = step.tool_called {
                 self.record(bench, Segment::Tool, bounds.0.since(latest), bounds.1.since(earliest));
             }
@@ -176,33 +270,59 @@ impl Lane {
             {
                 run.unread -= 1;
             } else if let Some(deviation) = step.deviation {
-                let evidence = run.evidence(Some(Excerpt::new(frame.at, "frame", text)));
+                let evidence = run.evidence(&expect.dialect.names, Some(excerpt()));
                 self.report_for(bench, &run, frame.at, deviation, evidence);
             }
+            let role = expect.grammar.symbols[symbol].role;
+            if was_over.is_some() && role == Role::End && run.bad.is_some() {
+                run.completed.get_or_insert_with(label);
+            }
+            if !step.repeated {
+                let first = (role == Role::Result && expect.grammar.symbols[symbol].pair == 0)
+                    .then(|| any(&expect.signs.failed_tool, extract, text));
+                if first == Some(true) {
+                    let deviation = Deviation::FailedTool { tool: tool.as_deref().map(str::to_owned) };
+                    let evidence = run.evidence(&expect.dialect.names, Some(excerpt()));
+                    self.report_for(bench, &run, frame.at, deviation, evidence);
+                }
+                if !replayed
+                    && !unordered
+                    && let Some(time) = extract.first(&expect.dialect.fields.time)
+                    && let Some(by) = run.clock.backwards(time)
+                    && !std::mem::replace(&mut run.clock_reported, true)
+                {
+                    let evidence = run.evidence(&expect.dialect.names, Some(excerpt()));
+                    let deviation = Deviation::ClockBackwards { event: label(), by };
+                    self.report_for(bench, &run, frame.at, deviation, evidence);
+                }
+            }
+            if replayed {
+                let evidence = run.evidence(&expect.dialect.names, Some(excerpt()));
+                self.report_for(bench, &run, frame.at, Deviation::ReplayedEvent { event: label() }, evidence);
+            }
             if step.over {
-                ended = Some(any(&expect.ends.good, extract, text));
+                ended = Some(expect.ends.good.is_empty() || any(&expect.ends.good, extract, text));
             }
         }
-        let explains = was_over.is_some_and(|over| over.explained);
-        if let (Some(over), Some(_), false, false) = (was_over, symbol, repeated, explains) {
-            let deviation = Deviation::LateEvent { event: label.clone(), after: frame.at.since(over.latest) };
-            let evidence = run.evidence(Some(Excerpt::new(frame.at, "frame", text)));
-            self.report_for(bench, &run, frame.at, deviation, evidence);
-        }
-        if was_over.is_some() {
+        if let Some(over) = was_over {
+            if symbol.is_some() && !harmless && !over.explained {
+                let deviation = Deviation::LateEvent { event: label(), after: frame.at.since(over.latest) };
+                let evidence = run.evidence(&expect.dialect.names, Some(excerpt()));
+                self.report_for(bench, &run, frame.at, deviation, evidence);
+            }
             self.lingering.push(run);
             return;
         }
         let over = |good, explained| Over { earliest: bounds.0, latest: bounds.1, good, explained };
-        if any(&expect.ends.bad, extract, text) {
-            let evidence = run.evidence(Some(Excerpt::new(frame.at, "frame", text)));
-            self.report_for(bench, &run, frame.at, Deviation::FailedRun { event: label }, evidence);
+        if kind.is_some_and(|kind| expect.grammar.bad.contains(&kind)) || any(&expect.ends.bad, extract, text) {
+            // Reported when the run is concluded: what comes after it belongs to it.
+            run.bad = Some((label(), run.evidence(&expect.dialect.names, Some(excerpt()))));
             self.run = Some(run);
             return self.end_run(bench, over(false, true));
         }
         if let Some(good) = ended {
             if !good && run.failed.is_none() {
-                run.failed = Some((label, Excerpt::new(frame.at, "frame", text)));
+                run.failed = Some((label(), excerpt()));
             }
             let good = good && run.failed.is_none();
             self.run = Some(run);
@@ -238,28 +358,30 @@ impl Lane {
     fn runless(
         &mut self,
         bench: &mut Bench<'_>,
-        frame: &Frame<'_>,
+        Place { frame, text, .. }: Place<'_, '_>,
         extract: &Extract<'_>,
-        text: &str,
-        run_id: Option<String>,
+        run_id: Option<&str>,
+        replayed: bool,
     ) {
         let Some(connection) = &mut self.connection else { return };
-        let event = extract.name.as_deref().unwrap_or_default().to_owned();
+        let event = Label::of(extract).text(&bench.expect.dialect.names);
         let number = connection.number;
-        let past = match &run_id {
-            Some(id) => self.past.iter().rev().find(|run| run.ids.contains(id)),
+        let past = match run_id {
+            Some(id) => self.past.iter().rev().find(|run| run.ids.iter().any(|known| known == id)),
             None => self.past.iter().rev().find(|run| run.connection == number),
         };
         let excerpt = Excerpt::new(frame.at, "frame", text);
         let evidence = Evidence { marks: Vec::new(), excerpts: vec![excerpt] };
         let mut subject = Subject { user: Some(self.user), connection: Some(number), ..Subject::default() };
         let deviation = match past {
+            _ if replayed => Deviation::ReplayedEvent { event },
             Some(PastRun { over: Over { explained: true, .. }, .. }) => return,
             Some(run) => {
                 (subject.iteration, subject.run) = (Some(run.iteration), run.ids.first().cloned());
                 Deviation::LateEvent { event, after: frame.at.since(run.over.latest) }
             }
             None => {
+                let run_id = run_id.map(str::to_owned);
                 if !connection.reported_unasked.insert(run_id.clone().unwrap_or_default()) {
                     return;
                 }
@@ -315,19 +437,18 @@ impl Lane {
         let expect = bench.expect;
         let Some(over) = run.over else { return };
         bench.out.counts.runs += 1;
+        let names = &expect.dialect.names;
+        if let Some((event, evidence)) = run.bad.clone() {
+            let deviation = Deviation::FailedRun { event, completed: run.completed.clone() };
+            self.report_for(bench, &run, over.latest, deviation, evidence);
+        }
         if !over.explained {
             if let Some((event, excerpt)) = &run.failed {
                 let deviation = Deviation::FailureInside { event: event.clone() };
-                let evidence = run.evidence(Some(excerpt.clone()));
+                let evidence = run.evidence(names, Some(excerpt.clone()));
                 self.report_for(bench, &run, over.latest, deviation, evidence);
             } else {
-                let names = |index: usize| expect.kind_name(expect.grammar.symbols[index].kind).to_owned();
-                let deviations = run.automaton.conclude(&expect.grammar, &names);
-                for deviation in deviations.into_iter().skip(run.unread) {
-                    let evidence = run.evidence(None);
-                    self.report_for(bench, &run, over.latest, deviation, evidence);
-                }
-                self.judge_answer(bench, &run, over);
+                self.conclude_good_run(bench, &run, over);
             }
             bench.out.counts.runs_good += u64::from(over.good);
         }
@@ -337,6 +458,35 @@ impl Lane {
         let Run { ids, iteration, connection, .. } = run;
         self.past.push_back(PastRun { ids, iteration, connection, over });
         self.tally(bench);
+    }
+
+    /// What is wrong with a run that ended, and not as failed.
+    fn conclude_good_run(&mut self, bench: &mut Bench<'_>, run: &Run, over: Over) {
+        let expect = bench.expect;
+        let names = &expect.dialect.names;
+        if let Some((event, excerpt)) = &run.degraded {
+            let deviation = Deviation::DegradedRun { event: event.clone(), unanswered: false };
+            self.report_for(bench, run, over.latest, deviation, run.evidence(names, Some(excerpt.clone())));
+        }
+        let deviations = run.automaton.conclude(&expect.grammar, &|index| expect.symbol_name(index));
+        for mut deviation in deviations.into_iter().skip(run.unread) {
+            if let Deviation::MissingEvent { instead, .. } = &mut deviation {
+                if run.degraded.is_some() {
+                    // A fallback answered; that the agent's events are lacking is its consequence.
+                    continue;
+                }
+                instead.clone_from(&run.strangers);
+            }
+            self.report_for(bench, run, over.latest, deviation, run.evidence(names, None));
+        }
+        if let Some((first, _)) = run.began {
+            let (silent, within) = (first.since(run.asked), over.latest.since(first));
+            if silent >= SILENCE && within <= BURST && run.events >= BURST_EVENTS && !run.replayed {
+                let deviation = Deviation::BurstAtEnd { silent, events: run.events, within };
+                self.report_for(bench, run, over.latest, deviation, run.evidence(names, None));
+            }
+        }
+        self.judge_answer(bench, run, over);
     }
 
     fn judge_answer(&mut self, bench: &mut Bench<'_>, run: &Run, over: Over) {
@@ -351,7 +501,7 @@ impl Lane {
                 Some(answer) if !answer.trim().is_empty() => Some(Excerpt::new(over.latest, "answer", answer)),
                 _ => run.answer_frame.clone(),
             };
-            let evidence = run.evidence(excerpt);
+            let evidence = run.evidence(&bench.expect.dialect.names, excerpt);
             self.report_for(bench, run, over.latest, deviation, evidence);
         }
     }
@@ -381,7 +531,7 @@ impl Lane {
             return;
         }
         if let (Some(run), Content::Close { code, .. }) = (&mut self.run, how) {
-            run.mark(at, format!("closed {code}"));
+            run.mark(at, Label::Other(format!("closed {code}").into()));
         }
         let missing = self.run.as_ref().map(|run| run.missing(bench.expect)).unwrap_or_default();
         let in_script = matches!(self.stage, Stage::Script { .. });
@@ -409,7 +559,7 @@ impl Lane {
             }
             Stage::Running => {
                 bench.out.counts.connections_failed += 1;
-                let evidence = self.run.as_ref().map(|run| run.evidence(None)).unwrap_or_default();
+                let evidence = self.run_evidence(bench, None);
                 self.report(bench, at, deviation, evidence);
                 self.end_run(bench, Over { earliest: at, latest: at, good: false, explained: true });
             }
@@ -441,27 +591,39 @@ impl Run {
             let gap = (earliest.since(before_latest), latest.since(before_earliest));
             self.silence = (self.silence.0.max(gap.0), self.silence.1.max(gap.1));
         }
+        self.began.get_or_insert((earliest, latest));
         self.progress = Some((earliest, latest));
     }
 
-    fn mark(&mut self, at: Stamp, label: String) {
+    fn mark(&mut self, at: Stamp, label: Label) {
         if self.marks.len() == MARKS_KEPT {
             self.marks.pop_front();
         }
-        self.marks.push_back(Mark { at, label });
+        self.marks.push_back((at, label));
     }
 
-    pub(super) fn last_label(&self) -> String {
-        self.marks.back().map(|mark| mark.label.clone()).unwrap_or_default()
+    /// Takes note of what is counted of every frame of the run.
+    fn note(&mut self, extract: &Extract<'_>, spoken: bool, replayed: bool) {
+        self.events += u64::from(spoken);
+        self.replayed |= replayed;
+        if let (Kind::Unknown, Some(name)) = (extract.kind, &extract.name)
+            && self.strangers.len() < STRANGERS_KEPT
+            && !self.strangers.iter().any(|known| *known == **name)
+        {
+            self.strangers.push(name.to_string());
+        }
+    }
+
+    pub(super) fn last_label(&self, names: &Names) -> String {
+        self.marks.back().map(|(_, label)| label.text(names)).unwrap_or_default()
     }
 
     pub(super) fn missing(&self, expect: &Expectations) -> Vec<String> {
-        let missing = self.automaton.missing(&expect.grammar).into_iter();
-        let kind = |index: usize| -> KindId { expect.grammar.symbols[index].kind };
-        missing.map(|index| expect.kind_name(kind(index)).to_owned()).collect()
+        self.automaton.missing(&expect.grammar).into_iter().map(|index| expect.symbol_name(index)).collect()
     }
 
-    pub(super) fn evidence(&self, excerpt: Option<Excerpt>) -> Evidence {
-        Evidence { marks: self.marks.iter().cloned().collect(), excerpts: excerpt.into_iter().collect() }
+    pub(super) fn evidence(&self, names: &Names, excerpt: Option<Excerpt>) -> Evidence {
+        let marks = self.marks.iter().map(|(at, label)| Mark { at: *at, label: label.text(names) });
+        Evidence { marks: marks.collect(), excerpts: excerpt.into_iter().collect() }
     }
 }

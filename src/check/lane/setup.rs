@@ -192,7 +192,7 @@ impl Lane {
             });
         if hit {
             let by = extract.name.as_deref().unwrap_or("a frame").to_owned();
-            let evidence = self.evidence(Excerpt::new(frame.at, "frame", text));
+            let evidence = self.evidence(bench, Excerpt::new(frame.at, "frame", text));
             self.run = None;
             bench.out.counts.connections_failed += 1;
             self.fail_setup(bench, frame.at, Deviation::GreetingRefused { by }, evidence);
