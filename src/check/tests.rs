@@ -37,6 +37,7 @@ pub(super) fn expectations(users: u32) -> Expectations {
     };
     let (user, thread, run) = (field("user_id"), field("thread_id"), field("run_id"));
     let (answer, success) = (field("final_response"), field("success"));
+    let (degraded, recovered) = (field("degradation_level"), field("recovered"));
     (dialect.name_at, dialect.fields) = (name_at, fields);
     let mut event = |names: &[&str]| {
         let kinds = names.iter().map(|name| dialect.names.intern(name)).collect();
@@ -76,7 +77,11 @@ pub(super) fn expectations(users: u32) -> Expectations {
         grammar,
         ends,
         failed,
-        signs: Signs::default(),
+        signs: Signs {
+            degraded: at_any(&degraded, &Test::Exists(true)),
+            replayed: at_any(&recovered, &Test::Bool(true)),
+            failed_tool: at_any(&success, &Test::Bool(false)),
+        },
         answers: vec![AnswerSource { when: completed, at: answer, append: false }],
         turns: vec![AnswerRules { min_chars: 10, all_of: vec![Regex::new(r"\d").unwrap()], ..Default::default() }],
         ids: vec![
@@ -107,6 +112,10 @@ pub(super) fn expectations(users: u32) -> Expectations {
         },
         fresh_sessions: true,
     }
+}
+
+fn at_any(slots: &[crate::event::SlotId], test: &Test) -> Vec<Matcher> {
+    slots.iter().map(|slot| Matcher { all: vec![Condition::At(*slot, test.clone())] }).collect()
 }
 
 /// What one user observes, at written times in milliseconds.
@@ -877,5 +886,448 @@ proptest! {
         let (left, right) = streams.split_at(2);
         let apart = conclude(judge(&expect, left).merge(judge(&expect, right)), &expect, false);
         prop_assert_eq!(conclude(judge(&expect, &streams), &expect, false), apart);
+    }
+}
+
+/// The findings of one user's run of `events`, 10 ms apart, by `expect`.
+fn findings_by(expect: &Expectations, events: &[String]) -> Vec<String> {
+    let expect = Arc::new(expect.clone());
+    findings(&conclude(judge(&expect, &[Stream::asked(1).run(events).ends(60_000)]), &expect, false))
+}
+
+/// The expectations of one user with another grammar.
+fn with_grammar(spelled: &Spelled) -> Expectations {
+    let mut expect = expectations(1);
+    expect.grammar = spelled.compile(|name| expect.dialect.names.intern(name));
+    expect.ends.good = vec![];
+    expect
+}
+
+fn insert(mut events: Vec<String>, at: usize, event: String) -> Vec<String> {
+    events.insert(at, event);
+    events
+}
+
+#[test]
+fn a_retry_with_its_event_id_is_a_note_and_any_other_repetition_a_finding() {
+    let start = |id: &str| event(0, 1, "agent_started", &format!(r#","agent_name":"triage"{id}"#));
+    let with = |first: &str, second: &str| {
+        let mut events = simple(1);
+        events[0] = start(first);
+        let conclusion = concluded(&[Stream::asked(1).run(&insert(events, 1, start(second))).ends(5_000)]);
+        (findings(&conclusion), conclusion.outcome)
+    };
+    let note = "GP113 agent_started of event e-1 was delivered again".to_owned();
+    assert_eq!(with(r#","event_id":"e-1""#, r#","event_id":"e-1""#), (vec![note], Outcome::Pass));
+    let twice = || vec!["GP103 agent_started of triage came twice".to_owned()];
+    assert_eq!(with(r#","event_id":"e-1""#, r#","event_id":"e-2""#), (twice(), Outcome::Failed));
+    assert_eq!(with(r#","event_id":"e-1""#, ""), (twice(), Outcome::Failed));
+    assert_eq!(with("", ""), (twice(), Outcome::Failed));
+}
+
+#[test]
+fn a_replay_is_a_note_wherever_it_comes() {
+    let replayed = |kind: &str| event(0, 1, kind, r#","agent_name":"triage","recovered":true"#);
+    for (kind, at) in [("agent_started", 3), ("agent_thinking", 0), ("agent_started", 5), ("agent_thinking", 5)] {
+        let events = insert(simple(1), at, replayed(kind));
+        let conclusion = concluded(&[Stream::asked(1).run(&events).ends(5_000)]);
+        assert_eq!(findings(&conclusion), [format!("GP114 {kind} was replayed")], "{kind} at {at}");
+        assert_eq!(conclusion.outcome, Outcome::Pass);
+    }
+    let mut unasked = Stream::greeted(1);
+    unasked.text(50, event(0, 1, "agent_started", r#","recovered":true"#).replace("r-1", "r-9"));
+    expect_findings(&[unasked.ends(5_000)], &["GP114 agent_started was replayed"]);
+    // What was lost and comes by a replay is there, in whatever order.
+    let mut lost = simple(1);
+    lost[..3].rotate_left(1);
+    lost[2] = replayed("agent_started");
+    assert_eq!(findings_by(&expectations(1), &lost), ["GP114 agent_started was replayed"]);
+}
+
+#[test]
+fn a_failed_tool_in_a_good_run_is_a_note() {
+    let mut events = simple(1);
+    let call = r#","tool_name":"cost_0","call_id":"c-0""#;
+    events[4] = event(0, 1, "tool_completed", &format!(r#"{call},"success":false"#));
+    assert_eq!(findings_by(&expectations(1), &events), ["GP115 the tool cost_0 failed"]);
+    events[4] = event(0, 1, "tool_completed", &format!(r#"{call},"success":true"#));
+    assert_eq!(findings_by(&expectations(1), &events), [""; 0]);
+}
+
+#[test]
+fn a_clock_that_runs_backwards_is_noted_once() {
+    let timed = |times: [&str; 6]| {
+        let stamp = |(event, time): (String, &str)| event.replacen('{', &format!(r#"{{"timestamp":{time},"#), 1);
+        let events: Vec<_> = simple(1).into_iter().zip(times).map(stamp).collect();
+        findings_by(&expectations(1), &events)
+    };
+    let noted = "GP116 the time in tool_executing lies 2 s before that of an earlier event";
+    assert_eq!(timed(["10.5", "12.5", "10.5", "10.6", "10.7", "10.8"]), [noted]);
+    assert_eq!(timed(["10.5", "10.6", "10.6", "10.7", "10.8", "10.9"]), [""; 0]);
+    // Two senders, of which one writes local time without a zone.
+    let (naive, zoned) = (r#""2025-09-07T12:00:00.1""#, r#""2025-09-07T10:00:00Z""#);
+    assert_eq!(timed([zoned, naive, zoned, naive, "null", zoned]), [""; 0]);
+}
+
+#[test]
+fn a_burst_at_the_end_is_told_from_a_slow_start_and_from_late_reads() {
+    let run = |start: u64, gap: u64, not_before: Option<u64>| {
+        let mut stream = Stream::asked(1);
+        for (index, event) in simple(1).into_iter().enumerate() {
+            let at = start + gap * index as u64;
+            stream.text(at, event);
+            if let (Some(Observed::Frame(frame)), Some(not_before)) = (stream.entries.last_mut(), not_before) {
+                frame.not_before = ms(not_before);
+            }
+        }
+        findings(&concluded(&[stream.ends(60_000)]))
+    };
+    let burst = "GP112 nothing came for 7.9 s, then all of 6 events within 10.1 ms";
+    assert_eq!(run(8_000, 2, None), [burst]);
+    assert_eq!(run(8_000, 200, None), [""; 0], "a slow start");
+    assert_eq!(run(500, 2, None), [""; 0], "a fast run");
+    assert_eq!(run(8_000, 2, Some(1_000)), [""; 0], "nobody looked for seven seconds");
+}
+
+#[test]
+fn strangers_are_named_where_something_is_missing() {
+    let mut events = simple(1);
+    events[1] = event(0, 1, "reasoning", "");
+    events[3] = event(0, 1, "reasoning", "");
+    let missing = "GP101 the run ended without agent_thinking; reasoning came, which nothing mentions";
+    assert_eq!(findings_by(&expectations(1), &events), [missing]);
+}
+
+#[test]
+fn other_manners_of_spelling_are_suggested() {
+    let mut stream = Stream::asked(1);
+    for kind in ["agentStarted", "agentCompleted", "token"] {
+        stream.text(200, format!(r#"{{"type":"{kind}"}}"#));
+    }
+    let conclusion = concluded(&[stream.ends(60_000)]);
+    let missing = conclusion.claims.iter().find_map(|claim| claim.missing.clone()).unwrap_or_default();
+    let advice = "events: { aliases: { agentCompleted: agent_completed, agentStarted: agent_started } }";
+    assert!(missing.contains(advice), "{missing}");
+    let mut expect = expectations(1);
+    for name in ["agent_started", "agent_thinking", "tool_executing", "tool_completed", "agent_completed"] {
+        let (head, tail) = name.split_once('_').unwrap();
+        let alias = format!("{head}{}{}", tail[..1].to_uppercase(), &tail[1..]);
+        expect.dialect.names.alias(&alias, name);
+    }
+    let renamed: Vec<_> = simple(1).iter().map(|event| event.replace("agent_started", "agentStarted")).collect();
+    assert_eq!(findings_by(&expect, &renamed), [""; 0]);
+    let expect = Arc::new(expect);
+    let conclusion = conclude(judge(&expect, &[Stream::asked(1).run(&renamed).ends(5_000)]), &expect, false);
+    assert!(conclusion.census.iter().any(|row| row.envelope == "/type as agentStarted"), "{:?}", conclusion.census);
+}
+
+/// The events of three senders of one run (a bridge, an emitter that knows no agent and puts the thread where the user belongs,
+/// a message service that wraps everything), with the agent named as given.
+fn three_senders(bridge: &str, emitter: &str) -> (Vec<String>, Vec<String>, Vec<String>) {
+    let named = |name: &str| if name.is_empty() { String::new() } else { format!(r#","agent_name":"{name}""#) };
+    let thinking = r#"{"type":"agent_thinking","critical":true,"attempt":null,"agent_name":null,"user_id":"t-1","thread_id":"t-1","run_id":"r-1","request_id":"q"}"#;
+    let starts = vec![
+        r#"{"type":"agent_started","payload":{"thread_id":"t-1","run_id":"r-1"}}"#.to_owned(),
+        format!(r#"{{"type":"agent_started","run_id":"r-1","user_id":"u-1"{},"data":{{"x":1}}}}"#, named(bridge)),
+    ];
+    let middle = vec![
+        thinking.to_owned(),
+        r#"{"type":"tool_executing","run_id":"r-1","user_id":"u-1","data":{"tool_name":"cost"}}"#.to_owned(),
+        thinking.to_owned(),
+        r#"{"type":"tool_completed","run_id":"r-1","user_id":"u-1","data":{"tool_name":"cost"}}"#.to_owned(),
+    ];
+    let answer = r#""final_response":"cut 30 % of the idle nodes""#;
+    let ends = vec![
+        format!(
+            r#"{{"type":"agent_completed","user_id":"t-1","thread_id":"t-1","run_id":"r-1",{answer}{}}}"#,
+            named(emitter)
+        ),
+        format!(r#"{{"type":"agent_completed","payload":{{{answer}}}}}"#),
+    ];
+    (starts, middle, ends)
+}
+
+#[test]
+fn three_senders_of_one_run_are_one_run_in_every_order() {
+    for (bridge, emitter) in
+        [("", ""), ("data", ""), ("", "data"), ("data", "data"), ("data_agent", "DataAgent"), ("supervisor", "chief")]
+    {
+        for order in 0..8 {
+            let (mut starts, middle, mut ends) = three_senders(bridge, emitter);
+            if order & 1 != 0 {
+                starts.reverse();
+            }
+            if order & 2 != 0 {
+                ends.reverse();
+            }
+            let mut events = starts;
+            events.extend(middle);
+            if order & 4 != 0 {
+                // The second sender starts to speak while the first is at work.
+                let second = events.remove(1);
+                events.insert(3, second);
+            }
+            events.extend(ends);
+            let conclusion = concluded(&[Stream::asked(1).run(&events).ends(60_000)]);
+            let told = findings(&conclusion);
+            let note = "GP204 the user id t-1 in 3 frames is no known user's";
+            assert_eq!(told, [note], "{bridge:?} {emitter:?} {order}");
+            assert_eq!((conclusion.outcome, conclusion.judgement.counts.runs_good), (Outcome::Pass, 1));
+        }
+    }
+}
+
+#[test]
+fn the_end_told_by_another_sender_is_not_late() {
+    let end = |envelope, agent: &str| {
+        let more = format!(r#","agent_name":"{agent}","final_response":"cut 30 % of the idle nodes""#);
+        event(envelope, 1, "agent_completed", &more)
+    };
+    let after = |echo: String| {
+        let mut events = simple(1);
+        events.push(echo);
+        findings_by(&expectations(1), &events)
+    };
+    assert_eq!(after(end(2, "supervisor")), [""; 0]);
+    assert_eq!(after(end(0, "supervisor")).len(), 1, "the same sender ends another agent after the end");
+    // A sub-agent whose end is told twice does not end its parent.
+    let mut nested = simple(1);
+    nested.insert(1, event(0, 1, "agent_started", r#","agent_name":"sub""#));
+    nested.insert(5, event(0, 1, "agent_completed", r#","agent_name":"sub","final_response":"draft 1""#));
+    nested.insert(6, event(1, 1, "agent_completed", r#","agent_name":"sub","final_response":"draft 1""#));
+    assert_eq!(findings_by(&expectations(1), &nested), [""; 0]);
+}
+
+#[test]
+fn tools_are_optional_where_the_grammar_says_so() {
+    let expect = with_grammar(&Spelled::tools_optional());
+    let without: Vec<_> = simple(1).into_iter().filter(|event| !event.contains("tool_")).collect();
+    assert_eq!(findings_by(&expect, &without), [""; 0]);
+    assert_eq!(findings_by(&expect, &simple(1)), [""; 0]);
+    let missing = "GP101 the run ended without tool_executing and tool_completed";
+    assert_eq!(findings_by(&expectations(1), &without), [missing]);
+}
+
+#[test]
+fn a_supervisor_has_agents_under_it() {
+    let mut spelled = Spelled::supervisor();
+    let few = |count| format!("GP110 an agent of its own name came {count}; at least 2 were asked");
+    assert_eq!(findings_by(&with_grammar(&spelled), &simple(1)), [few("1 time")]);
+    let agent = |kind: &str, name: &str| {
+        event(0, 1, kind, &format!(r#","agent_name":"{name}","final_response":"cut 30 % of the idle nodes""#))
+    };
+    let mut nested = simple(1);
+    nested.insert(1, agent("agent_started", "data"));
+    nested.insert(6, agent("agent_completed", "data"));
+    assert_eq!(findings_by(&with_grammar(&spelled), &nested), [""; 0]);
+    spelled.min_agents = 3;
+    assert_eq!(findings_by(&with_grammar(&spelled), &nested).len(), 1);
+    // One agent that two senders spell differently is one agent.
+    let mut same = simple(1);
+    same.insert(1, event(1, 1, "agent_started", r#","agent_name":"Triage""#));
+    same.push(event(1, 1, "agent_completed", r#","agent_name":"Triage","final_response":"cut 30 % of it all""#));
+    assert_eq!(findings_by(&with_grammar(&Spelled::supervisor()), &same), [few("1 time")]);
+}
+
+/// A grammar of a user's own: two ends, counted steps, alternatives, something forbidden.
+fn own_grammar() -> Spelled {
+    let symbol = |names: &[&str], role, min, max| SpelledSymbol {
+        names: names.iter().map(|name| name.to_string()).collect(),
+        role,
+        pair: 0,
+        min,
+        max,
+    };
+    Spelled {
+        name: "own".to_owned(),
+        symbols: vec![
+            symbol(&["begun"], Role::Start, 1, None),
+            symbol(&["heard", "read"], Role::Step, 2, Some(3)),
+            symbol(&["call", "ask"], Role::Call, 1, Some(2)),
+            symbol(&["reply"], Role::Result, 1, Some(2)),
+            symbol(&["spoken"], Role::End, 1, None),
+            symbol(&["done"], Role::End, 1, None),
+        ],
+        before: vec![Before { first: 1, then: 2 }],
+        forbidden: vec!["sorry".to_owned()],
+        bad: vec!["broke".to_owned()],
+        free: false,
+        min_agents: 0,
+    }
+}
+
+fn own_run(words: &str) -> Vec<String> {
+    words.split_whitespace().map(|kind| event(0, 1, kind, "")).collect()
+}
+
+#[test]
+fn grammars_of_ones_own_are_judged() {
+    let mut expect = with_grammar(&own_grammar());
+    expect.answers.clear();
+    let missing = "GP101 the run ended without call or ask and reply";
+    for (words, expected) in [
+        ("begun heard heard call reply spoken done", &[][..]),
+        ("begun read heard ask reply done spoken", &[]),
+        ("begun heard read read spoken done", &[missing]),
+        ("begun heard call reply spoken done", &["GP110 heard or read came 1 time; at least 2 were asked"]),
+        (
+            "begun heard heard heard heard call reply heard spoken done",
+            &["GP110 heard or read came at least 4 times; at most 3 may"],
+        ),
+        ("begun heard heard call reply sorry sorry spoken done", &["GP111 sorry came, which is forbidden"]),
+        (
+            "begun heard heard call reply broke spoken",
+            &["GP106 the run ended with broke, and spoken came after it all the same"],
+        ),
+        ("begun call heard heard reply spoken done", &["GP102 call or ask came before heard or read"]),
+        ("begun heard heard call reply spoken", &["GP302 nothing came for 30 s after spoken; missing: done"]),
+    ] {
+        assert_eq!(findings_by(&expect, &own_run(words)), expected, "{words}");
+    }
+    expect.grammar.free = true;
+    for words in ["spoken reply done call heard begun heard", "heard done call heard spoken reply begun"] {
+        assert_eq!(findings_by(&expect, &own_run(words)), [""; 0], "{words}");
+    }
+    assert_eq!(findings_by(&expect, &own_run("heard spoken heard done begun")), [missing]);
+}
+
+#[test]
+fn an_ag_ui_run_is_judged_by_its_pairs() {
+    let mut expect = with_grammar(&Spelled::ag_ui());
+    expect.answers.clear();
+    let ui = |words: &str| -> Vec<String> {
+        let event = |word: &str| {
+            let (kind, id) = word.split_once(':').unwrap_or((word, ""));
+            let more = match kind {
+                _ if id.is_empty() => String::new(),
+                "STEP_STARTED" | "STEP_FINISHED" => format!(r#","tool_name":"{id}""#),
+                _ => format!(r#","call_id":"{id}""#),
+            };
+            event(0, 1, kind, &more)
+        };
+        words.split_whitespace().map(event).collect()
+    };
+    let message = "TEXT_MESSAGE_START:m TEXT_MESSAGE_CONTENT:m TEXT_MESSAGE_CONTENT:m TEXT_MESSAGE_END:m";
+    let tool = "TOOL_CALL_START:t TOOL_CALL_ARGS:t TOOL_CALL_END:t TOOL_CALL_RESULT:t";
+    for (words, expected) in [
+        (
+            format!(
+                "RUN_STARTED STEP_STARTED:a {tool} STEP_FINISHED:a STEP_STARTED:a {message} STEP_FINISHED:a RUN_FINISHED"
+            ),
+            &[][..],
+        ),
+        ("RUN_STARTED STATE_SNAPSHOT RUN_FINISHED".to_owned(), &[]),
+        (
+            "RUN_STARTED TOOL_CALL_START:t TOOL_CALL_END:t TOOL_CALL_START:u RUN_FINISHED".to_owned(),
+            &["GP105 tool u was called and never completed"],
+        ),
+        (format!("{message} RUN_STARTED RUN_FINISHED"), &["GP102 TEXT_MESSAGE_START came before RUN_STARTED"]),
+        (format!("RUN_STARTED {message} RUN_ERROR"), &["GP106 the run ended with RUN_ERROR"]),
+        (
+            format!("RUN_STARTED RUN_FINISHED {message}"),
+            // One for each event: all of them are lost to the user.
+            &[
+                "GP104 TEXT_MESSAGE_START came 10 ms after the run was over",
+                "GP104 TEXT_MESSAGE_CONTENT came 20 ms after the run was over",
+                "GP104 TEXT_MESSAGE_CONTENT came 30 ms after the run was over",
+                "GP104 TEXT_MESSAGE_END came 40 ms after the run was over",
+            ],
+        ),
+    ] {
+        assert_eq!(findings_by(&expect, &ui(&words)), expected, "{words}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Runs of a grammar of one's own: whatever it allows is silent, and each single mutation has its finding.
+    #[test]
+    fn own_grammars_allow_what_they_say_and_nothing_else(
+        steps in 2_usize..4, pairs in 1_usize..3, swapped in any::<bool>(), late_step in any::<bool>(), which in 0_usize..8,
+    ) {
+        let mut expect = with_grammar(&own_grammar());
+        expect.answers.clear();
+        let mut words = vec!["begun", "read"];
+        let spread = usize::from(late_step);
+        words.extend(std::iter::repeat_n("heard", steps - 1 - spread));
+        for pair in 0..pairs {
+            words.push(if pair == 0 { "call" } else { "ask" });
+            if pair == 0 && late_step {
+                words.push("heard");
+            }
+            words.push("reply");
+        }
+        words.extend(if swapped { ["done", "spoken"] } else { ["spoken", "done"] });
+        let last = words.len() - 1;
+        prop_assert_eq!(findings_by(&expect, &own_run(&words.join(" "))), Vec::<String>::new());
+        let reply = words.iter().position(|word| *word == "reply").unwrap();
+        let expected = match which {
+            0 => {
+                words.remove(0);
+                Rule::MissingEvent
+            }
+            1 => {
+                words.remove(last);
+                Rule::Stalled
+            }
+            2 => {
+                words.insert(reply, "sorry");
+                Rule::ForbiddenEvent
+            }
+            3 => {
+                words.splice(reply..reply, std::iter::repeat_n("heard", 4 - steps));
+                Rule::WrongCount
+            }
+            4 => {
+                words.remove(reply);
+                if pairs == 1 { Rule::MissingEvent } else { Rule::UnpairedTool }
+            }
+            5 => {
+                words.swap(0, 1);
+                Rule::OutOfOrder
+            }
+            6 => {
+                words.insert(last, "broke");
+                Rule::FailedRun
+            }
+            _ => {
+                words.push("reply");
+                Rule::LateEvent
+            }
+        };
+        let expect = Arc::new(expect);
+        let stream = Stream::asked(1).run(&own_run(&words.join(" "))).ends(60_000);
+        let judgement = judge(&expect, &[stream]);
+        prop_assert_eq!(rules_of(&judgement), vec![expected], "{}", words.join(" "));
+    }
+
+    /// A batch by type says nothing about order, so shuffling what stands in it changes nothing.
+    #[test]
+    fn the_order_within_a_batch_means_nothing(seed in 0_usize..720, cut in 1_usize..6) {
+        let mut expect = expectations(1);
+        let at = expect.dialect.trie.intern("/events", true).unwrap();
+        expect.dialect.split = vec![Split { at, by_name: true }];
+        let events = simple(1);
+        let (single, batched) = events.split_at(cut);
+        let kind = |event: &str| event.split('"').nth(3).unwrap_or_default().to_owned();
+        let mut members: Vec<(String, Vec<String>)> = Vec::new();
+        let mut order: Vec<&String> = batched.iter().collect();
+        let mut rest = seed;
+        for index in 0..order.len() {
+            let left = order.len() - index;
+            order.swap(index, index + rest % left);
+            rest /= left;
+        }
+        for event in order {
+            match members.iter_mut().find(|(name, _)| *name == kind(event)) {
+                Some((_, list)) => list.push(event.clone()),
+                None => members.push((kind(event), vec![event.clone()])),
+            }
+        }
+        let members: Vec<_> = members.iter().map(|(name, list)| format!(r#""{name}":[{}]"#, list.join(","))).collect();
+        let mut frames = single.to_vec();
+        frames.push(format!(r#"{{"type":"event_batch","events":{{{}}}}}"#, members.join(",")));
+        prop_assert_eq!(findings_by(&expect, &frames), Vec::<String>::new());
     }
 }

@@ -711,7 +711,9 @@ fn signs(
             let fallback = Test::Text("fallback_response".to_owned());
             let mut response = event_matcher("agent_response", dialect);
             response.all.push(anywhere(&[("type", fallback)], dialect));
-            vec![response, Matcher { all: vec![anywhere(&[("degradation_level", Test::Exists(true))], dialect)] }]
+            let none = Test::Not(Box::new(Test::Text("none".to_owned())));
+            let level = Test::AllOf(vec![Test::Exists(true), none]);
+            vec![response, Matcher { all: vec![anywhere(&[("degradation_level", level)], dialect)] }]
         }
     };
     let replayed = match replayed {
