@@ -123,6 +123,9 @@ pub enum Deviation {
         tool: String,
         /// Its call came and its result did not; otherwise the reverse.
         called: bool,
+        /// The event that did not come, where the pair is not that of a tool.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        lacks: Option<String>,
     },
     /// See `Rule::FailedRun`.
     FailedRun {
@@ -472,8 +475,13 @@ impl Deviation {
             Deviation::DuplicateEvent { event, of } if of.is_empty() => format!("{event} came twice"),
             Deviation::DuplicateEvent { event, of } => format!("{event} of {of} came twice"),
             Deviation::LateEvent { event, after } => format!("{event} came {after} after the run was over"),
-            Deviation::UnpairedTool { tool, called: true } => format!("tool {tool} was called and never completed"),
-            Deviation::UnpairedTool { tool, called: false } => format!("tool {tool} completed and was never called"),
+            Deviation::UnpairedTool { tool, lacks: Some(lacks), .. } => format!("{tool} never had its {lacks}"),
+            Deviation::UnpairedTool { tool, called: true, lacks: None } => {
+                format!("tool {tool} was called and never completed")
+            }
+            Deviation::UnpairedTool { tool, called: false, lacks: None } => {
+                format!("tool {tool} completed and was never called")
+            }
             Deviation::FailedRun { event, completed: None } => format!("the run ended with {event}"),
             Deviation::FailedRun { event, completed: Some(completed) } => {
                 format!("the run ended with {event}, and {completed} came after it all the same")

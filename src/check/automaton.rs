@@ -211,16 +211,20 @@ impl Automaton {
             let mut symbols = self.symbols_of(grammar, role).filter(|index| grammar.symbols[*index].pair == pair);
             symbols.any(|index| count(index) > 0)
         };
-        let unpaired = |tool: &Tool, called| Deviation::UnpairedTool { tool: tool.label(), called };
+        let first = |role, pair| {
+            let mut symbols = self.symbols_of(grammar, role).filter(|index| grammar.symbols[*index].pair == pair);
+            symbols.next().map(names).unwrap_or_default()
+        };
+        let unpaired = |tool: &Tool, called| {
+            let other = if called { Role::Result } else { Role::Call };
+            let lacks = (tool.pair > 0).then(|| first(other, tool.pair));
+            Deviation::UnpairedTool { tool: tool.label(), called, lacks }
+        };
         let unfinished = self.calls.iter().map(|call| &call.tool).filter(|tool| seen(Role::Result, tool.pair));
         deviations.extend(unfinished.filter(|tool| !tool.replayed).map(|tool| unpaired(tool, true)));
         let orphans = self.orphans.iter().filter(|tool| seen(Role::Call, tool.pair) && !tool.replayed);
         deviations.extend(orphans.map(|tool| unpaired(tool, false)));
         if !grammar.free {
-            let first = |role, pair| {
-                let mut symbols = self.symbols_of(grammar, role).filter(|index| grammar.symbols[*index].pair == pair);
-                symbols.next().map(names).unwrap_or_default()
-            };
             let inverted = self.inverted.iter().map(|(orphan, _)| orphan).filter(|orphan| !orphan.replayed);
             deviations.extend(inverted.map(|orphan| Deviation::OutOfOrder {
                 event: first(Role::Result, orphan.pair),

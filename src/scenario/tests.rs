@@ -3,7 +3,7 @@
 use super::*;
 use crate::document::diagnostic::{Level, Style, render};
 use crate::document::{Sources, read};
-use crate::expect::Segment;
+use crate::expect::{Role, Segment};
 use crate::time::Micros;
 
 const SMALL: &str = "\
@@ -228,4 +228,43 @@ fn every_segment_can_have_a_budget() {
         let scenario = good(&format!("{SMALL}expect: {{ budgets: {{ {segment}: {{ max: 1s }} }} }}\n"));
         assert_eq!(scenario.expect.budgets[0].segment, segment);
     }
+}
+
+#[test]
+fn grammars_are_presets_presets_with_more_or_ones_own() {
+    let grammar = |events: &str| good(&format!("{SMALL}expect: {{ events: {events} }}\n")).expect.grammar;
+    assert_eq!(grammar("golden-path-tools-optional"), Spelled::tools_optional());
+    assert_eq!(grammar("{ grammar: supervisor, min_agents: 3 }").min_agents, 3);
+    let more =
+        grammar("{ optional: token_usage, forbidden: [agent_fallback], before: [[tool_completed, token_usage]] }");
+    assert_eq!(
+        (more.name.as_str(), more.symbols.len(), more.forbidden.len(), more.before.len()),
+        ("golden-path", 6, 1, 2)
+    );
+    let own = grammar(
+        "{ start: begun, steps: { heard: { max: 3 }, seen: { min: 0 } }, pairs: [{ call: call | ask, result: reply }], \
+         end: [spoken, done], bad_end: broke, before: [[heard, call]], order: strict }",
+    );
+    let told: Vec<_> = own.symbols.iter().map(|s| (s.names.join("|"), s.role, s.min, s.max)).collect();
+    let expected = [
+        ("begun", Role::Start, 1, None),
+        ("heard", Role::Step, 1, Some(3)),
+        ("seen", Role::Step, 0, None),
+        ("call|ask", Role::Call, 1, None),
+        ("reply", Role::Result, 1, None),
+        ("spoken", Role::End, 1, None),
+        ("done", Role::End, 1, None),
+    ];
+    assert_eq!(told, expected.map(|(names, role, min, max)| (names.to_owned(), role, min, max)));
+    assert_eq!((own.before.len(), own.free, &own.bad[..]), (1, false, &["broke".to_owned()][..]));
+    assert!(grammar("{ order: free }").free && grammar("{ order: free }").before.is_empty());
+}
+
+#[test]
+fn one_envelope_is_claimed_only_where_it_is_asked_for() {
+    let claim = |written: &str| good(&format!("{SMALL}expect: {{ {written} }}\n")).expect.claims.uniform_envelope;
+    assert_eq!(claim("uniform_envelope: false"), None);
+    assert!(claim("uniform_envelope: true").is_some_and(|claim| claim.required && claim.origin.is_some()));
+    assert!(claim("uniform_envelope: { required: false }").is_some_and(|claim| !claim.required));
+    assert_eq!(claim("transport: { required: true }"), None);
 }

@@ -11,7 +11,9 @@ use goldenpath::check::{Judge, Judgement};
 use goldenpath::document::diagnostic::{Style, render};
 use goldenpath::document::{Context, Sources, read};
 use goldenpath::event::{Envelope, Extract, Found, Kind, Number};
-use goldenpath::expect::{AnswerRules, Asserted, Claims, Expectations, Grammar, Matcher, ScriptStep, Timeouts};
+use goldenpath::expect::{
+    AnswerRules, Asserted, Claims, Expectations, Grammar, Matcher, ScriptStep, Spelled, Timeouts,
+};
 use goldenpath::identity::{Connection, ExecutionId, Iteration, UserNumber};
 use goldenpath::rule::Severity;
 use goldenpath::target::{NETRA, Profile, Step, compile};
@@ -392,8 +394,12 @@ fn expectations() -> Expectations {
 
 /// Judges one iteration of user 1 whose connection receives `frames`, one every 10 ms; the ask is sent behind the greeting.
 fn judged(frames: &[&str]) -> Judgement {
+    judged_by(expectations(), frames)
+}
+
+fn judged_by(expect: Expectations, frames: &[&str]) -> Judgement {
     let user = UserNumber(1);
-    let mut judge = Judge::new(Arc::new(expectations()), ExecutionId(1));
+    let mut judge = Judge::new(Arc::new(expect), ExecutionId(1));
     let ms = |at: u64| Stamp(at * 1_000);
     let outcome = StepOutcome::Good { status: 200 };
     let name = "POST /auth/login".to_owned();
@@ -592,4 +598,53 @@ fn the_census_tells_which_sender_spoke() {
     let told: Vec<_> = asked.judgement.findings.rules().filter(|(found, ..)| *found == rule).collect();
     let message = told[0].3[0].deviation.message();
     assert_eq!(message, "agent_thinking came in 2 envelopes: /event_name in data (1) and /type (1)");
+}
+
+/// A profile of the Agent-User Interaction protocol over a socket: an answer in parts, steps that are named and messages that
+/// are numbered, a list of events in one frame, and one event under another name.
+const AG_UI: &str = "version: 1
+name: ag-ui
+socket: ws://h
+ask: {send: {messages: [{role: user, content: '${prompt}'}], runId: '${run_id}'}}
+events:
+  name: /type
+  split: {at: /events}
+  aliases: {RUN_COMPLETED: RUN_FINISHED}
+  fields: {tool: [/toolCallName, /stepName], call: [/toolCallId, /messageId]}
+  ids: {run: {at: /runId, source: chosen}}
+  answer: [{when: {event: TEXT_MESSAGE_CONTENT}, at: /delta, append: true}]
+";
+
+#[test]
+fn another_protocol_is_a_profile_and_a_grammar() {
+    let reads = profile(AG_UI).reads;
+    let mut expect = expectations();
+    (expect.dialect, expect.answers, expect.ids, expect.ends) = (reads.dialect, reads.answers, reads.ids, reads.ends);
+    (expect.failed, expect.signs) = (reads.failed, reads.signs);
+    (expect.script, expect.heartbeats) = (vec![], vec![]);
+    expect.grammar = Spelled::ag_ui().compile(|name| expect.dialect.names.intern(name));
+    let frames = [
+        r#"{"type":"RUN_STARTED","runId":"r1"}"#,
+        r#"{"events":[{"type":"STEP_STARTED","stepName":"a"},{"type":"TEXT_MESSAGE_START","messageId":"m"}]}"#,
+        r#"{"type":"TEXT_MESSAGE_CONTENT","messageId":"m","delta":"cut "}"#,
+        r#"{"type":"TEXT_MESSAGE_CONTENT","messageId":"m","delta":"3 nodes"}"#,
+        r#"{"type":"TEXT_MESSAGE_END","messageId":"m"}"#,
+        r#"{"type":"STEP_FINISHED","stepName":"a"}"#,
+        r#"{"type":"RUN_COMPLETED","runId":"r1"}"#,
+    ];
+    expect.turns[0].min_chars = 11;
+    let told = |frames: &[&str]| -> Vec<String> {
+        let judgement = judged_by(expect.clone(), frames);
+        let findings = judgement.findings.rules().flat_map(|(_, _, _, first)| first.to_vec());
+        findings.map(|finding| finding.deviation.message()).collect()
+    };
+    assert_eq!(told(&frames), [""; 0]);
+    let mut cut = frames.to_vec();
+    cut.remove(3);
+    cut.remove(3);
+    let expected = ["m never had its TEXT_MESSAGE_END", "the answer has 3 characters; at least 11 were asked"];
+    assert_eq!(told(&cut)[..], expected[1..], "a message without any end lacks nothing but its text");
+    cut.insert(3, r#"{"type":"TEXT_MESSAGE_START","messageId":"n"}"#);
+    cut.insert(4, r#"{"type":"TEXT_MESSAGE_END","messageId":"n"}"#);
+    assert_eq!(told(&cut), expected);
 }
