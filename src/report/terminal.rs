@@ -266,6 +266,15 @@ fn foot(sheet: &mut Sheet, report: &Report, saved: Option<&str>) {
             report.unknown_events.iter().map(|(name, count)| format!("{name} ({count})")).collect();
         sheet.field("unknown", &format!("events that nothing mentions: {}", listed(&names, ", ")), Ink::Plain);
     }
+    let mixed: Vec<String> = report
+        .census
+        .chunk_by(|a, b| a.event == b.event)
+        .filter(|rows| rows.len() > 1)
+        .map(|rows| format!("{} in {}", rows[0].event, rows.len()))
+        .collect();
+    if !mixed.is_empty() {
+        sheet.field("mixed", &format!("events in several envelopes: {}", listed(&mixed, ", ")), Ink::Plain);
+    }
     if !report.waits.is_empty() {
         let waits =
             report.waits.iter().map(|wait| format!("{} {} x, {}", wait.what, wait.times, Micros(wait.total_us)));

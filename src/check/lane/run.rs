@@ -278,9 +278,8 @@ impl Lane {
                 run.completed.get_or_insert_with(label);
             }
             if !step.repeated {
-                let first = (role == Role::Result && expect.grammar.symbols[symbol].pair == 0)
-                    .then(|| any(&expect.signs.failed_tool, extract, text));
-                if first == Some(true) {
+                let tool_result = role == Role::Result && expect.grammar.symbols[symbol].pair == 0;
+                if tool_result && any(&expect.signs.failed_tool, extract, text) {
                     let deviation = Deviation::FailedTool { tool: tool.as_deref().map(str::to_owned) };
                     let evidence = run.evidence(&expect.dialect.names, Some(excerpt()));
                     self.report_for(bench, &run, frame.at, deviation, evidence);
