@@ -140,6 +140,7 @@ fn concerns(group: &FindingGroup, claim: &Claim) -> bool {
         Concern::Events => "events",
         Concern::Answer => "answer",
         Concern::Isolation => "isolation",
+        Concern::Envelope => "uniform envelope",
         Concern::Budget => return group.witnesses.iter().any(|witness| is_of(group, witness, claim)),
     };
     name == claim.name
