@@ -280,6 +280,24 @@ pub enum Deviation {
         /// The lower bound of the figure, where it has one.
         bound: Option<Micros>,
     },
+    /// See `Rule::TooFast`.
+    TooFast {
+        /// The claim: segment and statistic.
+        budget: String,
+        /// The floor.
+        limit: Micros,
+        /// The figure, at the latest.
+        observed: Micros,
+    },
+    /// See `Rule::OverWarning`.
+    OverWarning {
+        /// The claim: segment and statistic.
+        budget: String,
+        /// The level.
+        limit: Micros,
+        /// The figure.
+        observed: Micros,
+    },
     /// See `Rule::Unreachable`.
     Unreachable {
         /// What was being done: `connecting to 127.0.0.1:8000`.
@@ -399,6 +417,32 @@ pub enum Deviation {
         /// What matched it.
         matched: String,
     },
+    /// See `Rule::PlaceholderAnswer`.
+    PlaceholderAnswer {
+        /// The answer, which is short.
+        answer: String,
+    },
+    /// See `Rule::EchoedAnswer`.
+    EchoedAnswer {
+        /// The share of its words that are the prompt's, in percent.
+        percent: u64,
+    },
+    /// See `Rule::MarkNotEchoed`.
+    MarkNotEchoed,
+    /// See `Rule::SameAnswer`.
+    SameAnswer {
+        /// How many answers are the same.
+        answers: u64,
+        /// To how many different prompts at least.
+        prompts: u64,
+        /// Users who got it, the first few.
+        users: Vec<UserNumber>,
+    },
+    /// See `Rule::NoBusinessValue`.
+    NoBusinessValue {
+        /// What it does not name.
+        lacks: Vec<String>,
+    },
     /// See `Rule::AfterFailed`.
     AfterFailed {
         /// The step.
@@ -438,6 +482,8 @@ impl Deviation {
             Deviation::Stalled { .. } => Rule::Stalled,
             Deviation::RunTooLong { .. } => Rule::RunTooLong,
             Deviation::OverBudget { .. } => Rule::OverBudget,
+            Deviation::TooFast { .. } => Rule::TooFast,
+            Deviation::OverWarning { .. } => Rule::OverWarning,
             Deviation::Unreachable { .. } => Rule::Unreachable,
             Deviation::NotReady { .. } => Rule::NotReady,
             Deviation::LoginRefused { .. } => Rule::LoginRefused,
@@ -458,6 +504,11 @@ impl Deviation {
             Deviation::ShortAnswer { .. } => Rule::ShortAnswer,
             Deviation::PatternMissing { .. } => Rule::PatternMissing,
             Deviation::PatternForbidden { .. } => Rule::PatternForbidden,
+            Deviation::PlaceholderAnswer { .. } => Rule::PlaceholderAnswer,
+            Deviation::EchoedAnswer { .. } => Rule::EchoedAnswer,
+            Deviation::MarkNotEchoed => Rule::MarkNotEchoed,
+            Deviation::SameAnswer { .. } => Rule::SameAnswer,
+            Deviation::NoBusinessValue { .. } => Rule::NoBusinessValue,
             Deviation::AfterFailed { .. } => Rule::AfterFailed,
         }
     }
@@ -541,6 +592,12 @@ impl Deviation {
                 let bound = bound.map(|bound| format!(", at least {bound} at 95 %")).unwrap_or_default();
                 format!("{budget} is {observed}{bound}; the budget is {limit}")
             }
+            Deviation::TooFast { budget, limit, observed } => {
+                format!("{budget} is {observed}; real work takes at least {limit}")
+            }
+            Deviation::OverWarning { budget, limit, observed } => {
+                format!("{budget} is {observed}; the level is {limit}")
+            }
             Deviation::Unreachable { doing, error } => format!("{doing}: {error}"),
             Deviation::NotReady { step, waited, last } => format!("{step} was not ready within {waited}: {last}"),
             Deviation::LoginRefused { step, why }
@@ -579,6 +636,19 @@ impl Deviation {
             Deviation::PatternMissing { patterns } => format!("the answer matches none of {}", patterns.join(", ")),
             Deviation::PatternForbidden { pattern, matched } => {
                 format!("the answer holds {matched:?}, which {pattern} forbids")
+            }
+            Deviation::PlaceholderAnswer { answer } => format!("the answer {answer:?} stands in for one"),
+            Deviation::EchoedAnswer { percent } => {
+                format!("the answer is the prompt quoted back: {percent} % of its words")
+            }
+            Deviation::MarkNotEchoed => "the answer does not carry the mark of its prompt".to_owned(),
+            Deviation::SameAnswer { answers, prompts, users } => {
+                let users: Vec<_> = users.iter().map(|user| user.to_string()).collect();
+                let whose = if users.len() == 1 { "user" } else { "users" };
+                format!("{answers} answers to {prompts} different prompts are the same: {whose} {}", users.join(", "))
+            }
+            Deviation::NoBusinessValue { lacks } => {
+                format!("beside the prompt's words the answer names no {}", lacks.join(", no "))
             }
         }
     }

@@ -107,12 +107,12 @@
 //!     judge.fact(user, &Fact::Ended { at: ms(60_000) });
 //! }
 //!
-//! let conclusion = conclude(judge.finish(), &expect, false);
+//! let conclusion = conclude(judge.finish(), &expect, false, None);
 //! assert_eq!(conclusion.outcome, Outcome::Pass, "{:?}", conclusion.claims);
 //!
 //! // Nothing observed is never a pass.
 //! let nothing = Judge::new(Arc::clone(&expect), ExecutionId(7)).finish();
-//! assert_eq!(conclude(nothing, &expect, false).outcome, Outcome::Inconclusive);
+//! assert_eq!(conclude(nothing, &expect, false, None).outcome, Outcome::Inconclusive);
 //! ```
 //!
 //! # What is deliberately absent

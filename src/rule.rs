@@ -194,6 +194,14 @@ rules! {
     OverBudget = "GP304" "over-budget" Failure Budget
         causes "load, cold starts, slow models or tools"
         advice "see which segment grew; a budget without `proven` fails only when its bound is over, too";
+    /// A segment was faster than real work can be.
+    TooFast = "GP305" "too-fast" Failure Budget
+        causes "a canned or cached answer, a simulator or fallback handler in front of the agent"
+        advice "read the answer of the run named here; if such times are real, lower the floor `min` of the budget";
+    /// A segment broke the warning level of its budget.
+    OverWarning = "GP306" "over-warning" Note Budget
+        causes "load, cold starts, slow models or tools"
+        advice "see which segment grew before it reaches the limit that fails";
     /// The target could not be reached.
     Unreachable = "GP401" "unreachable" Failure Setup
         causes "a wrong address, a target that is down, a firewall, a certificate that is not trusted"
@@ -274,6 +282,26 @@ rules! {
     PatternForbidden = "GP505" "pattern-forbidden" Failure Answer
         causes "a placeholder, a mock, an apology in place of an answer"
         advice "read the answer shown";
+    /// The answer is a text that stands in for one, such as `Task completed`.
+    PlaceholderAnswer = "GP510" "placeholder-answer" Failure Answer
+        causes "a default text where no result was made, a stream cut before its content, a mock in place of an agent"
+        advice "find the code that sends this text; if it is a legitimate answer here, set `no_placeholder: false` or a list of your own";
+    /// The answer is the prompt quoted back with little else.
+    EchoedAnswer = "GP511" "echoed-answer" Failure Answer
+        causes "a fallback handler or simulator that answers without an agent, a model that was not reached"
+        advice "look for a fallback in front of the agent; if users ask to have their words repeated, set `not_echo: false`";
+    /// The answer does not carry the mark of its prompt, as the scenario asks.
+    MarkNotEchoed = "GP512" "mark-not-echoed" Failure Answer
+        causes "an answer made for another prompt or from a cache, an agent that leaves references out"
+        advice "ask the agent in the prompt to repeat the reference; if it will not, remove `canary: echoed`";
+    /// Prompts that differ got the same answer.
+    SameAnswer = "GP513" "same-answer" Failure Answer
+        causes "an answer cached without the prompt in its key, a canned text, a simulator"
+        advice "compare the prompts of the users named here; where the same answer is right, remove `distinct`";
+    /// The answer names no figure, no money or nothing to do.
+    NoBusinessValue = "GP514" "no-business-value" Failure Answer
+        causes "a degraded or canned answer, an agent whose tools found nothing, an answer in another language than English"
+        advice "read the answer shown; for other languages or subjects write patterns in `all_of` instead of the preset";
     /// A step after the run did not find what it must.
     AfterFailed = "GP601" "after-failed" Failure Events
         causes "history that was not stored, or is stored late"

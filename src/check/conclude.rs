@@ -6,15 +6,18 @@
 use std::fmt;
 
 use crate::event::{Envelope, KindId};
-use crate::expect::{Asserted, Budget, Expectations, IdRole, Origin, Reliability, ReliabilityOf, Segment, Statistic};
+use crate::expect::{
+    Asserted, Budget, BudgetName, Date, Exceptions, Expectations, IdRole, Known, Level, Origin, Reliability,
+    ReliabilityOf, Segment, Statistic,
+};
 use crate::finding::{Deviation, Evidence, Excerpt, Finding, Subject, counted};
-use crate::identity::UserNumber;
+use crate::identity::{Iteration, UserNumber};
 use crate::rule::{Concern, Rule, Severity};
-use crate::stats::{self, Doubt, Judged, LimitJudgement};
+use crate::stats::{self, Doubt, Histogram, Judged, LimitJudgement};
 use crate::time::{Micros, Stamp};
 
 use super::alike::alike;
-use super::judgement::{Judgement, Latencies};
+use super::judgement::{Judgement, Latencies, Window};
 
 /// The verdict of one claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,7 +69,7 @@ pub enum ClaimKind {
     /// A concern of the catalogue.
     About(Concern),
     /// One limit on one figure of one segment.
-    Budget(Segment, Statistic),
+    Budget(BudgetName),
     /// The share of good iterations.
     Reliability(ReliabilityOf),
 }
@@ -81,7 +84,7 @@ impl fmt::Display for ClaimKind {
             ClaimKind::About(Concern::Isolation) => f.pad("isolation"),
             ClaimKind::About(Concern::Budget) => f.pad("budget"),
             ClaimKind::About(Concern::Envelope) => f.pad("uniform envelope"),
-            ClaimKind::Budget(segment, statistic) => f.pad(&format!("{segment} {statistic}")),
+            ClaimKind::Budget(name) => name.fmt(f),
             ClaimKind::Reliability(ReliabilityOf::GoldenPath) => f.pad("reliability"),
             ClaimKind::Reliability(ReliabilityOf::Connection) => f.pad("reliability of connections"),
         }
@@ -137,6 +140,58 @@ pub struct Census {
     pub count: u64,
 }
 
+/// What became of a known issue.
+#[derive(Debug, Clone)]
+pub struct KnownIssue {
+    /// As it was declared.
+    pub known: Known,
+    /// Whether it is tolerated.
+    pub state: KnownState,
+    /// How many findings.
+    pub count: u64,
+    /// How many users they concern.
+    pub users: u64,
+    /// The first of them by time.
+    pub first: Vec<Finding>,
+}
+
+impl PartialEq for KnownIssue {
+    fn eq(&self, other: &KnownIssue) -> bool {
+        // A pattern has no equality; where it was written names the declaration as well.
+        let key =
+            |issue: &KnownIssue| (issue.known.origin.clone(), issue.known.rule, issue.state, issue.count, issue.users);
+        key(self) == key(other) && self.first == other.first
+    }
+}
+
+/// Whether a known issue is tolerated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KnownState {
+    /// No finding was it.
+    Unseen,
+    /// Its findings do not fail.
+    Tolerated,
+    /// Its day is over, so its findings fail.
+    Expired,
+    /// There are more findings than declared, so they fail.
+    Exceeded,
+}
+
+/// A rule that weighs other than usual, and what it was about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChangedRule {
+    /// Which.
+    pub rule: Rule,
+    /// How much its findings weigh; `None`: it is off.
+    pub severity: Option<Severity>,
+    /// Why.
+    pub reason: Option<String>,
+    /// How many findings of it there are.
+    pub count: u64,
+    /// Where that was written.
+    pub origin: Origin,
+}
+
 /// What an execution has shown.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Conclusion {
@@ -148,6 +203,10 @@ pub struct Conclusion {
     pub unclaimed: Vec<String>,
     /// Every segment that was measured.
     pub figures: Vec<Figure>,
+    /// What became of each known issue, in the order written.
+    pub known: Vec<KnownIssue>,
+    /// Rules that weigh other than usual, in the order written.
+    pub rules: Vec<ChangedRule>,
     /// The judgement with everything settled; its findings are final.
     pub judgement: Judgement,
     /// The share of users whose run overlapped another user's, 0 to 1.
@@ -158,22 +217,43 @@ pub struct Conclusion {
     pub why: Vec<String>,
 }
 
-/// Concludes the judgement of the whole. `interrupted`: a signal ended the execution.
-pub fn conclude(mut judgement: Judgement, expect: &Expectations, interrupted: bool) -> Conclusion {
-    settle(&mut judgement);
+/// Concludes the judgement of the whole. `interrupted`: a signal ended the execution. `today`: the day on which it began (UTC),
+/// by which known issues expire; without it none does.
+pub fn conclude(mut judgement: Judgement, expect: &Expectations, interrupted: bool, today: Option<Date>) -> Conclusion {
+    let exceptions = &expect.claims.exceptions;
+    settle(&mut judgement, exceptions);
     let overlap = judgement.overlap();
     let census = census(&judgement, expect);
     if expect.claims.uniform_envelope.is_some() {
-        mixed_envelopes(&census).for_each(|finding| judgement.findings.add(finding));
+        for finding in mixed_envelopes(&census) {
+            judgement.findings.add(finding, exceptions);
+        }
     }
     let mut claims = Vec::new();
     for budget in &expect.budgets {
-        let (claim, finding) = self::budget(&judgement, budget);
-        if let Some(finding) = finding {
-            judgement.findings.add(finding);
+        let (mut claim, findings) = self::budget(&judgement, budget);
+        // A warning level that is passed on the way over the limit says nothing more.
+        let hard = BudgetName { level: Level::Fail, ..budget.name() };
+        let failed = |other: &Claim| other.kind == ClaimKind::Budget(hard) && other.verdict == Verdict::Fail;
+        if budget.level == Level::Fail || !claims.iter().any(failed) {
+            let tolerated = |finding: &Finding| tolerated(&judgement, exceptions, today, &finding.deviation);
+            // What is tolerated is still seen to fail; it only does not count.
+            claim.required &= findings.is_empty() || !findings.iter().all(tolerated);
+            for finding in findings {
+                judgement.findings.add(finding, exceptions);
+            }
         }
         claims.push(claim);
     }
+    let known = known_issues(&mut judgement, exceptions, today);
+    let rules = exceptions.rules.iter().map(|change| ChangedRule {
+        rule: change.rule,
+        severity: change.severity,
+        reason: change.reason.clone(),
+        count: judgement.findings.count(change.rule),
+        origin: change.origin.clone(),
+    });
+    let rules = rules.collect();
     let court = Court { judgement: &judgement, expect, overlap };
     let mut all = court.concerns();
     all.append(&mut claims);
@@ -185,7 +265,7 @@ pub fn conclude(mut judgement: Judgement, expect: &Expectations, interrupted: bo
     let figures = Segment::ALL.iter().filter_map(|segment| figure(&judgement, *segment)).collect();
     let why = court.why();
     let outcome = outcome(&all, interrupted);
-    Conclusion { outcome, claims: all, unclaimed, figures, judgement, overlap, census, why }
+    Conclusion { outcome, claims: all, unclaimed, figures, known, rules, judgement, overlap, census, why }
 }
 
 fn census(judgement: &Judgement, expect: &Expectations) -> Vec<Census> {
@@ -223,7 +303,7 @@ fn outcome(claims: &[Claim], interrupted: bool) -> Outcome {
 
 /// Ids that no thread could settle: another known user's is a leak, a user id of nobody's is malformed, other unknown ids say
 /// nothing.
-fn settle(judgement: &mut Judgement) {
+fn settle(judgement: &mut Judgement, exceptions: &Exceptions) {
     for (open, sighting) in std::mem::take(&mut judgement.ledger.open) {
         let frames = sighting.frames;
         let deviation = match judgement.ledger.other_owner(open.role, &open.value, open.user) {
@@ -233,7 +313,21 @@ fn settle(judgement: &mut Judgement) {
             None => Deviation::MalformedIdentity { id: open.name, value: open.value, frames },
         };
         let (at, subject, evidence) = (sighting.at, sighting.subject, sighting.evidence);
-        judgement.findings.add(Finding { at, subject, deviation, evidence });
+        judgement.findings.add(Finding { at, subject, deviation, evidence }, exceptions);
+    }
+    for answer in judgement.same_answers.repeated() {
+        let mut given: Vec<_> = answer.prompts.values().collect();
+        given.sort();
+        let mut users: Vec<UserNumber> = given.iter().filter_map(|(_, subject)| subject.user).collect();
+        users.sort_unstable();
+        users.dedup();
+        let (answers, prompts) = (answer.times, given.len() as u64);
+        // It was certain when the second of the prompts got it.
+        let (at, subject) = (given[1].0.at, given[0].1.clone());
+        let excerpts = given.iter().take(2).map(|(excerpt, _)| excerpt.clone()).collect();
+        let evidence = Evidence { marks: Vec::new(), excerpts };
+        let deviation = Deviation::SameAnswer { answers, prompts, users };
+        judgement.findings.add(Finding { at, subject, deviation, evidence }, exceptions);
     }
     for (value, users) in &judgement.ledger.identities {
         if users.len() < 2 {
@@ -243,8 +337,45 @@ fn settle(judgement: &mut Judgement) {
         let shown: Vec<UserNumber> = users.iter().copied().take(10).collect();
         let subject = Subject { user: shown.first().copied(), ..Subject::default() };
         let deviation = Deviation::IdentityCollapse { value: value.clone(), users: shown, count };
-        judgement.findings.add(Finding { at: Stamp::ZERO, subject, deviation, evidence: Evidence::default() });
+        judgement
+            .findings
+            .add(Finding { at: Stamp::ZERO, subject, deviation, evidence: Evidence::default() }, exceptions);
     }
+}
+
+/// Whether a finding that only the whole shows is excepted from failing, should it be one more of its kind.
+fn tolerated(judgement: &Judgement, exceptions: &Exceptions, today: Option<Date>, deviation: &Deviation) -> bool {
+    let weak = exceptions.severity(deviation.rule()) != Some(Severity::Failure);
+    let known = exceptions.known(deviation).is_some_and(|index| {
+        let count = judgement.findings.known(index).map_or(0, |(count, ..)| count);
+        state(&exceptions.known[index], count + 1, today) == KnownState::Tolerated
+    });
+    weak || known
+}
+
+fn state(known: &Known, count: u64, today: Option<Date>) -> KnownState {
+    match known {
+        _ if count == 0 => KnownState::Unseen,
+        Known { until: Some(until), .. } if today.is_some_and(|today| today > *until) => KnownState::Expired,
+        Known { at_most: Some(at_most), .. } if count > *at_most => KnownState::Exceeded,
+        _ => KnownState::Tolerated,
+    }
+}
+
+/// What became of each known issue. Findings of those that are no longer tolerated join the others; which iterations they
+/// failed is not told apart, so all that only known issues failed count as failed then.
+fn known_issues(judgement: &mut Judgement, exceptions: &Exceptions, today: Option<Date>) -> Vec<KnownIssue> {
+    let mut issues = Vec::new();
+    for (index, known) in exceptions.known.iter().enumerate() {
+        let (count, users, first) = judgement.findings.known(index).unwrap_or((0, 0, &[]));
+        let (first, state) = (first.to_vec(), state(known, count, today));
+        if matches!(state, KnownState::Expired | KnownState::Exceeded) {
+            judgement.findings.release(index);
+            judgement.counts.iterations_failed += std::mem::take(&mut judgement.counts.iterations_known);
+        }
+        issues.push(KnownIssue { known: known.clone(), state, count, users, first });
+    }
+    issues
 }
 
 struct Court<'a> {
@@ -272,7 +403,8 @@ impl Court<'_> {
     }
 
     fn count(&self, concern: Concern, severity: Severity) -> u64 {
-        let rules = Rule::ALL.iter().filter(|rule| rule.concern() == concern && rule.severity() == severity);
+        let weight = |rule: Rule| self.expect.claims.exceptions.severity(rule);
+        let rules = Rule::ALL.iter().filter(|rule| rule.concern() == concern && weight(**rule) == Some(severity));
         rules.map(|rule| self.judgement.findings.count(*rule)).sum()
     }
 
@@ -512,50 +644,184 @@ enum Seen {
     Doubtful(String),
 }
 
-fn budget(judgement: &Judgement, budget: &Budget) -> (Claim, Option<Finding>) {
-    let none = Latencies::default();
-    let latencies = judgement.segments.get(&budget.segment).unwrap_or(&none);
-    let limit = budget.limit.0;
-    let judge = |histogram| match budget.statistic {
-        Statistic::Quantile(q) => stats::judge_quantile(histogram, q, limit, budget.proven),
-        Statistic::Max => stats::judge_max(histogram, limit),
-        Statistic::Mean => stats::judge_mean(histogram, limit),
-    };
-    let latest = judge(&latencies.latest);
-    let earliest = judge(&latencies.earliest);
-    let kind = ClaimKind::Budget(budget.segment, budget.statistic);
-    let (verdict, missing) = match (latest.verdict, earliest.verdict) {
-        (Judged::Within, _) => (Verdict::Pass, None),
-        (_, Judged::Over) => (Verdict::Fail, None),
-        (Judged::Unclear(doubt), _) => (Verdict::Inconclusive, Some(doubtful(&latest, doubt))),
-        (Judged::Over, _) => {
-            let missing =
-                "the limit lies within what reads leave uncertain; lower the load, or raise the limit".to_owned();
-            (Verdict::Inconclusive, Some(missing))
+fn budget(judgement: &Judgement, budget: &Budget) -> (Claim, Vec<Finding>) {
+    let Weighed { verdict, figures, missing, findings } = match budget.per {
+        None => {
+            let none = Latencies::default();
+            let latencies = judgement.segments.get(&budget.segment).unwrap_or(&none);
+            Weighed::of(latencies, budget, None)
         }
+        Some(per) => weigh_windows(judgement, budget, per),
     };
-    let figures = figures_of(&latest, budget.limit);
-    let finding = (verdict == Verdict::Fail).then(|| {
-        let observed = Micros(earliest.observed_us.unwrap_or_default());
-        let deviation = Deviation::OverBudget {
-            budget: kind.to_string(),
-            limit: budget.limit,
-            observed,
-            bound: earliest.lower_us.map(Micros),
+    let (kind, origin) = (ClaimKind::Budget(budget.name()), Some(budget.origin.clone()));
+    (Claim { kind, verdict, required: budget.required, figures, missing, origin }, findings)
+}
+
+/// What a budget says of some latencies.
+struct Weighed {
+    verdict: Verdict,
+    figures: String,
+    missing: Option<String>,
+    findings: Vec<Finding>,
+}
+
+impl Weighed {
+    fn of(latencies: &Latencies, budget: &Budget, window: Option<Window>) -> Weighed {
+        match budget.statistic {
+            Statistic::Quantile(q) => {
+                let judge = |histogram: &_| stats::judge_quantile(histogram, q, budget.limit.0, budget.proven);
+                Weighed::ceiling(latencies, budget, window, judge)
+            }
+            Statistic::Max => Weighed::ceiling(latencies, budget, window, |h| stats::judge_max(h, budget.limit.0)),
+            Statistic::Mean => Weighed::ceiling(latencies, budget, window, |h| stats::judge_mean(h, budget.limit.0)),
+            Statistic::Min => Weighed::floor(latencies, budget, window),
+        }
+    }
+
+    fn ceiling(
+        latencies: &Latencies,
+        budget: &Budget,
+        window: Option<Window>,
+        judge: impl Fn(&Histogram) -> LimitJudgement,
+    ) -> Weighed {
+        let latest = judge(&latencies.latest);
+        let earliest = judge(&latencies.earliest);
+        let (verdict, missing) = match (latest.verdict, earliest.verdict) {
+            (Judged::Within, _) => (Verdict::Pass, None),
+            (_, Judged::Over) => (Verdict::Fail, None),
+            (Judged::Unclear(doubt), _) => (Verdict::Inconclusive, Some(doubtful(&latest, doubt))),
+            (Judged::Over, _) => {
+                let missing =
+                    "the limit lies within what reads leave uncertain; lower the load, or raise the limit".to_owned();
+                (Verdict::Inconclusive, Some(missing))
+            }
         };
-        let slowest = latencies.slowest;
-        let subject = Subject {
-            user: slowest.map(|slowest| slowest.user.0),
-            iteration: slowest.map(|slowest| slowest.iteration.0),
-            ..Subject::default()
+        let finding = (verdict == Verdict::Fail).then(|| {
+            let observed = Micros(earliest.observed_us.unwrap_or_default());
+            let (limit, name) = (budget.limit, called(budget, window));
+            let deviation = match budget.level {
+                Level::Fail => {
+                    let bound = earliest.lower_us.map(Micros);
+                    Deviation::OverBudget { budget: name, limit, observed, bound }
+                }
+                Level::Warn => Deviation::OverWarning { budget: name, limit, observed },
+            };
+            let whose = latencies.slowest.map(|slowest| (slowest.took, slowest.user.0, slowest.iteration.0));
+            extreme("slowest", budget, deviation, whose)
+        });
+        let figures = figures_of(&latest, budget.limit);
+        Weighed { verdict, figures, missing, findings: finding.into_iter().collect() }
+    }
+
+    /// Every value must reach the limit: broken if the shortest stays below it whenever its frames arrived.
+    fn floor(latencies: &Latencies, budget: &Budget, window: Option<Window>) -> Weighed {
+        let (limit, runs) = (budget.limit, latencies.latest.len());
+        let (verdict, missing) = match (latencies.earliest.min().map(Micros), latencies.latest.min().map(Micros)) {
+            (Some(earliest), _) if earliest >= limit => (Verdict::Pass, None),
+            (_, Some(latest)) if latest < limit => (Verdict::Fail, None),
+            (Some(_), Some(_)) => {
+                let missing = "the floor lies within what reads leave uncertain; lower the load, or the floor";
+                (Verdict::Inconclusive, Some(missing.to_owned()))
+            }
+            (None, _) | (_, None) => (Verdict::Inconclusive, Some("nothing was measured".to_owned())),
         };
-        let excerpts = slowest
-            .map(|slowest| Excerpt::new(Stamp::ZERO, "slowest", &format!("{} {}", budget.segment, slowest.took)));
-        let evidence = Evidence { marks: Vec::new(), excerpts: excerpts.into_iter().collect() };
-        Finding { at: Stamp::ZERO, subject, deviation, evidence }
-    });
-    let origin = Some(budget.origin.clone());
-    (Claim { kind, verdict, required: budget.required, figures, missing, origin }, finding)
+        let finding = (verdict == Verdict::Fail).then_some(latencies.fastest).flatten().map(|fastest| {
+            let (observed, name) = (fastest.0, called(budget, window));
+            let deviation = match budget.level {
+                Level::Fail => Deviation::TooFast { budget: name, limit, observed },
+                Level::Warn => Deviation::OverWarning { budget: name, limit, observed },
+            };
+            extreme("fastest", budget, deviation, Some(fastest))
+        });
+        let figures = match latencies.fastest {
+            Some((fastest, ..)) => format!("{fastest}; floor {limit}; {}", counted(runs, "run")),
+            None => format!("nothing measured; floor {limit}"),
+        };
+        Weighed { verdict, figures, missing, findings: finding.into_iter().collect() }
+    }
+}
+
+/// Each window by itself, with its own number of runs. Windows with too few runs to be judged are counted and told; only if
+/// none could be judged is the claim open for lack of runs, for the last window is rarely full.
+fn weigh_windows(judgement: &Judgement, budget: &Budget, per: Micros) -> Weighed {
+    let of_budget =
+        judgement.windows.iter().filter(|(window, _)| window.segment == budget.segment && window.per == per);
+    let needed = match budget.statistic {
+        Statistic::Quantile(q) if budget.proven => {
+            stats::runs_to_prove(q, stats::CONFIDENCE).max(stats::minimum_runs(q))
+        }
+        Statistic::Quantile(q) => stats::minimum_runs(q),
+        Statistic::Max | Statistic::Mean | Statistic::Min => 1,
+    };
+    let (mut within, mut over, mut short) = (0, 0, 0);
+    let mut missing = None;
+    let mut worst: Option<(Verdict, String)> = None;
+    let mut findings = Vec::new();
+    for (window, latencies) in of_budget {
+        if latencies.latest.len() < needed {
+            short += 1;
+            continue;
+        }
+        let weighed = Weighed::of(latencies, budget, Some(*window));
+        match weighed.verdict {
+            Verdict::Pass => within += 1,
+            Verdict::Fail => over += 1,
+            Verdict::Blocked | Verdict::Inconclusive => {
+                let why = weighed.missing.unwrap_or_default();
+                missing.get_or_insert(format!("{window}: {why}"));
+            }
+        }
+        findings.extend(weighed.findings);
+        // The first that fails, else the first that is open, else the first.
+        let weight = |verdict| [Verdict::Pass, Verdict::Inconclusive, Verdict::Fail].iter().position(|v| *v == verdict);
+        if worst.as_ref().is_none_or(|(verdict, _)| weight(weighed.verdict) > weight(*verdict)) {
+            worst = Some((weighed.verdict, format!("{window}: {}", weighed.figures)));
+        }
+    }
+    let verdict = match (within, over, &missing) {
+        (_, 1.., _) => Verdict::Fail,
+        (1.., 0, None) => Verdict::Pass,
+        _ => Verdict::Inconclusive,
+    };
+    let missing = match verdict {
+        Verdict::Inconclusive if missing.is_none() => Some(format!(
+            "no window of {per} has the {} needed; use longer windows or more users",
+            counted(needed, "run")
+        )),
+        Verdict::Inconclusive => missing,
+        Verdict::Pass | Verdict::Fail | Verdict::Blocked => None,
+    };
+    let mut figures = format!("{} within, {over} not", counted(within, "window"));
+    if short > 0 {
+        figures.push_str(&format!(", {short} with too few runs to judge"));
+    }
+    if let Some((_, worst)) = worst {
+        figures.push_str(&format!("; {worst}"));
+    }
+    Weighed { verdict, figures, missing, findings }
+}
+
+/// What a finding calls a budget, or its window.
+fn called(budget: &Budget, window: Option<Window>) -> String {
+    let plain = BudgetName { level: Level::Fail, per: None, ..budget.name() };
+    window.map_or_else(|| plain.to_string(), |window| format!("{plain} {window}"))
+}
+
+/// A finding about a segment, with the iteration that shows it most.
+fn extreme(
+    label: &str,
+    budget: &Budget,
+    deviation: Deviation,
+    whose: Option<(Micros, UserNumber, Iteration)>,
+) -> Finding {
+    let subject = Subject {
+        user: whose.map(|(_, user, _)| user),
+        iteration: whose.map(|(_, _, iteration)| iteration),
+        ..Subject::default()
+    };
+    let excerpts = whose.map(|(took, ..)| Excerpt::new(Stamp::ZERO, label, &format!("{} {took}", budget.segment)));
+    let evidence = Evidence { marks: Vec::new(), excerpts: excerpts.into_iter().collect() };
+    Finding { at: Stamp::ZERO, subject, deviation, evidence }
 }
 
 fn figures_of(judged: &LimitJudgement, limit: Micros) -> String {
@@ -626,7 +892,6 @@ fn trimmed(percent: f64) -> String {
 mod tests {
     use super::*;
     use crate::check::tests::expectations;
-    use crate::identity::Iteration;
 
     fn latencies(values_ms: &[(u64, u64)]) -> Latencies {
         let mut latencies = Latencies::default();
@@ -641,7 +906,8 @@ mod tests {
     fn judged(statistic: Statistic, proven: bool, values_ms: &[(u64, u64)]) -> (Verdict, Vec<String>) {
         let origin = Origin { file: "s.yaml".into(), line: 7 };
         let limit = Micros::from_millis(100);
-        let budget = Budget { segment: Segment::Run, statistic, limit, proven, required: true, origin };
+        let (level, per) = (Level::Fail, None);
+        let budget = Budget { segment: Segment::Run, statistic, limit, level, per, proven, required: true, origin };
         let mut judgement = Judgement::default();
         judgement.segments.insert(Segment::Run, latencies(values_ms));
         let (claim, finding) = super::budget(&judgement, &budget);
@@ -680,6 +946,92 @@ mod tests {
     }
 
     #[test]
+    fn a_floor_is_broken_only_by_what_was_surely_faster() {
+        for (values, verdict) in [
+            (exact([100, 150]), Verdict::Pass),
+            (exact([99, 150]), Verdict::Fail),
+            // The read that found the frame came after the floor, the frame itself perhaps before.
+            (vec![(90, 110)], Verdict::Inconclusive),
+            (vec![(80, 99)], Verdict::Fail),
+            (vec![(100, 110)], Verdict::Pass),
+            (vec![], Verdict::Inconclusive),
+        ] {
+            assert_eq!(judged(Statistic::Min, false, &values).0, verdict, "{values:?}");
+        }
+        let (_, findings) = judged(Statistic::Min, false, &[(80, 99), (10, 120)]);
+        assert_eq!(findings, ["run min is 99 ms; real work takes at least 100 ms"]);
+    }
+
+    fn budget(statistic: Statistic, limit_ms: u64, level: Level, per: Option<Micros>) -> Budget {
+        let (limit, origin) = (Micros::from_millis(limit_ms), Origin { file: "s.yaml".into(), line: 7 });
+        let required = level == Level::Fail;
+        Budget { segment: Segment::Run, statistic, limit, level, per, proven: false, required, origin }
+    }
+
+    #[test]
+    fn a_warning_is_a_note_and_changes_no_outcome() {
+        let concluded = |fail_ms: u64| {
+            let mut expect = expectations(1);
+            let levels = [(fail_ms, Level::Fail), (60, Level::Warn)];
+            expect.budgets = levels.map(|(ms, level)| budget(Statistic::Max, ms, level, None)).to_vec();
+            let mut judgement = Judgement::default();
+            judgement.segments.insert(Segment::Run, latencies(&exact([50, 70])));
+            let conclusion = conclude(judgement, &expect, false, None);
+            let budgets = conclusion.claims.iter().filter(|claim| matches!(claim.kind, ClaimKind::Budget(_)));
+            let verdicts: Vec<_> =
+                budgets.map(|claim| (claim.kind.to_string(), claim.verdict, claim.required)).collect();
+            let rules: Vec<_> = conclusion.judgement.findings.rules().map(|(rule, ..)| rule).collect();
+            (verdicts, rules, outcome(&conclusion.claims[conclusion.claims.len() - 2..], false))
+        };
+        let (verdicts, rules, outcome) = concluded(100);
+        let (hard, soft) = ("run max".to_owned(), "run max warning".to_owned());
+        assert_eq!(verdicts, [(hard, Verdict::Pass, true), (soft, Verdict::Fail, false)]);
+        assert_eq!((rules, outcome), (vec![Rule::OverWarning], Outcome::Pass));
+        let (_, rules, outcome) = concluded(65);
+        assert_eq!((rules, outcome), (vec![Rule::OverBudget], Outcome::Failed), "over the limit is one finding");
+    }
+
+    #[test]
+    fn each_window_is_judged_by_itself() {
+        let per = Micros::from_secs(300);
+        // Values of successive windows, in milliseconds.
+        let judged = |windows: &[Vec<u64>]| {
+            let mut judgement = Judgement::default();
+            for (index, values) in windows.iter().enumerate() {
+                let window = Window::of(Segment::Run, per, Stamp(index as u64 * per.0));
+                judgement.windows.insert(window, latencies(&exact(values.iter().copied())));
+            }
+            let (claim, findings) =
+                super::budget(&judgement, &budget(Statistic::Quantile(0.95), 100, Level::Fail, Some(per)));
+            let findings: Vec<_> = findings.iter().map(|finding| finding.deviation.message()).collect();
+            assert_eq!(claim.kind.to_string(), "run p95 per 5 min");
+            (claim.verdict, claim.figures, findings)
+        };
+        let (good, bad, short) = (vec![50; 20], vec![500; 20], vec![500; 5]);
+        let (verdict, figures, findings) = judged(&[good.clone(), bad, good.clone()]);
+        assert_eq!(verdict, Verdict::Fail, "{figures}");
+        let over = "run p95 from 5 min to 10 min is 500 ms, at least 500 ms at 95 %; the budget is 100 ms";
+        assert_eq!(findings, [over]);
+        let (verdict, figures, _) = judged(&[good.clone(), short.clone()]);
+        assert_eq!(verdict, Verdict::Pass, "a window that is not full is not judged");
+        assert!(
+            figures.starts_with("1 window within, 0 not, 1 with too few runs to judge; from 0 ms to 5 min: "),
+            "{figures}"
+        );
+        assert_eq!(judged(&[short]).0, Verdict::Inconclusive);
+        let lucky: Vec<u64> = (0..20).map(|i| if i < 2 { 500 } else { 50 }).collect();
+        assert_eq!(judged(&[good, lucky]).0, Verdict::Inconclusive, "one window may be chance");
+        assert_eq!(judged(&[]).0, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn windows_are_bounded() {
+        let late = Window::of(Segment::Run, Micros::from_secs(1), Stamp(u64::MAX));
+        assert_eq!(late.to_string(), "from 4 min 47 s on");
+        assert_eq!(late.index, super::super::judgement::WINDOWS_KEPT - 1);
+    }
+
+    #[test]
     fn a_broken_budget_says_by_how_much() {
         let (_, findings) = judged(Statistic::Max, false, &exact([50, 250]));
         assert_eq!(findings, ["run max is 250 ms; the budget is 100 ms"]);
@@ -700,9 +1052,10 @@ mod tests {
         for _ in 0..failed {
             let deviation = Deviation::EmptyAnswer;
             let subject = Subject { user: Some(UserNumber(1)), ..Subject::default() };
-            judgement.findings.add(Finding { at: Stamp(1), subject, deviation, evidence: Evidence::default() });
+            let finding = Finding { at: Stamp(1), subject, deviation, evidence: Evidence::default() };
+            judgement.findings.add(finding, &expect.claims.exceptions);
         }
-        conclude(judgement, &expect, false)
+        conclude(judgement, &expect, false, None)
     }
 
     #[test]
@@ -734,8 +1087,11 @@ mod tests {
         (judgement.counts.iterations, judgement.counts.runs) = (1_000, 1_000);
         let deviation = Deviation::ForeignCanary { owner: UserNumber(2), iteration: Iteration(1) };
         let subject = Subject { user: Some(UserNumber(1)), ..Subject::default() };
-        judgement.findings.add(Finding { at: Stamp(1), subject, deviation, evidence: Evidence::default() });
-        let conclusion = conclude(judgement, &expect, false);
+        judgement.findings.add(
+            Finding { at: Stamp(1), subject, deviation, evidence: Evidence::default() },
+            &expect.claims.exceptions,
+        );
+        let conclusion = conclude(judgement, &expect, false, None);
         let isolation = conclusion.claims.iter().find(|claim| claim.kind == ClaimKind::About(Concern::Isolation));
         assert_eq!(isolation.map(|claim| claim.verdict), Some(Verdict::Fail));
         assert_eq!(conclusion.outcome, Outcome::Failed);
@@ -774,7 +1130,7 @@ mod tests {
         let expect = expectations(2);
         let mut judgement = Judgement::default();
         judgement.counts.identities_dropped = 1;
-        let conclusion = conclude(judgement, &expect, false);
+        let conclusion = conclude(judgement, &expect, false, None);
         let isolation = conclusion.claims.iter().find(|claim| claim.kind == ClaimKind::About(Concern::Isolation));
         let missing = isolation.and_then(|claim| claim.missing.clone()).unwrap_or_default();
         assert!(missing.contains("more unknown user ids"), "{missing}");

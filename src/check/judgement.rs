@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::event::{Envelope, KindId};
-use crate::expect::{IdRole, Segment};
-use crate::finding::{Evidence, Finding, Subject};
+use crate::expect::{Exceptions, IdRole, Segment};
+use crate::finding::{Evidence, Excerpt, Finding, Subject};
 use crate::identity::{Iteration, UserNumber};
 use crate::rule::Rule;
 use crate::stats::Histogram;
@@ -23,6 +23,8 @@ pub struct Judgement {
     pub counts: Counts,
     /// Latencies per segment.
     pub segments: BTreeMap<Segment, Latencies>,
+    /// The same per window of time, of segments that have a budget per window.
+    pub windows: BTreeMap<Window, Latencies>,
     /// Deviations.
     pub findings: FindingLog,
     /// Whose ids are whose, and which of the ids seen are not settled yet.
@@ -35,6 +37,8 @@ pub struct Judgement {
     pub census: BTreeMap<(KindId, Envelope), u64>,
     /// When each user had a run in flight; the first `RUNS_KEPT` runs of each.
     pub in_flight: BTreeMap<UserNumber, Vec<(Stamp, Stamp)>>,
+    /// Which answers different prompts got, of turns whose answers must differ.
+    pub same_answers: SameAnswers,
     /// Clean-up steps that failed, as `user N: step: reason`; the first `NAMES_KEPT`.
     pub leftovers: BTreeSet<String>,
 }
@@ -47,6 +51,40 @@ pub const OPEN_KEPT: usize = 5_000;
 
 /// How many runs of a user are kept for the overlap between users (16 bytes each).
 pub const RUNS_KEPT: usize = 64;
+
+/// How many windows of one length are told apart: a day of five minutes each. The last one holds all that is later. A window
+/// takes at most 16 KiB up to 1,024 values of a segment, some 400 KB beyond.
+pub const WINDOWS_KEPT: u64 = 288;
+
+/// A part of the execution's time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Window {
+    /// What was measured.
+    pub segment: Segment,
+    /// How long each window of this kind is, above zero.
+    pub per: Micros,
+    /// Which, counted from 0 at the execution's beginning.
+    pub index: u64,
+}
+
+impl Window {
+    /// The window in which `at` lies.
+    pub fn of(segment: Segment, per: Micros, at: Stamp) -> Window {
+        Window { segment, per, index: (at.0 / per.0.max(1)).min(WINDOWS_KEPT - 1) }
+    }
+}
+
+impl std::fmt::Display for Window {
+    /// `from 10 min to 15 min`, as every report says it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let from = Micros(self.per.0.saturating_mul(self.index));
+        if self.index == WINDOWS_KEPT - 1 {
+            write!(f, "from {from} on")
+        } else {
+            write!(f, "from {from} to {}", from + self.per)
+        }
+    }
+}
 
 /// How much was seen. All are plain sums over users.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
@@ -69,6 +107,9 @@ pub struct Counts {
     pub iterations: u64,
     /// Iterations with a failing finding.
     pub iterations_failed: u64,
+    /// Iterations whose failing findings are all known issues; not among the failed.
+    #[serde(default)]
+    pub iterations_known: u64,
     /// Iterations cut by a signal, or begun and never judged.
     pub iterations_interrupted: u64,
     /// Runs asked for and judged.
@@ -109,6 +150,8 @@ pub struct Latencies {
     pub latest: Histogram,
     /// The longest of all, and whose it was.
     pub slowest: Option<Slowest>,
+    /// The shortest of all at the latest, and whose it was; of equals the one of the smallest user.
+    pub fastest: Option<(Micros, UserNumber, Iteration)>,
 }
 
 /// The iteration that took longest on a segment; of equals the one of the smallest user.
@@ -129,12 +172,14 @@ impl Latencies {
         self.latest.record(latest.0);
         let this = Slowest { took: latest, user: Reverse(user), iteration: Reverse(iteration) };
         self.slowest = self.slowest.max(Some(this));
+        self.fastest = [self.fastest, Some((latest, user, iteration))].into_iter().flatten().min();
     }
 
     fn merge(&mut self, other: &Latencies) {
         self.earliest.merge(&other.earliest);
         self.latest.merge(&other.latest);
         self.slowest = self.slowest.max(other.slowest);
+        self.fastest = [self.fastest, other.fastest].into_iter().flatten().min();
     }
 }
 
@@ -142,6 +187,8 @@ impl Latencies {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FindingLog {
     rules: BTreeMap<Rule, RuleLog>,
+    /// Findings that are known issues, by their index among those declared.
+    known: BTreeMap<usize, RuleLog>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -163,6 +210,83 @@ pub struct Ledger {
     pub open: BTreeMap<OpenId, Sighting>,
     /// How many of `open` are ids of users.
     open_users: usize,
+}
+
+/// Answers and the prompts they were given to, each known by a 64-bit hash of its words: enough to find one answer to
+/// different prompts, wherever they were judged.
+///
+/// Bounded: the `ANSWERS_KEPT` answers of the smallest hashes, and of each the `PROMPTS_KEPT` prompts of the smallest
+/// hashes. What is kept depends on the hashes alone, so merging stays associative and commutative; beyond the bound it is a
+/// random sample.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SameAnswers {
+    answers: BTreeMap<u64, GivenAnswer>,
+}
+
+/// One answer, whomever it was given to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GivenAnswer {
+    /// How often it was given.
+    pub times: u64,
+    /// To which prompts, and to whom first.
+    pub prompts: BTreeMap<u64, (Excerpt, Subject)>,
+}
+
+/// How many different answers one part of an execution keeps (some 1 KiB each, more only where they are the same).
+const ANSWERS_KEPT: usize = 10_000;
+
+/// How many prompts of one answer are kept.
+const PROMPTS_KEPT: usize = 8;
+
+impl SameAnswers {
+    /// Counts an answer, of which `excerpt` tells when it came.
+    pub fn add(&mut self, answer: u64, prompt: u64, subject: Subject, excerpt: Excerpt) {
+        let full = self.answers.len() >= ANSWERS_KEPT;
+        if full && self.answers.last_key_value().is_some_and(|(last, _)| *last < answer) {
+            return;
+        }
+        let prompts = BTreeMap::from([(prompt, (excerpt, subject))]);
+        self.merge(SameAnswers { answers: BTreeMap::from([(answer, GivenAnswer { times: 1, prompts })]) });
+    }
+
+    /// Answers that were given to more than one prompt.
+    pub fn repeated(&self) -> impl Iterator<Item = &GivenAnswer> {
+        self.answers.values().filter(|answer| answer.prompts.len() > 1)
+    }
+
+    fn merge(&mut self, other: SameAnswers) {
+        for (hash, theirs) in other.answers {
+            match self.answers.entry(hash) {
+                Entry::Vacant(entry) => {
+                    entry.insert(theirs);
+                }
+                Entry::Occupied(mut entry) => entry.get_mut().merge(theirs),
+            }
+        }
+        while self.answers.len() > ANSWERS_KEPT {
+            self.answers.pop_last();
+        }
+    }
+}
+
+impl GivenAnswer {
+    fn merge(&mut self, other: GivenAnswer) {
+        self.times += other.times;
+        for (hash, theirs) in other.prompts {
+            match self.prompts.entry(hash) {
+                Entry::Vacant(entry) => {
+                    entry.insert(theirs);
+                }
+                Entry::Occupied(mut entry) if theirs < *entry.get() => {
+                    entry.insert(theirs);
+                }
+                Entry::Occupied(_) => {}
+            }
+        }
+        while self.prompts.len() > PROMPTS_KEPT {
+            self.prompts.pop_last();
+        }
+    }
 }
 
 /// An id that is not known to be its receiver's.
@@ -201,6 +325,9 @@ impl Judgement {
         for (segment, latencies) in other.segments {
             self.segments.entry(segment).or_default().merge(&latencies);
         }
+        for (window, latencies) in other.windows {
+            self.windows.entry(window).or_default().merge(&latencies);
+        }
         self.findings.merge(other.findings);
         self.ledger.merge(other.ledger);
         add(&mut self.known, other.known);
@@ -213,6 +340,7 @@ impl Judgement {
             mine.extend(runs);
             mine.sort_unstable();
         }
+        self.same_answers.merge(other.same_answers);
         self.leftovers.extend(other.leftovers);
         self
     }
@@ -272,6 +400,7 @@ impl Counts {
             connections_failed: self.connections_failed + other.connections_failed,
             iterations: self.iterations + other.iterations,
             iterations_failed: self.iterations_failed + other.iterations_failed,
+            iterations_known: self.iterations_known + other.iterations_known,
             iterations_interrupted: self.iterations_interrupted + other.iterations_interrupted,
             runs: self.runs + other.runs,
             runs_good: self.runs_good + other.runs_good,
@@ -294,9 +423,13 @@ impl FindingLog {
     /// How many findings of one rule are kept; the rest are counted.
     pub const KEPT: usize = 50;
 
-    /// Adds a finding.
-    pub fn add(&mut self, finding: Finding) {
-        let log = self.rules.entry(finding.deviation.rule()).or_default();
+    /// Adds a finding; says whether it is a known issue.
+    pub fn add(&mut self, finding: Finding, exceptions: &Exceptions) -> bool {
+        let known = exceptions.known(&finding.deviation);
+        let log = match known {
+            Some(index) => self.known.entry(index).or_default(),
+            None => self.rules.entry(finding.deviation.rule()).or_default(),
+        };
         log.count += 1;
         log.users.extend(finding.subject.user);
         let place = log.first.partition_point(|known| *known <= finding);
@@ -304,6 +437,20 @@ impl FindingLog {
             log.first.insert(place, finding);
             log.first.truncate(FindingLog::KEPT);
         }
+        known.is_some()
+    }
+
+    /// How many findings are the known issue of this index, how many users they concern, and the first of them in order of
+    /// time.
+    pub fn known(&self, index: usize) -> Option<(u64, u64, &[Finding])> {
+        self.known.get(&index).map(|log| (log.count, log.users.len() as u64, log.first.as_slice()))
+    }
+
+    /// The known issue of this index is no longer tolerated: its findings become findings like others.
+    pub fn release(&mut self, index: usize) {
+        let Some(log) = self.known.remove(&index) else { return };
+        let Some(rule) = log.first.first().map(|finding| finding.deviation.rule()) else { return };
+        self.rules.entry(rule).or_default().merge(log);
     }
 
     /// Rules that have findings, with how many, how many users they concern, and the first of them in order of time.
@@ -323,13 +470,21 @@ impl FindingLog {
 
     fn merge(&mut self, other: FindingLog) {
         for (rule, theirs) in other.rules {
-            let log = self.rules.entry(rule).or_default();
-            log.count += theirs.count;
-            log.users.extend(theirs.users);
-            log.first.extend(theirs.first);
-            log.first.sort();
-            log.first.truncate(FindingLog::KEPT);
+            self.rules.entry(rule).or_default().merge(theirs);
         }
+        for (index, theirs) in other.known {
+            self.known.entry(index).or_default().merge(theirs);
+        }
+    }
+}
+
+impl RuleLog {
+    fn merge(&mut self, other: RuleLog) {
+        self.count += other.count;
+        self.users.extend(other.users);
+        self.first.extend(other.first);
+        self.first.sort();
+        self.first.truncate(FindingLog::KEPT);
     }
 }
 

@@ -26,8 +26,10 @@ mod reach;
 #[cfg(test)]
 mod tests;
 
-pub use conclude::{Census, Claim, ClaimKind, Conclusion, Figure, Outcome, Verdict, conclude};
-pub use judgement::{Counts, FindingLog, Judgement, Latencies, Ledger, OpenId, Sighting};
+pub use conclude::{
+    Census, ChangedRule, Claim, ClaimKind, Conclusion, Figure, KnownIssue, KnownState, Outcome, Verdict, conclude,
+};
+pub use judgement::{Counts, FindingLog, Judgement, Latencies, Ledger, OpenId, Sighting, Window};
 pub use lane::Move;
 pub use reach::Planned;
 
@@ -82,6 +84,11 @@ impl Judge {
         self.lanes.get(&user).map_or(Move::Listen, |lane| lane.next_move(&self.expect))
     }
 
+    /// The answer of `user`'s last run that ended.
+    pub fn last_answer(&self, user: UserNumber) -> Option<&str> {
+        self.lanes.get(&user)?.last_answer.as_deref()
+    }
+
     /// A step before all users; it concerns nobody in particular.
     pub fn ready(&mut self, fact: &Fact) {
         let Fact::Step { phase: Phase::Ready, name, sent, done, outcome } = fact else { return };
@@ -98,7 +105,8 @@ impl Judge {
         };
         self.out.counts.not_ready += 1;
         let evidence = Evidence { marks: Vec::new(), excerpts };
-        self.out.findings.add(Finding { at: *done, subject: Subject::default(), deviation, evidence });
+        let finding = Finding { at: *done, subject: Subject::default(), deviation, evidence };
+        self.out.findings.add(finding, &self.expect.claims.exceptions);
     }
 
     /// One entry of a recording.

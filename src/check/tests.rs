@@ -109,6 +109,7 @@ pub(super) fn expectations(users: u32) -> Expectations {
             isolation: (users > 1).then(asserted),
             min_overlap: 0.0,
             reliability: None,
+            exceptions: Exceptions::default(),
         },
         fresh_sessions: true,
     }
@@ -225,7 +226,7 @@ fn time_of(observed: &Observed<'_>) -> Stamp {
 
 fn concluded(streams: &[Stream]) -> Conclusion {
     let expect = Arc::new(expectations(streams.len() as u32));
-    conclude(judge(&expect, streams), &expect, false)
+    conclude(judge(&expect, streams), &expect, false, None)
 }
 
 /// `CODE message` of every finding, in order of their codes.
@@ -401,6 +402,185 @@ fn answers_are_judged() {
     assert_eq!(with(r#","final_response":{"usd":12,"why":"x"}"#), [""; 0], "an object is an answer");
 }
 
+/// A user who asked `prompt` and got `answer`.
+fn answered(user: u32, prompt: &str, answer: &str) -> Stream {
+    let mut stream = Stream::asked(user);
+    for observed in &mut stream.entries {
+        if let Observed::Fact(Fact::Asked { prompt: asked, .. }) = observed {
+            prompt.clone_into(asked);
+        }
+    }
+    let mut events = simple(user);
+    events.pop();
+    let more = format!(r#","agent_name":"triage","final_response":"{answer}""#);
+    events.push(event(0, user, "agent_completed", &more));
+    stream.run(&events).ends(5_000)
+}
+
+#[test]
+fn one_answer_to_different_prompts_is_found_across_shards() {
+    let mark = |user| Canary { execution: EXECUTION.0, user, iteration: 1 }.encode();
+    let found = |streams: &[Stream], distinct: bool| {
+        let mut expect = expectations(streams.len() as u32);
+        expect.turns[0].distinct = distinct;
+        let expect = Arc::new(expect);
+        let whole = judge(&expect, streams);
+        let parts = streams.iter().map(|stream| judge(&expect, std::slice::from_ref(stream)));
+        let merged = parts.fold(Judgement::default(), |all, part| part.merge(all));
+        assert_eq!(whole, merged, "who judged whom does not matter");
+        findings(&conclude(merged, &expect, false, None))
+    };
+    let (cut, drop) = ("cut 30 % of the idle nodes", "drop 12 volumes of shop B");
+    let two = [answered(1, "shop A?", cut), answered(2, "shop B?", cut)];
+    assert_eq!(found(&two, true), ["GP513 2 answers to 2 different prompts are the same: users 1, 2"]);
+    assert_eq!(found(&two, false), [""; 0], "only where asked");
+    let differ = [answered(1, "shop A?", cut), answered(2, "shop B?", drop)];
+    assert_eq!(found(&differ, true), [""; 0]);
+    let ask = |user| answered(user, &format!("shop A? (ref {})", mark(user)), cut);
+    assert_eq!(found(&[ask(1), ask(2)], true), [""; 0], "prompts that differ only in marks are one");
+    let none = [answered(1, "shop A?", "TODO"), answered(2, "shop B?", "TODO")];
+    assert_eq!(found(&none, true).len(), 2, "a placeholder is its own finding: {:?}", found(&none, true));
+}
+
+/// One user with a late event, one with two, judged with these exceptions on this day.
+fn excepted(exceptions: Exceptions, reliability: Option<f64>, today: Option<&str>) -> Conclusion {
+    let mut expect = expectations(1);
+    expect.claims.exceptions = exceptions;
+    let origin = Origin { file: "s.yaml".into(), line: 3 };
+    let (of, confidence) = (ReliabilityOf::GoldenPath, 0.95);
+    expect.claims.reliability =
+        reliability.map(|at_least| Reliability { of, at_least, confidence, required: true, origin });
+    let streams = [1_usize, 2].map(|late| {
+        let mut stream = Stream::asked(late as u32).run(&simple(late as u32));
+        for (at, kind) in [(400, "agent_thinking"), (500, "agent_started")].into_iter().take(late) {
+            stream.text(at, event(0, late as u32, kind, ""));
+        }
+        stream.ends(5_000)
+    });
+    let expect = Arc::new(expect);
+    let apart = judge(&expect, &streams[..1]).merge(judge(&expect, &streams[1..]));
+    assert_eq!(apart, judge(&expect, &streams));
+    conclude(apart, &expect, false, today.map(|day| day.parse().unwrap()))
+}
+
+fn known_late(matches: Option<&str>) -> Known {
+    Known {
+        rule: Rule::LateEvent,
+        matches: matches.map(|pattern| Regex::new(pattern).unwrap()),
+        issue: "#712".into(),
+        until: Some("2026-12-31".parse().unwrap()),
+        at_most: Some(3),
+        origin: Origin { file: "s.yaml".into(), line: 9 },
+    }
+}
+
+#[test]
+fn a_known_issue_is_reported_and_does_not_fail_until_its_day_or_number() {
+    let judged = |known: Known, today: Option<&str>| {
+        let conclusion = excepted(Exceptions { known: vec![known], rules: vec![] }, None, today);
+        let [issue] = &conclusion.known[..] else { panic!("one issue") };
+        (issue.state, issue.count, issue.users, findings(&conclusion).len(), conclusion.outcome)
+    };
+    let known = || known_late(None);
+    for today in [None, Some("2026-11-20"), Some("2026-12-31")] {
+        assert_eq!(judged(known(), today), (KnownState::Tolerated, 3, 2, 0, Outcome::Pass), "{today:?}");
+    }
+    assert_eq!(judged(known(), Some("2027-01-01")), (KnownState::Expired, 3, 2, 3, Outcome::Failed));
+    let few = Known { at_most: Some(2), ..known() };
+    assert_eq!(judged(few, None), (KnownState::Exceeded, 3, 2, 3, Outcome::Failed));
+    let of_other = known_late(Some("^agent_thinking came"));
+    assert_eq!(judged(of_other, None), (KnownState::Tolerated, 2, 2, 1, Outcome::Failed), "one is not known");
+    let unseen = Known { rule: Rule::Stalled, ..known() };
+    assert_eq!(judged(unseen, Some("2027-01-01")), (KnownState::Unseen, 0, 0, 3, Outcome::Failed));
+}
+
+#[test]
+fn iterations_that_only_known_issues_failed_are_not_failed() {
+    let failed = |today| {
+        let exceptions = Exceptions { known: vec![known_late(None)], rules: vec![] };
+        excepted(exceptions, Some(0.1), Some(today)).judgement.counts.iterations_failed
+    };
+    assert_eq!((failed("2026-11-20"), failed("2027-01-01")), (0, 2));
+}
+
+#[test]
+fn a_rule_weighs_what_the_scenario_says() {
+    let with = |rule, severity| {
+        let (reason, origin) = (Some("not used here".to_owned()), Origin { file: "s.yaml".into(), line: 9 });
+        let rules = vec![RuleChange { rule, severity, reason, origin }];
+        excepted(Exceptions { known: vec![], rules }, None, None)
+    };
+    let noted = with(Rule::LateEvent, Some(Severity::Note));
+    assert_eq!((noted.outcome, findings(&noted).len(), noted.rules[0].count), (Outcome::Pass, 3, 3));
+    let off = with(Rule::LateEvent, None);
+    assert_eq!((off.outcome, off.rules[0].severity, off.rules[0].count), (Outcome::Pass, None, 3));
+    assert_eq!(with(Rule::Stalled, Some(Severity::Note)).outcome, Outcome::Failed, "another rule changes nothing");
+}
+
+#[test]
+fn a_note_can_be_made_a_failure() {
+    let mut expect = expectations(2);
+    let (reason, origin) = (None, Origin { file: "s.yaml".into(), line: 9 });
+    let (rule, severity) = (Rule::MalformedIdentity, Some(Severity::Failure));
+    expect.claims.exceptions.rules = vec![RuleChange { rule, severity, reason, origin }];
+    let mut streams = pair();
+    streams[0].text(400, r#"{"type":"agent_update","user_id":"t-17"}"#);
+    let expect = Arc::new(expect);
+    let conclusion = conclude(judge(&expect, &ended(streams)), &expect, false, None);
+    assert_eq!((claim(&conclusion, "isolation"), conclusion.outcome), (Verdict::Fail, Outcome::Failed));
+}
+
+#[test]
+fn an_iteration_belongs_to_the_window_in_which_it_began() {
+    let mut expect = expectations(2);
+    let (statistic, limit, per) = (Statistic::Max, Micros::from_secs(1), Some(Micros::from_secs(10)));
+    let origin = Origin { file: "s.yaml".into(), line: 7 };
+    let (segment, level) = (Segment::Run, Level::Fail);
+    let budget = Budget { segment, statistic, limit, level, per, proven: false, required: true, origin };
+    let mean = Budget { statistic: Statistic::Mean, ..budget.clone() };
+    expect.budgets = vec![budget, mean];
+    let expect = Arc::new(expect);
+    let mut streams = pair();
+    if let Some(Observed::Fact(Fact::Began { at, .. })) = streams[1].entries.first_mut() {
+        *at = ms(10_000);
+    }
+    let streams = ended(streams);
+    let whole = judge(&expect, &streams);
+    let found: Vec<_> = whole.windows.iter().map(|(w, values)| (w.segment, w.index, values.latest.len())).collect();
+    assert_eq!(found, [(Segment::Run, 0, 1), (Segment::Run, 1, 1)], "once, however many budgets ask");
+    assert_eq!(judge(&expect, &streams[..1]).merge(judge(&expect, &streams[1..])), whole);
+    let claims = conclude(whole, &expect, false, None).claims;
+    assert!(claims.iter().any(|claim| claim.figures.starts_with("2 windows within, 0 not")), "{claims:?}");
+}
+
+#[test]
+fn each_turn_is_compared_with_its_own_prompt() {
+    let mut expect = expectations(1);
+    expect.turns = vec![AnswerRules::default(), AnswerRules::default()];
+    let expect = Arc::new(expect);
+    let prompts = ["which services drive our bill this month", "and what should we cut first of all"];
+    let told = |answers: [&str; 2]| {
+        let mut stream = Stream::greeted(1);
+        for (turn, answer) in answers.into_iter().enumerate() {
+            let at = 100 + 1_000 * turn as u64;
+            let (run, prompt) = (Some(format!("r-{turn}")), prompts[turn].to_owned());
+            stream.fact(Fact::Asked { turn: turn as u32, at: ms(at), run, thread: None, prompt });
+            stream.content(at, Direction::Sent, Content::Text("{}".into()));
+            let mut events = simple(1);
+            let more = format!(r#","agent_name":"triage","final_response":"{answer}""#);
+            *events.last_mut().unwrap() = event(0, 1, "agent_completed", &more);
+            for (index, event) in events.into_iter().enumerate() {
+                stream
+                    .text(at + 10 * (index as u64 + 1), event.replace("r-1", &format!("r-{turn}")).replace("t-1", "t"));
+            }
+        }
+        findings(&conclude(judge(&expect, &[stream.ends(9_000)]), &expect, false, None))
+    };
+    assert_eq!(told([prompts[1], prompts[0]]), [""; 0]);
+    let echo = "GP511 the answer is the prompt quoted back: 100 % of its words";
+    assert_eq!(told(["compute", prompts[1]]), [echo]);
+}
+
 #[test]
 fn ends_of_the_connection_are_told_apart() {
     let cut = |content: Content<'static>| {
@@ -462,7 +642,7 @@ fn a_refusal_of_one_user_fails_setup_unless_allowed() {
     let mut expect = expectations(1);
     let verdicts = |expect: &Expectations| {
         let expect = Arc::new(expect.clone());
-        let conclusion = conclude(judge(&expect, &streams), &expect, false);
+        let conclusion = conclude(judge(&expect, &streams), &expect, false, None);
         (claim(&conclusion, "setup"), conclusion.outcome)
     };
     assert_eq!(verdicts(&expect), (Verdict::Fail, Outcome::Failed));
@@ -478,7 +658,7 @@ fn a_signal_interrupts_without_missing_events() {
     let mut stream = Stream::asked(1).run(&simple(1)[..2]);
     stream.fact(Fact::Interrupted { at: ms(200) });
     let expect = Arc::new(expectations(1));
-    let conclusion = conclude(judge(&expect, &[stream.ends(60_000)]), &expect, true);
+    let conclusion = conclude(judge(&expect, &[stream.ends(60_000)]), &expect, true, None);
     assert_eq!((findings(&conclusion), conclusion.outcome), (vec![], Outcome::Interrupted));
     assert_eq!(conclusion.judgement.counts.iterations_interrupted, 1);
 }
@@ -794,7 +974,7 @@ proptest! {
         let other = Stream::asked(2).run(&simple(2)).ends(60_000);
         let expect = Arc::new(expectations(2));
         let judgement = judge(&expect, &[Stream::asked(1).run(&events).ends(60_000), other]);
-        let conclusion = conclude(judgement, &expect, false);
+        let conclusion = conclude(judgement, &expect, false, None);
         prop_assert_eq!(
             rules_of(&conclusion.judgement), expected.into_iter().collect::<Vec<_>>(),
             "mutation {} at {}: {:?}\n{:#?}", which, at, findings(&conclusion), events
@@ -811,7 +991,7 @@ proptest! {
         let stream = [Stream { user: UserNumber(1), entries }];
         let once = judge(&expect, &stream);
         prop_assert_eq!(&once, &judge(&expect, &stream));
-        let concluded = conclude(once, &expect, false);
+        let concluded = conclude(once, &expect, false, None);
         prop_assert!(concluded.outcome != Outcome::Pass || concluded.judgement.counts.runs_good > 0);
     }
 
@@ -884,15 +1064,15 @@ proptest! {
             })
             .collect();
         let (left, right) = streams.split_at(2);
-        let apart = conclude(judge(&expect, left).merge(judge(&expect, right)), &expect, false);
-        prop_assert_eq!(conclude(judge(&expect, &streams), &expect, false), apart);
+        let apart = conclude(judge(&expect, left).merge(judge(&expect, right)), &expect, false, None);
+        prop_assert_eq!(conclude(judge(&expect, &streams), &expect, false, None), apart);
     }
 }
 
 /// The findings of one user's run of `events`, 10 ms apart, by `expect`.
 fn findings_by(expect: &Expectations, events: &[String]) -> Vec<String> {
     let expect = Arc::new(expect.clone());
-    findings(&conclude(judge(&expect, &[Stream::asked(1).run(events).ends(60_000)]), &expect, false))
+    findings(&conclude(judge(&expect, &[Stream::asked(1).run(events).ends(60_000)]), &expect, false, None))
 }
 
 /// The expectations of one user with another grammar.
@@ -1017,7 +1197,7 @@ fn other_manners_of_spelling_are_suggested() {
     let renamed: Vec<_> = simple(1).iter().map(|event| event.replace("agent_started", "agentStarted")).collect();
     assert_eq!(findings_by(&expect, &renamed), [""; 0]);
     let expect = Arc::new(expect);
-    let conclusion = conclude(judge(&expect, &[Stream::asked(1).run(&renamed).ends(5_000)]), &expect, false);
+    let conclusion = conclude(judge(&expect, &[Stream::asked(1).run(&renamed).ends(5_000)]), &expect, false, None);
     assert!(conclusion.census.iter().any(|row| row.envelope == "/type as agentStarted"), "{:?}", conclusion.census);
 }
 

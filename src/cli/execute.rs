@@ -27,6 +27,7 @@ use crate::check::{self, Judge, Judgement, conclude};
 use crate::document::Sources;
 use crate::document::text::Text;
 use crate::engine::{self, Hooks, Level, Limiter, ShardContext, ShardFailure, start_gate};
+use crate::expect::Date;
 use crate::finding::counted;
 use crate::identity::{ExecutionId, UserNumber};
 use crate::plan::Plan;
@@ -164,7 +165,7 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<R
     }
     let broke: Vec<String> = broke.iter().map(|failure| failure.to_string()).collect();
     let interrupted = invocation.signals.signalled();
-    let mut conclusion = conclude(judgement, &expect, interrupted);
+    let mut conclusion = conclude(judgement, &expect, interrupted, day(began(&net)));
     if !broke.is_empty() {
         conclusion.outcome = check::Outcome::Broke;
     }
@@ -321,6 +322,18 @@ impl Watched<'_> {
     }
 }
 
+fn began(net: &Net) -> Result<Timestamp, jiff::Error> {
+    let began_unix_us = net.clock.wall(crate::time::Stamp::ZERO);
+    Timestamp::from_microsecond(i64::try_from(began_unix_us).unwrap_or(i64::MAX))
+}
+
+/// The day (UTC) by which known issues expire.
+fn day(began: Result<Timestamp, jiff::Error>) -> Option<Date> {
+    let date = began.ok()?.to_zoned(jiff::tz::TimeZone::UTC).date();
+    let unsigned = |part: i8| u8::try_from(part).ok();
+    Date::new(u16::try_from(date.year()).ok()?, unsigned(date.month())?, unsigned(date.day())?)
+}
+
 fn context(
     loaded: &Loaded,
     invocation: &Invocation<'_>,
@@ -331,7 +344,7 @@ fn context(
 ) -> report::Context {
     let (scenario, plan) = (&mission.scenario, &mission.plan);
     let began_unix_us = net.clock.wall(crate::time::Stamp::ZERO);
-    let began = Timestamp::from_microsecond(i64::try_from(began_unix_us).unwrap_or(i64::MAX));
+    let began = began(net);
     let non_empty = |text: &String| (!text.is_empty()).then(|| text.clone());
     let mut notes = broke;
     notes.extend(net.tls.roots_in_use().map(|roots| format!("certificates are checked against {roots}")));

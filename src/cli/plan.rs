@@ -111,10 +111,12 @@ fn claims(scenario: &Scenario, planned: &Planned) -> Vec<(String, String)> {
                 let prove = if budget.proven { stats::runs_to_prove(q, stats::CONFIDENCE) } else { 0 };
                 stats::minimum_runs(q).max(prove)
             }
-            Statistic::Mean | Statistic::Max => 1,
+            Statistic::Mean | Statistic::Max | Statistic::Min => 1,
         };
-        let name = format!("{} {}", budget.segment, budget.statistic);
-        let text = format!("at most {}; {passes} planned, {needed} needed", budget.limit);
+        let name = budget.name().to_string();
+        let bound = if budget.statistic == Statistic::Min { "at least" } else { "at most" };
+        let each = if budget.per.is_some() { " in each window" } else { "" };
+        let text = format!("{bound} {}; {passes} planned, {needed} needed{each}", budget.limit);
         all.push((name, text + required(budget.required)));
     }
     if let Some(reliability) = &expected.reliability {

@@ -71,6 +71,8 @@ pub enum Statistic {
     Mean,
     /// The largest.
     Max,
+    /// The smallest: what is faster than its limit was not real work.
+    Min,
 }
 
 impl fmt::Display for Statistic {
@@ -81,6 +83,7 @@ impl fmt::Display for Statistic {
             Statistic::Quantile(q) => f.pad(&format!("p{}", (q * 1e5).round() / 1e3)),
             Statistic::Mean => f.pad("mean"),
             Statistic::Max => f.pad("max"),
+            Statistic::Min => f.pad("min"),
         }
     }
 }
@@ -92,14 +95,62 @@ pub struct Budget {
     pub segment: Segment,
     /// Which figure of it.
     pub statistic: Statistic,
-    /// The largest allowed value.
+    /// The largest allowed value; of [`Statistic::Min`] the smallest.
     pub limit: Micros,
+    /// What it means to break it.
+    pub level: Level,
+    /// Each window of this length is judged by itself; an iteration belongs to the window in which it began.
+    pub per: Option<Micros>,
     /// The bound must be within the limit, too.
     pub proven: bool,
     /// Counts for the exit code.
     pub required: bool,
     /// Where it was written.
     pub origin: Origin,
+}
+
+/// What it means to break a budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// The claim fails.
+    Fail,
+    /// It is reported, and never changes the exit code.
+    Warn,
+}
+
+/// What a budget is called.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BudgetName {
+    /// See [`Budget`].
+    pub segment: Segment,
+    /// See [`Budget`].
+    pub statistic: Statistic,
+    /// See [`Budget`].
+    pub level: Level,
+    /// See [`Budget`].
+    pub per: Option<Micros>,
+}
+
+impl Budget {
+    /// What it is called.
+    pub fn name(&self) -> BudgetName {
+        let Budget { segment, statistic, level, per, .. } = *self;
+        BudgetName { segment, statistic, level, per }
+    }
+}
+
+impl fmt::Display for BudgetName {
+    /// `run p95`, `run p95 per 5 min`, `run p95 warning`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = format!("{} {}", self.segment, self.statistic);
+        if let Some(per) = self.per {
+            text.push_str(&format!(" per {per}"));
+        }
+        if self.level == Level::Warn {
+            text.push_str(" warning");
+        }
+        f.pad(&text)
+    }
 }
 
 /// The share of iterations that must succeed.

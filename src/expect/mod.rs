@@ -4,19 +4,21 @@
 //! `session` reads matchers from it. There is no YAML and no serde here, and nothing that could fail at run time: what
 //! cannot be compiled was a diagnostic before any traffic.
 
+mod answer;
 mod budget;
 mod dialect;
+mod exceptions;
 mod grammar;
 mod matcher;
 
-pub use budget::{Budget, Reliability, ReliabilityOf, Segment, Statistic};
+pub use answer::AnswerRules;
+pub use budget::{Budget, BudgetName, Level, Reliability, ReliabilityOf, Segment, Statistic};
 pub use dialect::{Dialect, Fields, Names, Split, Trie, TrieNode, bit};
+pub use exceptions::{Date, Exceptions, Known, RuleChange};
 pub use grammar::{Before, Grammar, Role, Spelled, SpelledSymbol, Symbol, comes_first};
 pub use matcher::{Condition, Matcher, Test};
 
 use std::sync::Arc;
-
-use regex::Regex;
 
 use crate::event::{KindId, SlotId};
 use crate::time::Micros;
@@ -119,19 +121,6 @@ pub struct AnswerSource {
     pub append: bool,
 }
 
-/// What makes an answer good.
-#[derive(Debug, Clone, Default)]
-pub struct AnswerRules {
-    /// Characters (Unicode scalar values) at least; 0 asks nothing, yet an empty answer is still none.
-    pub min_chars: u32,
-    /// Patterns that must all occur.
-    pub all_of: Vec<Regex>,
-    /// Patterns of which one must occur, if there are any.
-    pub any_of: Vec<Regex>,
-    /// Patterns that must not occur.
-    pub none_of: Vec<Regex>,
-}
-
 /// Whose id stands where, and how it is compared.
 #[derive(Debug, Clone)]
 pub struct IdRule {
@@ -232,6 +221,8 @@ pub struct Claims {
     pub min_overlap: f64,
     /// Failed iterations judged as a proportion.
     pub reliability: Option<Reliability>,
+    /// What does not fail although it deviates.
+    pub exceptions: Exceptions,
 }
 
 /// Whether a claim counts for the exit code, and where that was written.
@@ -254,6 +245,18 @@ impl Expectations {
         let Some(symbol) = self.grammar.symbols.get(symbol) else { return String::new() };
         let names: Vec<_> = symbol.kinds.iter().map(|kind| self.kind_name(*kind)).collect();
         names.join(" or ")
+    }
+
+    /// The lengths of the windows in which a segment is judged, each once.
+    pub fn windows(&self, segment: Segment) -> impl Iterator<Item = Micros> {
+        let of = move |budget: &Budget| budget.per.filter(|_| budget.segment == segment);
+        let mut budgets = self.budgets.iter().enumerate();
+        std::iter::from_fn(move || {
+            budgets.find_map(|(index, budget)| {
+                let per = of(budget)?;
+                self.budgets[..index].iter().all(|other| of(other) != Some(per)).then_some(per)
+            })
+        })
     }
 
     /// The spelling of a kind.

@@ -36,6 +36,6 @@ pub use markdown::{SUMMARY_BYTES, markdown};
 pub use terminal::{Page, render};
 pub use text::{escape, wrap};
 pub use tree::{
-    Claim, Clock, Context, Excerpt, Execution, FindingGroup, Mark, Origin, Report, Scenario, Segment, Session, Slowest,
-    Target, Tool, VERSION, Verdict, Wait, WhichClock, Witness, Word,
+    ChangedRule, Claim, Clock, Context, Excerpt, Execution, FindingGroup, KnownIssue, KnownState, Mark, Origin, Report,
+    Scenario, Segment, Session, Slowest, Target, Tool, VERSION, Verdict, Wait, WhichClock, Witness, Word,
 };

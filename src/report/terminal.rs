@@ -11,7 +11,10 @@ use tabled::settings::object::{Columns, Object, Rows};
 use tabled::settings::{Alignment, Padding, Style};
 
 use super::text::{bounded, clip, columns, escape, wrap};
-use super::tree::{Claim, Excerpt, Execution, FindingGroup, Mark, Report, Segment, Witness, Word, only_users};
+use super::tree::{
+    ChangedRule, Claim, Excerpt, Execution, FindingGroup, KnownIssue, KnownState, Mark, Report, Segment, Witness, Word,
+    only_users,
+};
 use super::witness::{Lane, hunt, sentence};
 use crate::finding::counted;
 use crate::rule::Severity;
@@ -261,6 +264,13 @@ fn foot(sheet: &mut Sheet, report: &Report, saved: Option<&str>) {
     }
     let passed = report.verdict.outcome == Word::Pass;
     sheet.field(if passed { "because" } else { "seen" }, &report.verdict.why.join(", "), Ink::Plain);
+    for known in &report.known {
+        let (text, ink) = known_issue(known);
+        sheet.field("known", &text, ink);
+    }
+    for rule in &report.rules {
+        sheet.field("rule", &changed_rule(rule), Ink::Open);
+    }
     if !report.unknown_events.is_empty() {
         let names: Vec<String> =
             report.unknown_events.iter().map(|(name, count)| format!("{name} ({count})")).collect();
@@ -295,6 +305,30 @@ fn foot(sheet: &mut Sheet, report: &Report, saved: Option<&str>) {
     if let Some(saved) = saved {
         sheet.field("report", saved, Ink::Plain);
     }
+}
+
+fn known_issue(known: &KnownIssue) -> (String, Ink) {
+    let until = known.until.as_ref().map(|until| format!(", until {until}")).unwrap_or_default();
+    let at_most = known.at_most.map(|most| format!(", at most {most}")).unwrap_or_default();
+    let found = format!("{} at {}", counted(known.count, "finding"), counted(known.users, "user"));
+    let (state, ink) = match known.state {
+        KnownState::Unseen => ("not seen; remove it once it is solved".to_owned(), Ink::Plain),
+        KnownState::Tolerated => (format!("{found}, tolerated"), Ink::Open),
+        KnownState::Expired => (format!("{found}, no longer tolerated: the day is over"), Ink::Bad),
+        KnownState::Exceeded => (format!("{found}, not tolerated: more than declared"), Ink::Bad),
+    };
+    (format!("{} {} ({}{until}{at_most}): {state}", known.code, known.name, known.issue), ink)
+}
+
+fn changed_rule(rule: &ChangedRule) -> String {
+    let weight = match rule.severity {
+        None => "off",
+        Some(Severity::Failure) => "a failure",
+        Some(Severity::Doubt) => "a doubt",
+        Some(Severity::Note) => "only a note",
+    };
+    let reason = rule.reason.as_ref().map(|reason| format!(", because: {reason}")).unwrap_or_default();
+    format!("{} {} is {weight} here ({}){reason}", rule.code, rule.name, counted(rule.count, "finding"))
 }
 
 fn listed(items: &[String], separator: &str) -> String {

@@ -50,6 +50,13 @@ pub struct Report {
     pub segments: Vec<Segment>,
     /// Deviations by rule: what failed a required claim first, among it leaks first, then by weight and code.
     pub findings: Vec<FindingGroup>,
+    /// Known issues that the scenario declares, in the order written. Findings of tolerated ones are not among `findings`.
+    #[serde(default)]
+    pub known: Vec<KnownIssue>,
+    /// Rules that the scenario lets weigh other than usual, in the order written. Findings of rules that are off are only
+    /// counted here.
+    #[serde(default)]
+    pub rules: Vec<ChangedRule>,
     /// How much was seen. All are plain sums over users.
     pub counts: Counts,
     /// How often each event came whose name the grammar, an end or a matcher of the profile mentions.
@@ -310,6 +317,65 @@ pub struct FindingGroup {
     pub repeat: String,
 }
 
+/// A known issue, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KnownIssue {
+    /// The code of its rule.
+    #[schemars(regex(pattern = r"^GP[0-9]{3}$"))]
+    pub code: String,
+    /// The rule's name.
+    pub name: String,
+    /// Where it is being worked on, as written.
+    pub issue: String,
+    /// The last day (UTC) on which it is tolerated, as `2026-12-31`; null without end.
+    pub until: Option<String>,
+    /// The number of findings above which all of them fail; null without bound.
+    pub at_most: Option<u64>,
+    /// What became of it.
+    pub state: KnownState,
+    /// How many findings.
+    pub count: u64,
+    /// How many users they concern.
+    pub users: u64,
+    /// The first of its findings by time, at most 5.
+    #[schemars(length(max = 5))]
+    pub witnesses: Vec<Witness>,
+    /// Where it was declared.
+    pub origin: Origin,
+}
+
+/// What became of a known issue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum KnownState {
+    /// No finding was it.
+    Unseen,
+    /// Its findings were reported and did not fail.
+    Tolerated,
+    /// Its day is over, so its findings fail.
+    Expired,
+    /// There were more findings than declared, so they fail.
+    Exceeded,
+}
+
+/// A rule that weighs other than usual.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ChangedRule {
+    /// Its code.
+    #[schemars(regex(pattern = r"^GP[0-9]{3}$"))]
+    pub code: String,
+    /// Its name.
+    pub name: String,
+    /// How much its findings weigh; null: the rule is off.
+    pub severity: Option<Severity>,
+    /// Why; null if nothing was said.
+    pub reason: Option<String>,
+    /// How many findings of it there are that are no known issues.
+    pub count: u64,
+    /// Where that was written.
+    pub origin: Origin,
+}
+
 /// One finding with what a person needs to agree.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Witness {
@@ -396,6 +462,8 @@ impl Report {
             unclaimed: conclusion.unclaimed.clone(),
             segments: conclusion.figures.iter().map(|figure| segment(conclusion, figure)).collect(),
             findings,
+            known: conclusion.known.iter().map(known_issue).collect(),
+            rules: conclusion.rules.iter().map(changed_rule).collect(),
             counts: judgement.counts,
             events: judgement.known.clone(),
             unknown_events: judgement.unknown.clone(),
@@ -442,7 +510,43 @@ fn claim(claim: &check::Claim) -> Claim {
         required: claim.required,
         figures: claim.figures.clone(),
         missing: claim.missing.clone(),
-        origin: claim.origin.as_ref().map(|origin| Origin { file: origin.file.to_string(), line: origin.line }),
+        origin: claim.origin.as_ref().map(|at| origin(&at.file, at.line)),
+    }
+}
+
+fn origin(file: &str, line: u32) -> Origin {
+    Origin { file: file.to_owned(), line }
+}
+
+fn known_issue(issue: &check::KnownIssue) -> KnownIssue {
+    let known = &issue.known;
+    KnownIssue {
+        code: known.rule.code().to_owned(),
+        name: known.rule.name().to_owned(),
+        issue: known.issue.clone(),
+        until: known.until.map(|date| date.to_string()),
+        at_most: known.at_most,
+        state: match issue.state {
+            check::KnownState::Unseen => KnownState::Unseen,
+            check::KnownState::Tolerated => KnownState::Tolerated,
+            check::KnownState::Expired => KnownState::Expired,
+            check::KnownState::Exceeded => KnownState::Exceeded,
+        },
+        count: issue.count,
+        users: issue.users,
+        witnesses: issue.first.iter().take(WITNESSES).map(witness).collect(),
+        origin: origin(&known.origin.file, known.origin.line),
+    }
+}
+
+fn changed_rule(changed: &check::ChangedRule) -> ChangedRule {
+    ChangedRule {
+        code: changed.rule.code().to_owned(),
+        name: changed.rule.name().to_owned(),
+        severity: changed.severity,
+        reason: changed.reason.clone(),
+        count: changed.count,
+        origin: origin(&changed.origin.file, changed.origin.line),
     }
 }
 
@@ -483,13 +587,15 @@ fn findings(conclusion: &Conclusion, command: &str) -> Vec<FindingGroup> {
         .judgement
         .findings
         .rules()
-        .map(|(rule, count, users, first)| {
+        .filter_map(|(rule, count, users, first)| {
+            let changed = conclusion.rules.iter().find(|changed| changed.rule == rule);
+            let severity = changed.map_or(Some(rule.severity()), |changed| changed.severity)?;
             let group = FindingGroup {
                 code: rule.code().to_owned(),
                 name: rule.name().to_owned(),
-                severity: rule.severity(),
+                severity,
                 concern: rule.concern(),
-                blamed: rule.severity() == Severity::Failure && failed.contains(&rule.concern()),
+                blamed: severity == Severity::Failure && failed.contains(&rule.concern()),
                 count,
                 users,
                 meaning: rule.meaning().to_owned(),
@@ -498,13 +604,13 @@ fn findings(conclusion: &Conclusion, command: &str) -> Vec<FindingGroup> {
                 witnesses: first.iter().take(WITNESSES).map(witness).collect(),
                 repeat: command.to_owned(),
             };
-            (rule, group)
+            Some((rule, group))
         })
         .collect();
     // A leak outweighs everything else that fails.
     rules.sort_by_key(|(rule, group)| {
         let leak = rule.concern() == Concern::Isolation;
-        (Reverse(group.blamed), rule.severity(), Reverse(leak), *rule)
+        (Reverse(group.blamed), group.severity, Reverse(leak), *rule)
     });
     rules.into_iter().map(|(_, group)| group).collect()
 }

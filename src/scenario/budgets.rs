@@ -2,10 +2,10 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::document::decode::{Definitions, Fields, NotYet, decode_entry, described, object_schema};
+use crate::document::decode::{Definitions, Fields, NotYet, Spanned, decode_entry, described, object_schema, record};
 use crate::document::diagnostic::{Diagnostic, quote};
 use crate::document::{Context, Decode, Node, Span, Value};
-use crate::expect::{Segment, Statistic};
+use crate::expect::{Level, Segment, Statistic};
 use crate::time::Micros;
 
 /// The limits of all segments, in the order written.
@@ -21,6 +21,8 @@ pub struct SegmentBudget {
     pub span: Span,
     /// The limits.
     pub limits: Vec<Limit>,
+    /// The length of windows that are judged each by itself.
+    pub per: Option<Spanned<Micros>>,
     /// The bounds of the quantiles must be within their limits, too; with the place of the key.
     pub proven: Option<(bool, Span)>,
     /// Counts for the exit code.
@@ -32,8 +34,10 @@ pub struct SegmentBudget {
 pub struct Limit {
     /// What is limited.
     pub figure: Figure,
-    /// The largest allowed value.
+    /// The largest allowed value; of `min` the smallest.
     pub limit: Micros,
+    /// What it means to break it.
+    pub level: Level,
     /// Where the figure was named.
     pub span: Span,
 }
@@ -47,22 +51,45 @@ pub enum Figure {
     Mean,
     /// `max`.
     Max,
+    /// `min`.
+    Min,
 }
 
 /// A hundred percent in thousandths of a percent.
 pub const WHOLE: u32 = 100_000;
 
 /// Those that messages advertise.
-const FIGURES: [&str; 7] = ["p50", "p90", "p95", "p99", "p99.9", "mean", "max"];
-const LATER: &[NotYet] = &[
-    NotYet { key: "warn", would: "report a second, softer limit", remedy: "use a budget with `required: false`" },
-    NotYet {
-        key: "floor",
-        would: "fail answers that come too fast to be real",
-        remedy: "use `expect.answer` patterns",
-    },
-    NotYet { key: "per", would: "judge each tool or agent alone", remedy: "limit all of them together" },
-];
+const FIGURES: [&str; 8] = ["p50", "p90", "p95", "p99", "p99.9", "mean", "max", "min"];
+
+/// What one figure is limited to.
+#[derive(Debug, Clone)]
+enum Levels {
+    Fail(Micros),
+    Both(LevelsDef),
+}
+
+record! {
+    /// A limit, and a level before it.
+    pub struct LevelsDef {
+        /// Broken, it is reported, and never changes the exit code.
+        pub warn: Option<Micros>,
+        /// Broken, the claim fails.
+        pub fail: Option<Micros>,
+    }
+}
+
+impl Decode for Levels {
+    fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
+        match &node.value {
+            Value::Map(_) => LevelsDef::decode(node, cx).map(Self::Both),
+            _ => Micros::decode(node, cx).map(Self::Fail),
+        }
+    }
+
+    fn schema(definitions: &mut Definitions) -> Json {
+        json!({ "anyOf": [Micros::schema(definitions), LevelsDef::schema(definitions)] })
+    }
+}
 
 impl Figure {
     /// Reads a key. `None` if it is no figure; an error says why it cannot be judged.
@@ -70,6 +97,7 @@ impl Figure {
         match key {
             "mean" => return Some(Ok(Self::Mean)),
             "max" => return Some(Ok(Self::Max)),
+            "min" => return Some(Ok(Self::Min)),
             _ => {}
         }
         let number = key.strip_prefix('p')?;
@@ -94,6 +122,7 @@ impl Figure {
             Self::Quantile(thousandths) => Statistic::Quantile(f64::from(thousandths) / f64::from(WHOLE)),
             Self::Mean => Statistic::Mean,
             Self::Max => Statistic::Max,
+            Self::Min => Statistic::Min,
         }
     }
 }
@@ -120,7 +149,7 @@ impl Decode for Budgets {
 
     fn schema(definitions: &mut Definitions) -> Json {
         let limits = definitions.refer("SegmentBudget", concat!(module_path!(), "::SegmentBudget"), |definitions| {
-            let limit = Micros::schema(definitions);
+            let limit = Levels::schema(definitions);
             let properties = vec![
                 ("p50", described(limit.clone(), "Half of all took no longer. Any `pNN` or `pNN.N` is a quantile.")),
                 ("p90", limit.clone()),
@@ -129,6 +158,8 @@ impl Decode for Budgets {
                 ("p99.9", limit.clone()),
                 ("mean", described(limit.clone(), "The arithmetic mean.")),
                 ("max", described(limit.clone(), "The largest; needs no minimum of runs.")),
+                ("min", described(limit.clone(), "The smallest: what is faster was no real work.")),
+                ("per", described(Micros::schema(definitions), "Judge each window of this length by itself.")),
                 ("proven", described(bool::schema(definitions), "The bounds of the quantiles must be within, too.")),
                 ("required", described(bool::schema(definitions), "`false` reports and never changes the exit code.")),
             ];
@@ -156,8 +187,8 @@ impl SegmentBudget {
         if let Value::Map(entries) = &mut others.value {
             entries.retain(|entry| Figure::parse(&entry.key.text).is_none());
         }
-        let allowed: Vec<&str> = FIGURES.into_iter().chain(["proven", "required"]).collect();
-        let (fields, mut clean) = Fields::open(&others, &allowed, LATER, cx)?;
+        let allowed: Vec<&str> = FIGURES.into_iter().chain(["per", "proven", "required"]).collect();
+        let (fields, mut clean) = Fields::open(&others, &allowed, &[], cx)?;
 
         let mut limits: Vec<Limit> = Vec::new();
         let mut seen: Vec<&str> = Vec::new();
@@ -167,21 +198,35 @@ impl SegmentBudget {
                 continue;
             };
             seen.push(key);
-            match (figure, decode_entry::<Micros>(entry, cx)) {
+            match (figure, decode_entry::<Levels>(entry, cx)) {
                 (Err(why), _) => {
                     let mistake = Diagnostic::mistake(place, format!("{} is not a quantile", quote(key)));
                     cx.report(mistake.note(why).help("for the largest value of all write `max`"));
                     clean = false;
                 }
-                (Ok(figure), Some(limit)) => limits.push(Limit { figure, limit, span: place }),
+                (Ok(figure), Some(Levels::Fail(limit))) => {
+                    limits.push(Limit { figure, limit, level: Level::Fail, span: place });
+                }
+                (Ok(figure), Some(Levels::Both(levels))) => {
+                    if levels.warn.is_none() && levels.fail.is_none() {
+                        let mistake = Diagnostic::mistake(place, format!("{} has no limit", quote(key)));
+                        cx.report(mistake.help("write for example `{ warn: 1s, fail: 2s }`"));
+                        clean = false;
+                    }
+                    // The hard limit first, so that a warning knows whether it adds anything.
+                    let both = [(levels.fail, Level::Fail), (levels.warn, Level::Warn)];
+                    let given = both.into_iter().filter_map(|(limit, level)| Some((limit?, level)));
+                    limits.extend(given.map(|(limit, level)| Limit { figure, limit, level, span: place }));
+                }
                 (Ok(_), None) => clean = false,
             }
         }
         let proven: Option<bool> = fields.optional("proven", cx)?;
         let required = fields.optional("required", cx)?;
+        let per = fields.optional("per", cx)?;
         let proven_at = entries.iter().find(|entry| entry.key.text == "proven").map(|entry| entry.key.span);
         let proven = proven.zip(proven_at);
-        clean.then_some(Self { segment, span, limits, proven, required })
+        clean.then_some(Self { segment, span, limits, per, proven, required })
     }
 }
 
@@ -215,7 +260,7 @@ mod tests {
         for key in ["p0", "p100", "p100.0", "p999999999", "p99.9999"] {
             assert!(matches!(Figure::parse(key), Some(Err(_))), "{key}");
         }
-        for key in ["p", "95", "px", "p9x", "p.9", "p9.", "P95", "min", "p-5"] {
+        for key in ["p", "95", "px", "p9x", "p.9", "p9.", "P95", "floor", "p-5"] {
             assert_eq!(Figure::parse(key), None, "{key}");
         }
     }

@@ -3,17 +3,20 @@
 //! Whether a plan is large enough for its claims takes statistics, which a scenario knows nothing of; the edge asks them.
 //! Each check sees only the sections it needs and is silent where one of them could not be decoded: why is already said.
 
-use super::budgets::{Figure, SegmentBudget};
+use super::budgets::{Figure, Limit, SegmentBudget};
 use super::format::{
-    AnswerDef, IsolationDef, PasswordDef, ReliabilityDef, Session, TargetDef, TimeoutsDef, TurnDef, UsersDef,
+    AnswerDef, EchoDef, IsolationDef, PasswordDef, PlaceholdersDef, ReliabilityDef, RuleDef, RuleWeight, Session,
+    TargetDef, TimeoutsDef, TurnDef, UsersDef,
 };
 use super::{Parts, defaults, format, grammar, names};
-use crate::document::Context;
+use crate::document::context::closest;
 use crate::document::decode::Spanned;
-use crate::document::diagnostic::Diagnostic;
+use crate::document::diagnostic::{Diagnostic, quote};
 use crate::document::text::Text;
 use crate::document::values::Percent;
-use crate::expect::Segment;
+use crate::document::{Context, Span};
+use crate::expect::{Level, Segment};
+use crate::rule::{Concern, Rule};
 use crate::time::Micros;
 
 /// Reports everything that is wrong or doubtful between the keys.
@@ -39,6 +42,8 @@ pub fn check(parts: &Parts, cx: &mut Context) {
     if let Some(reliability) = &parts.reliability {
         check_reliability(reliability, cx);
     }
+    check_rules(parts, cx);
+    check_known(parts, cx);
     if let Some(timeouts) = &parts.timeouts {
         check_timeouts(timeouts, cx);
     }
@@ -150,13 +155,51 @@ fn check_turns(parts: &Parts, cx: &mut Context) {
     let users = parts.users.as_ref();
     for turn in parts.turns() {
         check_prompt(turn, users, cx);
-        if let Some(answer) = &turn.answer {
+        if let Some(answer) = &turn.rules() {
             check_answer(answer, cx);
+            check_mark(answer, turn, cx);
             if let Some(required) = answer.required {
                 let mistake = Diagnostic::mistake(required.span, "`required` belongs to the claim, not to one turn");
                 cx.report(mistake.help("write it under `expect.answer`"));
             }
+        } else if let Some(answer) = &parts.answer {
+            check_mark(answer, turn, cx);
         }
+    }
+    check_distinct(parts, cx);
+}
+
+/// A mark that was never planted cannot come back.
+fn check_mark(answer: &AnswerDef, turn: &TurnDef, cx: &mut Context) {
+    let all_known = turn.prompt.holes().all(|hole| names::PROMPT.has(&hole.name));
+    if let Some(canary) = answer.canary
+        && all_known
+        && !names::uses(&turn.prompt, "canary")
+    {
+        let mistake = Diagnostic::mistake(canary.span, "the answer is to carry a mark that the prompt does not have");
+        cx.report(mistake.also(turn.prompt.span, "the prompt").help("end the prompt with ` (ref ${canary})`"));
+    }
+}
+
+/// Answers to one and the same prompt may be the same.
+fn check_distinct(parts: &Parts, cx: &mut Context) {
+    let mut compared = Vec::new();
+    let mut demanded = None;
+    for turn in parts.turns() {
+        let rules = turn.rules();
+        let asked = rules.as_ref().or(parts.answer.as_ref()).and_then(|answer| answer.distinct);
+        if let Some(asked) = asked.filter(|asked| asked.value) {
+            demanded = Some(asked.span);
+            compared.push(&turn.prompt);
+        }
+    }
+    let (Some(place), [only]) = (demanded, &compared[..]) else { return };
+    if only.holes().all(|hole| hole.name == "canary") {
+        let mistake =
+            Diagnostic::mistake(place, "all prompts are the same but for their canary, so no answers must differ")
+                .also(only.span, "the only prompt")
+                .help("put something into the prompt that differs, for example `${user.number}`, or remove `distinct`");
+        cx.report(mistake);
     }
 }
 
@@ -195,6 +238,18 @@ fn check_prompt(turn: &TurnDef, users: Option<&UsersDef>, cx: &mut Context) {
 }
 
 fn check_answer(answer: &AnswerDef, cx: &mut Context) {
+    if let Some(PlaceholdersDef::Own(texts)) = &answer.no_placeholder {
+        for text in texts.0.iter().filter(|text| !text.value.contains(char::is_alphanumeric)) {
+            let mistake = Diagnostic::mistake(text.span, "a placeholder is compared by its words, and this has none");
+            cx.report(mistake.help("remove it: an answer without any word is empty"));
+        }
+    }
+    if let Some(EchoDef::From(share)) = &answer.not_echo
+        && share.value.fraction() == 0.0
+    {
+        let mistake = Diagnostic::mistake(share.span, "from 0% on every answer would be an echo");
+        cx.report(mistake.help("write for example `60%`, or `false`"));
+    }
     for pattern in answer.all_of.0.iter().chain(&answer.any_of.0) {
         if pattern.value.0.is_match("") {
             let mistake = Diagnostic::mistake(pattern.span, "this pattern matches every answer, so it asks nothing");
@@ -243,17 +298,25 @@ fn check_budget(budget: &SegmentBudget, cx: &mut Context) {
         return cx.report(mistake.help(format!("write for example `{name}: {{ p95: 2s }}` or `{{ max: 10s }}`")));
     }
     for (at, limit) in budget.limits.iter().enumerate() {
-        let same = budget.limits[..at].iter().find(|other| other.figure == limit.figure);
+        let same = budget.limits[..at].iter().find(|o| o.figure == limit.figure && o.level == limit.level);
         if let Some(first) = same {
             let mistake = Diagnostic::mistake(limit.span, "this figure already has a limit");
             cx.report(mistake.also(first.span, "first here").help("remove one of them"));
         }
-        if limit.limit == Micros::ZERO {
+        if limit.limit == Micros::ZERO && limit.figure == Figure::Min {
+            let mistake = Diagnostic::mistake(limit.span, "a floor of no time asks nothing");
+            cx.report(mistake.help("write the shortest time that real work takes"));
+        } else if limit.limit == Micros::ZERO {
             let mistake = Diagnostic::mistake(limit.span, "a limit of no time is never kept");
             cx.report(mistake.help("write the longest time you would accept"));
         }
     }
     check_order(budget, cx);
+    check_levels(budget, cx);
+    if let Some(per) = budget.per.filter(|per| per.value < Micros::from_secs(1)) {
+        let mistake = Diagnostic::mistake(per.span, "a window lasts a second at least");
+        cx.report(mistake.help("write for example `per: 5m`"));
+    }
     let quantile = budget.limits.iter().any(|limit| matches!(limit.figure, Figure::Quantile(_)));
     if let (Some((true, place)), false) = (budget.proven, quantile) {
         let mistake = Diagnostic::mistake(place, "`proven` needs a quantile: a maximum or mean has no bound to prove");
@@ -263,7 +326,9 @@ fn check_budget(budget: &SegmentBudget, cx: &mut Context) {
 
 /// A higher figure with a tighter limit makes the lower one's limit idle.
 fn check_order(budget: &SegmentBudget, cx: &mut Context) {
-    let mut rising: Vec<_> = budget.limits.iter().filter(|limit| limit.figure != Figure::Mean).collect();
+    let rises =
+        |limit: &&Limit| limit.level == Level::Fail && matches!(limit.figure, Figure::Quantile(_) | Figure::Max);
+    let mut rising: Vec<_> = budget.limits.iter().filter(rises).collect();
     rising.sort_by_key(|limit| limit.figure);
     for pair in rising.windows(2) {
         let [lower, higher] = pair else { continue };
@@ -271,6 +336,35 @@ fn check_order(budget: &SegmentBudget, cx: &mut Context) {
             let title = format!("this limit is never reached: `{}` has a tighter one", higher.figure.statistic());
             cx.report(Diagnostic::warning(lower.span, title).also(higher.span, "the tighter limit"));
         }
+    }
+}
+
+/// A warning comes before the limit, and a floor below every limit.
+fn check_levels(budget: &SegmentBudget, cx: &mut Context) {
+    for pair in budget.limits.windows(2) {
+        let [hard, soft] = pair else { continue };
+        if hard.figure != soft.figure || (hard.level, soft.level) != (Level::Fail, Level::Warn) {
+            continue;
+        }
+        let (idle, advice) = match hard.figure {
+            Figure::Min => (soft.limit <= hard.limit, "write a `warn` above `fail`"),
+            Figure::Quantile(_) | Figure::Mean | Figure::Max => {
+                (soft.limit >= hard.limit, "write a `warn` below `fail`")
+            }
+        };
+        if idle {
+            let mistake = Diagnostic::mistake(soft.span, "this warning would never come before the failure");
+            cx.report(mistake.help(advice));
+        }
+    }
+    let hard = |limit: &&Limit| limit.level == Level::Fail;
+    let floor = budget.limits.iter().filter(hard).find(|limit| limit.figure == Figure::Min);
+    let ceiling = budget.limits.iter().filter(hard).find(|limit| limit.figure == Figure::Max);
+    if let (Some(floor), Some(ceiling)) = (floor, ceiling)
+        && floor.limit > ceiling.limit
+    {
+        let mistake = Diagnostic::mistake(floor.span, "no time is above this floor and below the limit");
+        cx.report(mistake.also(ceiling.span, "the limit").help("lower the floor, or raise the limit"));
     }
 }
 
@@ -304,6 +398,74 @@ fn check_reliability(reliability: &ReliabilityDef, cx: &mut Context) {
         let mistake = Diagnostic::mistake(given.span, "a confidence lies above 50% and below 100%");
         cx.report(mistake.help("95% is usual"));
     }
+}
+
+fn check_rules(parts: &Parts, cx: &mut Context) {
+    let mut seen: Vec<(Rule, Span)> = Vec::new();
+    for (name, change) in parts.rules.iter().flat_map(|rules| &rules.0) {
+        let (weight, reason, accept_leak) = change.parts();
+        let Some(rule) = check_rule(name, accept_leak, weight.value != RuleWeight::Failure, cx) else { continue };
+        if let Some((_, first)) = seen.iter().find(|(other, _)| *other == rule) {
+            let mistake = Diagnostic::mistake(name.span, format!("{rule} has a weight already"));
+            cx.report(mistake.also(*first, "first here").help("remove one of them"));
+        }
+        seen.push((rule, name.span));
+        if weight.value == RuleWeight::Off && reason.is_none() {
+            let mistake = Diagnostic::mistake(weight.span, "a rule is switched off only with a reason");
+            cx.report(mistake.help(format!("write `{}: {{ weight: off, reason: \"why\" }}`", name.value)));
+        }
+        if let Some(reason) = reason.filter(|reason| reason.value.trim().is_empty()) {
+            cx.report(Diagnostic::mistake(reason.span, "the reason is empty").help("say why; every report prints it"));
+        }
+        if rule == Rule::OverWarning && weight.value == RuleWeight::Failure {
+            let mistake = Diagnostic::mistake(weight.span, "a warning cannot fail");
+            cx.report(mistake.help("write the level as `fail` in the budget"));
+        }
+    }
+}
+
+fn check_known(parts: &Parts, cx: &mut Context) {
+    for known in parts.known.iter().flatten() {
+        let Some(rule) = check_rule(&known.rule, known.accept_leak, true, cx) else { continue };
+        if known.issue.value.trim().is_empty() {
+            let mistake = Diagnostic::mistake(known.issue.span, "the issue is empty");
+            cx.report(mistake.help("write its address or number; every report prints it"));
+        }
+        let off = |change: &RuleDef| change.parts().0.value == RuleWeight::Off;
+        let mut rules = parts.rules.iter().flat_map(|rules| &rules.0);
+        if let Some((name, _)) = rules.find(|(name, change)| names::rule(&name.value) == Some(rule) && off(change)) {
+            let mistake =
+                Diagnostic::mistake(known.rule.span, "this rule is off, so none of its findings can be known");
+            cx.report(mistake.also(name.span, "switched off here").help("remove one of them"));
+        }
+    }
+}
+
+/// The rule of that name, if there is one that may be weakened here.
+fn check_rule(
+    name: &Spanned<String>,
+    accept_leak: Option<Spanned<bool>>,
+    weaker: bool,
+    cx: &mut Context,
+) -> Option<Rule> {
+    let Some(rule) = names::rule(&name.value) else {
+        let known = Rule::ALL.iter().flat_map(|rule| [rule.code(), rule.name()]);
+        let near = closest(&name.value, known).map(|near| format!("did you mean `{near}`? "));
+        let mistake = Diagnostic::mistake(name.span, format!("there is no rule {}", quote(&name.value)));
+        cx.report(mistake.help(format!("{}`goldenpath explain` lists all", near.unwrap_or_default())));
+        return None;
+    };
+    let leaks = rule.concern() == Concern::Isolation;
+    if leaks && weaker && !accept_leak.is_some_and(|accepted| accepted.value) {
+        let mistake =
+            Diagnostic::mistake(name.span, format!("{rule} is about isolation, where nothing is let pass quietly"));
+        cx.report(mistake.help("if a leak may really pass, write `accept_leak: true` beside it"));
+    }
+    if let Some(accepted) = accept_leak.filter(|_| !leaks) {
+        let mistake = Diagnostic::mistake(accepted.span, format!("{rule} is not about isolation"));
+        cx.report(mistake.help("remove `accept_leak`"));
+    }
+    Some(rule)
 }
 
 fn check_timeouts(timeouts: &TimeoutsDef, cx: &mut Context) {

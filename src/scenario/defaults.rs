@@ -40,6 +40,14 @@ defaults! {
     "load.closed.iterations" ITERATIONS: u32 = 1, text;
     /// Which events a run must have, and in which order.
     "expect.events" EVENTS: &str = "golden-path", text;
+    /// With the preset `business-value`, characters of an answer at least.
+    "min_chars of business-value" BUSINESS_VALUE_MIN_CHARS: u32 = 80, text;
+    /// With the preset `business-value`, the share of quoted words from which on a quoted prompt makes an answer an echo.
+    "not_echo of business-value" BUSINESS_VALUE_ECHO_FROM: f64 = 0.5, percent;
+    /// Whether texts that stand in for an answer are refused.
+    "expect.answer.no_placeholder" NO_PLACEHOLDER: bool = true, text;
+    /// The share of quoted words from which on a quoted prompt makes an answer an echo.
+    "expect.answer.not_echo" NOT_ECHO: f64 = crate::expect::AnswerRules::ECHO_FROM, percent;
     /// The share of users whose run must have overlapped another user's before isolation counts as judged.
     "expect.isolation.min_overlap" MIN_OVERLAP: f64 = 0.5, percent;
     /// The share of set-ups that may fail.

@@ -11,7 +11,7 @@ use crate::time::Micros;
 
 use super::Environments;
 use super::budgets::Budgets;
-use super::values::Name;
+use super::values::{Day, Name};
 
 record! {
     /// What simulated users do against a chat backend, and what must hold of the events they receive.
@@ -174,7 +174,7 @@ record! {
         /// The prompt. End it with `(ref ${canary})`, so that foreign text can be traced to its owner.
         pub prompt: Text = required,
         /// What a good answer to this turn is, instead of `expect.answer`.
-        pub answer: Option<AnswerDef>,
+        pub answer: Option<AnswerSpec>,
     }
     not_yet {
         "file" => ("read prompts from a file", "write one `prompt`, or a list of turns"),
@@ -187,7 +187,7 @@ record! {
         /// Events complete and in order.
         pub events: Option<EventsDef>,
         /// Answers worth having.
-        pub answer: Option<AnswerDef>,
+        pub answer: Option<AnswerSpec>,
         /// Nothing of one user at another.
         pub isolation: Option<IsolationDef>,
         /// Every user gets ready: readiness, login, upgrade, greeting.
@@ -201,10 +201,12 @@ record! {
         pub budgets: Option<Budgets>,
         /// The share of iterations that must succeed.
         pub reliability: Option<ReliabilityDef>,
+        /// Rules that weigh other than usual, by code or name: `{ late-event: note }`.
+        pub rules: Option<Table<RuleDef>>,
+        /// Known issues: their findings are reported and do not fail.
+        pub known: Option<Vec<KnownDef>>,
     }
     not_yet {
-        "rules" => ("switch single rules off", "set `required: false` on the claim"),
-        "known" => ("declare known issues", "set `required: false` on the claim"),
     }
 }
 
@@ -320,9 +322,61 @@ record! {
     }
 }
 
+by_shape! {
+    /// What a good answer is.
+    pub enum AnswerSpec {
+        /// A ready set of rules.
+        Preset(AnswerPreset) = text,
+        /// Rules.
+        Rules(Box<AnswerDef>) = map,
+    }
+    expected "a map of rules, or the name of a preset"
+}
+
+words! {
+    /// A ready set of rules.
+    pub enum AnswerPreset {
+        /// at least 80 characters; a figure, money and something to do, in words (English) that are not the prompt's; not
+        /// half of it the prompt quoted back
+        BusinessValue = "business-value",
+    }
+}
+
+by_shape! {
+    /// Whether texts that stand in for an answer are refused.
+    pub enum PlaceholdersDef {
+        /// The usual ones, or none.
+        Usual(bool) = bool,
+        /// Exactly these.
+        Own(OneOrMany<Spanned<String>>) = list,
+    }
+    expected "true, false or a list of texts"
+}
+
+by_shape! {
+    /// Whether the prompt quoted back is refused.
+    pub enum EchoDef {
+        /// From the usual share on, or not at all.
+        Usual(bool) = bool,
+        /// From this share of the answer's words on.
+        From(Spanned<Percent>) = text,
+    }
+    expected "true, false or a share such as `60%`"
+}
+
+words! {
+    /// What must become of the prompt's mark.
+    pub enum CanaryDef {
+        /// it stands in the answer
+        Echoed = "echoed",
+    }
+}
+
 record! {
     /// What a good answer is.
     pub struct AnswerDef {
+        /// A ready set of rules, to which the others here add; what both say is as it stands here.
+        pub preset: Option<AnswerPreset>,
         /// Characters at least. An empty answer is none in any case.
         pub min_chars: Option<Whole<0, 1_000_000>>,
         /// Patterns (regular expressions) that must all occur.
@@ -331,14 +385,22 @@ record! {
         pub any_of: OneOrMany<Spanned<Pattern>> = default(OneOrMany(Vec::new())),
         /// Patterns that must not occur.
         pub none_of: OneOrMany<Spanned<Pattern>> = default(OneOrMany(Vec::new())),
+        /// No text that stands in for an answer, such as `Task completed`, is one; or a list of such texts, each compared with
+        /// the whole answer. Default: `true`.
+        pub no_placeholder: Option<PlaceholdersDef>,
+        /// The prompt quoted back with little else is no answer; or the share of quoted words from which on. Default: `true`,
+        /// which is `80%`.
+        pub not_echo: Option<EchoDef>,
+        /// `echoed`: the prompt's `${canary}` must stand in the answer.
+        pub canary: Option<Spanned<CanaryDef>>,
+        /// Prompts that differ beyond their canary must not get the same answer.
+        pub distinct: Option<Spanned<bool>>,
         /// `false` reports and never changes the exit code; only under `expect`.
         pub required: Option<Spanned<bool>>,
     }
     not_yet {
-        "canary" => ("demand the canary in the answer", "remove the key"),
-        "distinct" => ("demand that users' answers differ", "remove the key"),
         "similarity" => ("compare answers with a sample", "use `all_of` and `any_of`"),
-        "preset" => ("use a ready set of patterns", "write the patterns in `all_of`, `any_of` and `none_of`"),
+        "success" => ("judge the frame of the answer", "write a matcher into `failed` of the profile's events"),
     }
 }
 
@@ -399,6 +461,59 @@ words! {
     }
 }
 
+by_shape! {
+    /// How much the findings of a rule weigh.
+    pub enum RuleDef {
+        /// In a word.
+        Weight(Spanned<RuleWeight>) = text,
+        /// With a reason.
+        Reasoned(RuleReason) = map,
+    }
+    expected "`note`, `failure`, or a map with `weight` and `reason`"
+}
+
+words! {
+    /// How much the findings of a rule weigh.
+    pub enum RuleWeight {
+        /// they are reported and change no verdict
+        Note = "note",
+        /// they fail their claim
+        Failure = "failure",
+        /// they are only counted; needs a reason
+        Off = "off",
+    }
+}
+
+record! {
+    /// How much the findings of a rule weigh, and why.
+    pub struct RuleReason {
+        /// How much.
+        pub weight: Spanned<RuleWeight> = required,
+        /// Why; every report prints it.
+        pub reason: Option<Spanned<String>>,
+        /// For rules of isolation: leaks may pass.
+        pub accept_leak: Option<Spanned<bool>>,
+    }
+}
+
+record! {
+    /// A known issue.
+    pub struct KnownDef {
+        /// The rule of its findings, by code or name.
+        pub rule: Spanned<String> = required,
+        /// A pattern (regular expression) in the sentence of the findings that are meant. Default: all of the rule.
+        pub matches as "where": Option<Pattern>,
+        /// Where it is being worked on: an address or a number.
+        pub issue: Spanned<String> = required,
+        /// The last day (UTC) on which it is tolerated, for example `2026-12-31`. Then its findings fail.
+        pub until: Option<Day>,
+        /// With more findings than this all of them fail.
+        pub at_most: Option<Whole<1, 1_000_000_000>>,
+        /// For rules of isolation: leaks may pass.
+        pub accept_leak: Option<Spanned<bool>>,
+    }
+}
+
 record! {
     /// How long to wait for what.
     pub struct TimeoutsDef {
@@ -416,5 +531,27 @@ record! {
         pub quiet: Option<Spanned<Micros>>,
         /// After a signal, how long runs in flight may take to end. Default: `5s`.
         pub drain: Option<Spanned<Micros>>,
+    }
+}
+
+impl AnswerSpec {
+    /// The rules, whichever way they were written.
+    pub fn into_rules(self) -> AnswerDef {
+        let none = || OneOrMany(Vec::new());
+        match self {
+            Self::Rules(rules) => *rules,
+            Self::Preset(preset) => AnswerDef {
+                preset: Some(preset),
+                min_chars: None,
+                all_of: none(),
+                any_of: none(),
+                none_of: none(),
+                no_placeholder: None,
+                not_echo: None,
+                canary: None,
+                distinct: None,
+                required: None,
+            },
+        }
     }
 }

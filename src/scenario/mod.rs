@@ -27,12 +27,14 @@ pub use format::Session;
 use crate::document::decode::{self, Decode};
 use crate::document::diagnostic::Diagnostic;
 use crate::document::text::Text;
-use crate::document::values::Pattern;
+use crate::document::values::{Pattern, Table};
 use crate::document::{Context, Node, Sources, Span, Spanned};
 use crate::expect::{
-    AnswerRules, Asserted, Budget, Claims, Origin, Reliability, ReliabilityOf, Spelled, Statistic, Timeouts,
+    AnswerRules, Asserted, Budget, Claims, Exceptions, Known, Level, Origin, Reliability, ReliabilityOf, RuleChange,
+    Spelled, Statistic, Timeouts,
 };
 use crate::identity::UserNumber;
+use crate::rule::Severity;
 
 /// What users do and what must hold, checked.
 #[derive(Debug, Clone)]
@@ -232,6 +234,8 @@ struct Parts {
     setup: Option<format::SetupDef>,
     budgets: Option<budgets::Budgets>,
     reliability: Option<format::ReliabilityDef>,
+    rules: Option<Table<format::RuleDef>>,
+    known: Option<Vec<format::KnownDef>>,
     timeouts: Option<format::TimeoutsDef>,
 }
 
@@ -242,11 +246,13 @@ impl Parts {
             users: part(tree, &["users"]),
             ask: part(tree, &["ask"]),
             events: part(tree, &["expect", "events"]),
-            answer: part(tree, &["expect", "answer"]),
+            answer: part(tree, &["expect", "answer"]).map(format::AnswerSpec::into_rules),
             isolation: part(tree, &["expect", "isolation"]),
             setup: part(tree, &["expect", "setup"]),
             budgets: part(tree, &["expect", "budgets"]),
             reliability: part(tree, &["expect", "reliability"]),
+            rules: part(tree, &["expect", "rules"]),
+            known: part(tree, &["expect", "known"]),
             timeouts: part(tree, &["timeouts"]),
         }
     }
@@ -269,6 +275,12 @@ impl format::AskDef {
             Self::One(turn) => std::slice::from_ref(turn),
             Self::Turns(turns) => &turns.0,
         }
+    }
+}
+
+impl format::TurnDef {
+    fn rules(&self) -> Option<format::AnswerDef> {
+        self.answer.clone().map(format::AnswerSpec::into_rules)
     }
 }
 
@@ -385,7 +397,8 @@ fn build_expect(
     places: &Places<'_>,
 ) -> Expect {
     let written = written.as_ref();
-    let answer = written.and_then(|expect| expect.answer.as_ref());
+    let answer = written.and_then(|expect| expect.answer.clone()).map(format::AnswerSpec::into_rules);
+    let answer = answer.as_ref();
     let isolation = written.and_then(|expect| expect.isolation.as_ref());
     let setup = written.and_then(|expect| expect.setup.as_ref());
     let events = written.and_then(|expect| expect.events.as_ref());
@@ -412,11 +425,12 @@ fn build_expect(
             .and_then(|isolation| isolation.min_overlap)
             .map_or(defaults::MIN_OVERLAP, |share| share.value.fraction()),
         reliability: written.and_then(|expect| expect.reliability.as_ref()).map(|given| reliability(given, places)),
+        exceptions: written.map(|expect| exceptions(expect, places)).unwrap_or_default(),
     };
     Expect {
         // What is wrong with it was reported by the check of the parts.
         grammar: grammar::spelled(events, &mut Context::new()),
-        answers: turns.iter().map(|turn| answer_rules(turn.answer.as_ref().or(answer))).collect(),
+        answers: turns.iter().map(|turn| answer_rules(turn.rules().as_ref().or(answer))).collect(),
         budgets: written.and_then(|expect| expect.budgets.as_ref()).map(|b| flatten(b, places)).unwrap_or_default(),
         claims,
     }
@@ -435,14 +449,71 @@ fn reliability(written: &format::ReliabilityDef, places: &Places<'_>) -> Reliabi
     }
 }
 
+fn exceptions(written: &format::ExpectDef, places: &Places<'_>) -> Exceptions {
+    let rules = written.rules.iter().flat_map(|rules| &rules.0).filter_map(|(name, change)| {
+        let (weight, reason, _) = change.parts();
+        Some(RuleChange {
+            rule: names::rule(&name.value)?,
+            severity: match weight.value {
+                format::RuleWeight::Note => Some(Severity::Note),
+                format::RuleWeight::Failure => Some(Severity::Failure),
+                format::RuleWeight::Off => None,
+            },
+            reason: reason.map(|reason| reason.value.clone()),
+            origin: places.origin(name.span),
+        })
+    });
+    let known = written.known.iter().flatten().filter_map(|known| {
+        Some(Known {
+            rule: names::rule(&known.rule.value)?,
+            matches: known.matches.as_ref().map(|pattern| pattern.0.clone()),
+            issue: known.issue.value.clone(),
+            until: known.until.map(|day| day.0),
+            at_most: known.at_most.map(|count| count.get()),
+            origin: places.origin(known.rule.span),
+        })
+    });
+    Exceptions { known: known.collect(), rules: rules.collect() }
+}
+
+impl format::RuleDef {
+    /// Weight, reason, and whether leaks may pass.
+    fn parts(&self) -> (Spanned<format::RuleWeight>, Option<&Spanned<String>>, Option<Spanned<bool>>) {
+        match self {
+            Self::Weight(weight) => (*weight, None, None),
+            Self::Reasoned(change) => (change.weight, change.reason.as_ref(), change.accept_leak),
+        }
+    }
+}
+
 fn answer_rules(written: Option<&format::AnswerDef>) -> AnswerRules {
-    let Some(written) = written else { return AnswerRules::default() };
+    use format::PlaceholdersDef::{Own, Usual};
+    let usual = AnswerRules::default();
+    let Some(written) = written else { return usual };
     let regexes = |patterns: &[Spanned<Pattern>]| patterns.iter().map(|p| p.value.0.clone()).collect();
+    let business_value = written.preset == Some(format::AnswerPreset::BusinessValue);
+    let (min_chars, echo_from) = match business_value {
+        true => (defaults::BUSINESS_VALUE_MIN_CHARS, Some(defaults::BUSINESS_VALUE_ECHO_FROM)),
+        false => (usual.min_chars, usual.echo_from),
+    };
     AnswerRules {
-        min_chars: written.min_chars.map_or(0, |chars| u32::try_from(chars.get()).unwrap_or(u32::MAX)),
+        min_chars: written.min_chars.map_or(min_chars, |chars| u32::try_from(chars.get()).unwrap_or(u32::MAX)),
         all_of: regexes(&written.all_of.0),
         any_of: regexes(&written.any_of.0),
         none_of: regexes(&written.none_of.0),
+        placeholders: match written.no_placeholder.as_ref().unwrap_or(&Usual(defaults::NO_PLACEHOLDER)) {
+            Usual(true) => usual.placeholders,
+            Usual(false) => Vec::new(),
+            Own(texts) => texts.0.iter().map(|text| text.value.clone()).collect(),
+        },
+        echo_from: match &written.not_echo {
+            None | Some(format::EchoDef::Usual(true)) => echo_from,
+            Some(format::EchoDef::Usual(false)) => None,
+            Some(format::EchoDef::From(share)) => Some(share.value.fraction()),
+        },
+        canary_echoed: written.canary.is_some(),
+        distinct: written.distinct.is_some_and(|distinct| distinct.value),
+        business_value,
     }
 }
 
@@ -456,8 +527,10 @@ fn flatten(written: &budgets::Budgets, places: &Places<'_>) -> Vec<Budget> {
                 segment: segment.segment,
                 statistic,
                 limit: limit.limit,
+                level: limit.level,
+                per: segment.per.map(|per| per.value),
                 proven: proven && matches!(statistic, Statistic::Quantile(_)),
-                required: segment.required.unwrap_or(defaults::REQUIRED),
+                required: segment.required.unwrap_or(defaults::REQUIRED) && limit.level == Level::Fail,
                 origin: places.origin(limit.span),
             });
         }

@@ -1,9 +1,10 @@
-//! Which `${...}` names exist in which text of a scenario. One table; `compile` enforces it.
+//! Which `${...}` names exist in which text of a scenario (one table; `compile` enforces it), and what rules are called.
 //!
 //! What the names mean is filled in by the session; texts of a target profile have a table of their own there.
 
 use crate::document::Context;
 use crate::document::text::Text;
+use crate::rule::Rule;
 
 /// The names a kind of text may use.
 #[derive(Debug, Clone, Copy)]
@@ -58,4 +59,9 @@ pub fn varies_by_user(text: &Text) -> bool {
 /// Whether `text` holds `${name}`.
 pub fn uses(text: &Text, name: &str) -> bool {
     text.holes().any(|hole| hole.name == name)
+}
+
+/// The rule of this code or name.
+pub fn rule(name: &str) -> Option<Rule> {
+    Rule::ALL.iter().copied().find(|rule| rule.code().eq_ignore_ascii_case(name) || rule.name() == name)
 }

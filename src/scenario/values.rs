@@ -1,10 +1,11 @@
-//! Values that only scenarios hold: names that stand in paths and on command lines.
+//! Values that only scenarios hold: names that stand in paths and on command lines, and days.
 
 use serde_json::{Value as Json, json};
 
 use crate::document::decode::Definitions;
 use crate::document::diagnostic::quote;
 use crate::document::{Context, Decode, Node};
+use crate::expect::Date;
 
 /// The name of a scenario or a tag: it stands in paths, reports and on command lines, so it is one plain word.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +52,30 @@ impl Decode for Name {
 
     fn schema(_: &mut Definitions) -> Json {
         json!({ "type": "string", "pattern": Self::SHAPE })
+    }
+}
+
+/// A day of the calendar.
+#[derive(Debug, Clone, Copy)]
+pub struct Day(pub Date);
+
+impl Decode for Day {
+    fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
+        let Some(text) = node.text() else {
+            return cx.expected_with_help(node, "a day", Some("write for example `2026-12-31`".to_owned()));
+        };
+        match text.parse() {
+            Ok(date) => Some(Self(date)),
+            Err(why) => {
+                let mistake = cx.mistake(node, format!("{} is not a day", quote(text))).note(why);
+                cx.report(mistake);
+                None
+            }
+        }
+    }
+
+    fn schema(_: &mut Definitions) -> Json {
+        json!({ "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "examples": ["2026-12-31"] })
     }
 }
 

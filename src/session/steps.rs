@@ -13,12 +13,18 @@ use crate::check::decode;
 use crate::document::text::{Missing, Text};
 use crate::event::{Envelope, Extract, Found, Kind, Number};
 use crate::secret::Scrubber;
-use crate::target::{Capture, Method, Profile, Step, absolute, is_full};
+use crate::target::{Capture, Held, Method, Profile, Step, absolute, is_full};
 use crate::time::{Micros, Stamp};
 use crate::trace::{Fact, NetFailure, Phase, StepOutcome};
 
 /// How much of a refusing answer is kept, in bytes.
 const BODY_KEPT: usize = 4 * 1024;
+
+/// How many characters of an answer must stand in history: targets shorten and format what they store.
+const HELD_OF_ANSWER: usize = 40;
+
+/// The name under which the last run's answer stands among a user's values; no capture can be called so.
+pub(super) const ANSWER: &str = "run.answer";
 
 /// What a step is done with.
 pub(super) struct Requester<'a> {
@@ -108,7 +114,7 @@ impl Requester<'_> {
             }
         };
         match self.http.send(&request).await {
-            Ok(answer) => judged(step, &answer),
+            Ok(answer) => judged(step, &answer, values),
             Err(failure) => Tried::Failed(failure),
         }
     }
@@ -152,7 +158,7 @@ impl Requester<'_> {
 }
 
 /// Holds an answer against what the step expects.
-fn judged(step: &Step, answer: &HttpAnswer) -> Tried {
+fn judged(step: &Step, answer: &HttpAnswer, values: &Values) -> Tried {
     let status = answer.status;
     let text = String::from_utf8_lossy(&answer.body);
     let refused = |why: String| {
@@ -162,6 +168,17 @@ fn judged(step: &Step, answer: &HttpAnswer) -> Tried {
     };
     if !step.expect.status.iter().any(|range| range.contains(&status)) {
         return refused("the status is not the expected one".to_owned());
+    }
+    for held in &step.expect.holds {
+        let (wanted, chars) = match held {
+            Held::Prompt => (values.get("prompt"), usize::MAX),
+            Held::Answer => (values.get(ANSWER), HELD_OF_ANSWER),
+        };
+        // A run without an answer is a finding of its own.
+        let wanted = wanted.as_ref().and_then(|wanted| wanted.as_str());
+        if !wanted.is_none_or(|wanted| stands_in(wanted, chars, &text)) {
+            return refused(format!("no text of the body holds the {}", held.as_str()));
+        }
     }
     if step.expect.when.is_none() && step.captures.is_empty() {
         return Tried::Good { status, captured: Vec::new() };
@@ -184,6 +201,27 @@ fn judged(step: &Step, answer: &HttpAnswer) -> Tried {
         }
     }
     Tried::Good { status, captured }
+}
+
+/// Whether some text of the JSON `body` holds the first `chars` of `wanted`. An object counts wherever it stands as a whole.
+fn stands_in(wanted: &str, chars: usize, body: &str) -> bool {
+    let Ok(body) = serde_json::from_str::<Json>(body) else { return false };
+    let wanted = wanted.trim();
+    let object = serde_json::from_str::<Json>(wanted).ok().filter(|json| json.is_object() || json.is_array());
+    let beginning = &wanted[..wanted.char_indices().nth(chars).map_or(wanted.len(), |(at, _)| at)];
+    holds(&body, &|json| match json {
+        Json::String(text) => text.contains(beginning),
+        other => object.as_ref() == Some(other),
+    })
+}
+
+fn holds(json: &Json, wanted: &impl Fn(&Json) -> bool) -> bool {
+    wanted(json)
+        || match json {
+            Json::Array(items) => items.iter().any(|item| holds(item, wanted)),
+            Json::Object(members) => members.values().any(|member| holds(member, wanted)),
+            _ => false,
+        }
 }
 
 /// A value with its JSON type.
@@ -243,4 +281,28 @@ pub(super) fn told(captured: &[Captured], at: Stamp) -> impl Iterator<Item = Fac
         },
         at,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn history_holds_a_text_by_its_beginning_and_an_object_as_a_whole() {
+        let long = "Cut the \"idle\" nodes of the development machines first, then move the nightly jobs.";
+        let body = |content: Json| serde_json::json!({ "messages": [{ "id": 1 }, { "content": content }] }).to_string();
+        assert!(stands_in(long, 40, &body(Json::from(long))));
+        assert!(
+            stands_in(long, 40, &body(Json::from(format!("<p>{}", &long[..50])))),
+            "what is stored may be shortened"
+        );
+        assert!(!stands_in(long, 40, &body(Json::from(&long[..20]))));
+        assert!(!stands_in(long, usize::MAX, &body(Json::from(&long[..50]))), "a prompt stands there as a whole");
+        assert!(!stands_in(long, 40, &body(Json::Null)));
+        assert!(!stands_in(long, 40, long), "a body that is not JSON is no history");
+        let object = serde_json::json!({ "usd": 12, "why": ["idle"] });
+        assert!(stands_in(&object.to_string(), 40, &body(object.clone())));
+        assert!(stands_in(&object.to_string(), 40, &body(Json::from(object.to_string()))));
+        assert!(!stands_in(&object.to_string(), 40, &body(serde_json::json!({ "usd": 13 }))));
+    }
 }

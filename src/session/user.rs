@@ -16,7 +16,7 @@ use url::Url;
 
 use super::Net;
 use super::http::Http;
-use super::steps::{Requester, scrubbed, told};
+use super::steps::{ANSWER, Requester, scrubbed, told};
 use super::transport::{self, DialRequest, Received, Socket};
 use super::values::{Shared, Values};
 use crate::check::{Judge, Move};
@@ -199,6 +199,11 @@ impl<'a> User<'a> {
         let more = keeps && iteration.0 < mission.plan.iterations;
         let good = self.walk(fresh, more).await;
         if good {
+            let answer = self.bench.judge.borrow().last_answer(self.number).map(str::to_owned);
+            match answer {
+                Some(answer) => self.values.set(ANSWER, answer),
+                None => self.values.unset(ANSWER),
+            }
             self.steps(&mission.profile.after, Phase::After).await;
         }
         // A user that failed before keeps nobody waiting.

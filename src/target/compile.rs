@@ -207,6 +207,12 @@ impl Compiler<'_> {
         let timeout = step.timeout.and_then(|timeout| self.above_zero(timeout, "timeout"));
         let retry = self.retry(step.within, step.retry, moment);
         let mut trie = Trie::default();
+        if let Some(held) = step.expect.iter().find_map(|expect| expect.holds.as_ref()?.0.first())
+            && moment != Moment::After
+        {
+            let mistake = Diagnostic::mistake(held.span, "there is no run yet whose history could be looked for");
+            self.mistake(mistake.help("`holds` belongs to steps under `after`"));
+        }
         let expect = success(step.expect, &mut trie);
         let captures =
             step.capture.0.into_iter().map(|(name, capture)| self.capture(name, capture, &mut trie)).collect();
@@ -675,9 +681,10 @@ fn limits(given: Option<format::Limits>) -> Limits {
 }
 
 fn success(expect: Option<format::Expect>, trie: &mut Trie) -> Success {
-    let (status, when) = expect.map_or((None, None), |expect| (expect.status, expect.when));
+    let (status, when, holds) = expect.map_or((None, None, None), |expect| (expect.status, expect.when, expect.holds));
     let status = status.map_or_else(|| vec![200..=299], |status| status.0.iter().map(|s| s.from..=s.to).collect());
-    Success { status, when: when.map(|when| when.compile(trie)) }
+    let holds = holds.map_or_else(Vec::new, |holds| holds.0.into_iter().map(|held| held.value).collect());
+    Success { status, when: when.map(|when| when.compile(trie)), holds }
 }
 
 fn dialect_matcher(when: &When, dialect: &mut Dialect) -> Matcher {

@@ -156,9 +156,21 @@ record! {
         pub status: Option<OneOrMany<Status>>,
         /// What must hold of the body.
         pub when: Option<BodyWhen>,
+        /// In `after` only: what of the iteration's last run must stand in the texts of the body, as history holds it.
+        pub holds: Option<OneOrMany<Spanned<Held>>>,
     }
     not_yet {
         "headers" => ("judge headers of the answer", "remove it"),
+    }
+}
+
+words! {
+    /// What of a run history holds.
+    pub enum Held {
+        /// the prompt as it was sent
+        Prompt = "prompt",
+        /// the beginning of the answer
+        Answer = "answer",
     }
 }
 

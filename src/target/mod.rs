@@ -19,7 +19,7 @@ mod tests;
 use std::ops::RangeInclusive;
 
 pub use compile::compile;
-pub use format::Echo;
+pub use format::{Echo, Held};
 pub use matcher::{BodyWhen, Pointer, When};
 
 use crate::document::Span;
@@ -145,6 +145,8 @@ pub struct Success {
     pub status: Vec<RangeInclusive<u16>>,
     /// And this holds of the body. It never names an event.
     pub when: Option<Matcher>,
+    /// And its texts hold these.
+    pub holds: Vec<Held>,
 }
 
 /// A named part of an answer, which keeps its JSON type.

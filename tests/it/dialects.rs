@@ -387,6 +387,7 @@ fn expectations() -> Expectations {
             isolation: None,
             min_overlap: 0.0,
             reliability: None,
+            exceptions: Default::default(),
         },
         fresh_sessions: true,
     }
@@ -580,7 +581,7 @@ fn the_census_tells_which_sender_spoke() {
     let data = run(|kind, fields| format!(r#"{{"event_name":"{kind}","data":{{{fields}}}}}"#));
     let frames = [&flat[0], &data[1], &flat[1], &flat[2], &flat[3], &flat[4]].map(String::as_str);
     let mut expect = expectations();
-    let conclusion = |expect: &Expectations| goldenpath::check::conclude(judged(&frames), expect, false);
+    let conclusion = |expect: &Expectations| goldenpath::check::conclude(judged(&frames), expect, false, None);
     let rows: Vec<_> = conclusion(&expect).census.into_iter().map(|row| (row.event, row.envelope, row.count)).collect();
     let row = |event: &str, envelope: &str| (event.to_owned(), envelope.to_owned(), 1);
     assert_eq!(rows.len(), 6);

@@ -12,4 +12,5 @@ mod report;
 mod run;
 mod support;
 mod tidy;
+mod values;
 mod wire;

@@ -9,14 +9,16 @@ use goldenpath::canary::Canary;
 use goldenpath::check::{self, Conclusion, Judge};
 use goldenpath::event::KindId;
 use goldenpath::expect::{
-    AnswerRules, AnswerSource, Asserted, Budget, Claims, Compare, Condition, Dialect, Ends, Expectations, Grammar,
-    IdRole, IdRule, IdSource, Matcher, Origin, ScriptStep, Segment, Signs, Statistic, Timeouts, Unique,
+    AnswerRules, AnswerSource, Asserted, Budget, Claims, Compare, Condition, Dialect, Ends, Exceptions, Expectations,
+    Grammar, IdRole, IdRule, IdSource, Known, Level, Matcher, Origin, RuleChange, ScriptStep, Segment, Signs,
+    Statistic, Timeouts, Unique,
 };
 use goldenpath::identity::{Connection, ExecutionId, Iteration, UserNumber};
 use goldenpath::report::{
     Clock, Context, Execution, Page, Report, Scenario, Session, Target, Tool, Wait, WhichClock, from_json, render,
     schema, to_json,
 };
+use goldenpath::rule::Rule;
 use goldenpath::time::{Micros, Stamp};
 use goldenpath::trace::{Content, Dial, Direction, Fact, Frame, NetFailure, Phase, StepOutcome};
 use serde_json::{Value, json};
@@ -37,6 +39,22 @@ fn a_pass_says_why_it_counts() {
 #[test]
 fn what_is_not_required_neither_fails_nor_hides() {
     insta::assert_snapshot!(page(&passed_with_a_remark(), 80));
+}
+
+#[test]
+fn exceptions_are_printed_with_their_reasons() {
+    let report = excepted();
+    let text = page(&report, 120);
+    for line in [
+        "  known     GP101 missing-event (#712, until 2026-12-31, at most 3): 2 findings at 2 users, tolerated\n",
+        "  known     GP302 stalled (#88): not seen; remove it once it is solved\n",
+        "  rule      GP204 malformed-identity is off here (1 finding), because: the field holds a session id until 3.2\n",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    let told: Vec<&str> = report.findings.iter().map(|group| group.code.as_str()).collect();
+    assert_eq!((told, report.verdict.exit_code), (vec![], 0), "{text}");
+    assert_eq!(report.known[0].witnesses.len(), 2, "what is tolerated is still shown to programs");
 }
 
 #[test]
@@ -200,8 +218,18 @@ fn the_committed_schema_is_the_one_this_build_writes() {
 // ---------------------------------------------------------------------------------------------------------------------
 // Examples
 
-pub(super) fn examples() -> [Report; 8] {
-    [passed(), passed_with_a_remark(), failed(), blocked(), inconclusive(), interrupted(), embedded(), hostile()]
+pub(super) fn examples() -> [Report; 9] {
+    [
+        passed(),
+        passed_with_a_remark(),
+        excepted(),
+        failed(),
+        blocked(),
+        inconclusive(),
+        interrupted(),
+        embedded(),
+        hostile(),
+    ]
 }
 
 pub(super) fn passed() -> Report {
@@ -245,6 +273,37 @@ pub(super) fn passed_with_a_remark() -> Report {
     let mut told = Told::new(expect);
     for user in 1..=20 {
         told.good(user, 1);
+    }
+    Report::new(&told.conclude(false), context(20, 1))
+}
+
+/// Two runs without tools and a foreign-looking id, all of which the scenario knows of.
+fn excepted() -> Report {
+    let mut expect = expectations(20);
+    expect.budgets.clear();
+    let origin = |line| Origin { file: "scenarios/isolation.yaml".into(), line };
+    let known = |rule, issue: &str, line| Known {
+        rule,
+        matches: None,
+        issue: issue.to_owned(),
+        until: None,
+        at_most: None,
+        origin: origin(line),
+    };
+    let until = Some("2026-12-31".parse().unwrap());
+    let missing = Known { until, at_most: Some(3), ..known(Rule::MissingEvent, "#712", 30) };
+    let reason = Some("the field holds a session id until 3.2".to_owned());
+    expect.claims.exceptions = Exceptions {
+        known: vec![missing, known(Rule::Stalled, "#88", 31)],
+        rules: vec![RuleChange { rule: Rule::MalformedIdentity, severity: None, reason, origin: origin(32) }],
+    };
+    let mut told = Told::new(expect);
+    for user in 1..=20 {
+        match user {
+            3 | 7 => told.without_tools(user),
+            9 => told.unknown_user_id(user),
+            _ => told.good(user, 1),
+        }
     }
     Report::new(&told.conclude(false), context(20, 1))
 }
@@ -378,7 +437,7 @@ impl Told {
     }
 
     fn conclude(self, interrupted: bool) -> Conclusion {
-        check::conclude(self.judge.finish(), &self.expect, interrupted)
+        check::conclude(self.judge.finish(), &self.expect, interrupted, None)
     }
 
     fn fact(&mut self, user: u32, fact: Fact) {
@@ -580,6 +639,8 @@ fn expectations(users: u32) -> Expectations {
         segment,
         statistic,
         limit,
+        level: Level::Fail,
+        per: None,
         proven: false,
         required,
         origin: Origin { file: "scenarios/isolation.yaml".into(), line },
@@ -622,6 +683,7 @@ fn expectations(users: u32) -> Expectations {
             isolation: (users > 1).then(asserted),
             min_overlap: 0.9,
             reliability: None,
+            exceptions: Exceptions::default(),
         },
         fresh_sessions: true,
     }

@@ -288,7 +288,7 @@ fn judged(transcript: &Transcript, expect: &Arc<Expectations>, lines: &[&Line], 
     judge.expire(USER, end);
     judge.fact(USER, &Fact::Closed { connection: Connection(1), at: end });
     judge.fact(USER, &Fact::Ended { at: end });
-    conclude(judge.finish(), expect, false)
+    conclude(judge.finish(), expect, false, None)
 }
 
 /// The findings that fail a claim, a line each.

@@ -20,7 +20,7 @@ mod setup;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::decode;
-use super::judgement::{Judgement, NAMES_KEPT};
+use super::judgement::{Judgement, NAMES_KEPT, Window};
 use crate::event::{Extract, Found, Kind};
 use crate::expect::{Expectations, Matcher, ScriptStep, Segment};
 use crate::finding::{Deviation, Evidence, Excerpt, Finding, Subject};
@@ -72,6 +72,8 @@ pub(super) struct Lane {
     iterations: VecDeque<IterationState>,
     connection: Option<ConnectionState>,
     run: Option<Run>,
+    /// What the last run that ended was answered, for the steps after it.
+    pub(super) last_answer: Option<String>,
     /// Runs that are over and may still get late frames.
     lingering: Vec<Run>,
     /// Runs that were concluded, so that their events are told from nobody's.
@@ -101,11 +103,14 @@ enum Stage {
 #[derive(Debug)]
 struct IterationState {
     iteration: Iteration,
+    began: Stamp,
     /// When the first login step was sent and the last one answered.
     login: Option<(Stamp, Stamp)>,
     greeted: Option<Stamp>,
     first_asked: Option<Stamp>,
     failed: bool,
+    /// A known issue would have failed it.
+    known: bool,
     interrupted: bool,
     ended: bool,
 }
@@ -132,6 +137,7 @@ impl Lane {
             iterations: VecDeque::new(),
             connection: None,
             run: None,
+            last_answer: None,
             lingering: Vec::new(),
             past: VecDeque::new(),
             leaks: BTreeSet::new(),
@@ -184,14 +190,14 @@ impl Lane {
 
     pub fn fact(&mut self, bench: &mut Bench<'_>, fact: &Fact) {
         match fact {
-            Fact::Began { iteration, fresh, .. } => self.begin(bench, *iteration, *fresh),
+            Fact::Began { iteration, fresh, at, .. } => self.begin(bench, *iteration, *at, *fresh),
             Fact::Step { phase, name, sent, done, outcome } => self.step(bench, *phase, name, *sent, *done, outcome),
             Fact::Captured { name, value, .. } => self.capture(bench, name, value),
             Fact::Dialed { connection, begun, done, outcome } => {
                 self.dialed(bench, *connection, *begun, *done, outcome);
             }
-            Fact::Asked { turn, at, run, thread, .. } => {
-                self.asked(bench, *turn, *at, run.as_deref(), thread.as_deref())
+            Fact::Asked { turn, at, run, thread, prompt } => {
+                self.asked(bench, *turn, *at, run.as_deref(), thread.as_deref(), prompt)
             }
             Fact::Closed { .. } => {
                 if let Some(connection) = &mut self.connection {
@@ -411,6 +417,7 @@ impl Lane {
             } else {
                 counts.iterations += 1;
                 counts.iterations_failed += u64::from(front.failed);
+                counts.iterations_known += u64::from(front.known && !front.failed);
             }
             self.iterations.pop_front();
         }
@@ -444,31 +451,41 @@ impl Lane {
     }
 
     fn report_for(&mut self, bench: &mut Bench<'_>, run: &Run, at: Stamp, deviation: Deviation, evidence: Evidence) {
-        let subject = Subject {
+        let subject = self.subject_of(run);
+        self.add(bench, Finding { at, subject, deviation, evidence });
+    }
+
+    fn subject_of(&self, run: &Run) -> Subject {
+        Subject {
             user: Some(self.user),
             iteration: Some(run.iteration),
             connection: Some(run.connection),
             run: run.ids.first().cloned(),
-        };
-        self.add(bench, Finding { at, subject, deviation, evidence });
+        }
     }
 
     /// Counts a latency of the current iteration, known to lie between two bounds.
     fn record(&self, bench: &mut Bench<'_>, segment: Segment, earliest: Micros, latest: Micros) {
         let Some(iteration) = self.iterations.back() else { return };
-        bench.out.segments.entry(segment).or_default().record(self.user, iteration.iteration, earliest, latest);
+        let (number, began) = (iteration.iteration, iteration.began);
+        bench.out.segments.entry(segment).or_default().record(self.user, number, earliest, latest);
+        for per in bench.expect.windows(segment) {
+            let window = Window::of(segment, per, began);
+            bench.out.windows.entry(window).or_default().record(self.user, number, earliest, latest);
+        }
     }
 
     fn add(&mut self, bench: &mut Bench<'_>, finding: Finding) {
-        let rule = finding.deviation.rule();
-        let counts = rule.severity() == Severity::Failure && rule.concern() != Concern::Isolation;
-        if counts && let Some(number) = finding.subject.iteration {
+        let exceptions = &bench.expect.claims.exceptions;
+        let (rule, number) = (finding.deviation.rule(), finding.subject.iteration);
+        let fails = exceptions.severity(rule) == Some(Severity::Failure) && rule.concern() != Concern::Isolation;
+        let known = bench.out.findings.add(finding, exceptions);
+        if fails && let Some(number) = number {
             let mine = self.iterations.iter_mut().find(|iteration| iteration.iteration == number);
             if let Some(iteration) = mine {
-                iteration.failed = true;
+                if known { iteration.known = true } else { iteration.failed = true }
             }
         }
-        bench.out.findings.add(finding);
     }
 }
 

@@ -21,6 +21,7 @@ pub(super) struct Run {
     pub(super) turn: u32,
     pub(super) connection: Connection,
     pub(super) asked: Stamp,
+    pub(super) prompt: String,
     pub(super) ids: Vec<String>,
     pub(super) automaton: Automaton,
     pub(super) progress: Option<(Stamp, Stamp)>,
@@ -129,6 +130,7 @@ impl Lane {
         at: Stamp,
         run: Option<&str>,
         thread: Option<&str>,
+        prompt: &str,
     ) {
         for rule in &bench.expect.ids {
             let value = match rule.role {
@@ -152,6 +154,7 @@ impl Lane {
             turn,
             connection: connection.number,
             asked: at,
+            prompt: prompt.to_owned(),
             ids: run.into_iter().map(str::to_owned).collect(),
             automaton: Automaton::default(),
             progress: None,
@@ -395,6 +398,7 @@ impl Lane {
     pub(super) fn end_run(&mut self, bench: &mut Bench<'_>, over: Over) {
         let Some(mut run) = self.run.take() else { return };
         run.over = Some(over);
+        self.last_answer.clone_from(&run.answer);
         let flights = bench.out.in_flight.entry(self.user).or_default();
         if flights.len() < RUNS_KEPT {
             flights.push((run.asked, over.latest));
@@ -494,7 +498,15 @@ impl Lane {
         }
         bench.out.counts.answers += 1;
         let rules = bench.expect.answer_rules(run.turn as usize);
-        let deviations = content::judge(rules, run.answer.as_deref());
+        let deviations = content::judge(rules, run.answer.as_deref(), &run.prompt);
+        // What is no good answer is not compared with others: one cause, one finding.
+        if let Some(answer) = &run.answer
+            && deviations.is_empty()
+            && rules.is_some_and(|rules| rules.distinct)
+        {
+            let (subject, excerpt) = (self.subject_of(run), Excerpt::new(over.latest, "answer", answer));
+            bench.out.same_answers.add(content::key(answer), content::key(&run.prompt), subject, excerpt);
+        }
         for deviation in deviations {
             let excerpt = match &run.answer {
                 Some(answer) if !answer.trim().is_empty() => Some(Excerpt::new(over.latest, "answer", answer)),

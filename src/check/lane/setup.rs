@@ -13,7 +13,7 @@ use crate::time::Stamp;
 use crate::trace::{Dial, Frame, NetFailure, Phase, StepOutcome};
 
 impl Lane {
-    pub(super) fn begin(&mut self, bench: &mut Bench<'_>, iteration: Iteration, fresh: bool) {
+    pub(super) fn begin(&mut self, bench: &mut Bench<'_>, iteration: Iteration, began: Stamp, fresh: bool) {
         let counts = &mut bench.out.counts;
         counts.users += u64::from(!std::mem::replace(&mut self.began, true));
         counts.setups += u64::from(fresh);
@@ -23,10 +23,12 @@ impl Lane {
         }
         self.iterations.push_back(IterationState {
             iteration,
+            began,
             login: None,
             greeted: None,
             first_asked: None,
             failed: false,
+            known: false,
             interrupted: false,
             ended: false,
         });
