@@ -124,6 +124,12 @@ impl<'a> Advice<'a> {
         json!({ "subject": self.topic.name, "days": 30 })
     }
 
+    /// What a sub-agent reports to the agent.
+    pub(super) fn finding(&self) -> String {
+        let Topic { name, driver, .. } = self.topic;
+        format!("Of ${} a month for {name}, {}% goes into {driver}.", dollars(self.total), self.share)
+    }
+
     pub(super) fn results(&self) -> Value {
         json!({ "monthly_usd": self.total, "main_driver": self.topic.driver, "driver_percent": self.share })
     }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
+use super::fault::Spec;
 use super::lock;
 
 /// One frame, or one HTTP login.
@@ -27,11 +28,11 @@ pub struct Entry {
     pub user_id: Option<Arc<str>>,
     /// The agent run, for events.
     pub run_id: Option<Arc<str>>,
-    /// The name of the event or message as in its `type`; `login` and `login_refused` for HTTP.
+    /// The name of the event or message as in its `type`; `login` and `login_refused` for HTTP, `fault` for a fault that struck.
     pub kind: &'static str,
     /// What became of it.
     pub outcome: Outcome,
-    /// The whole text frame; for a login `{"email": ...}`.
+    /// The whole text frame; for a login `{"email": ...}`, for a fault `{"fault": ...}`.
     pub text: Utf8Bytes,
 }
 
@@ -111,6 +112,13 @@ impl Journal {
             // A full disk must not take the backend down; the missing lines say it to whoever reads the file.
             let _ = writeln!(lock(file), "{}", line(&entry));
         }
+    }
+
+    /// Notes that a fault struck, so that what was done on purpose can be told from what went wrong.
+    pub(super) fn struck(&self, spec: &Spec, user_id: Option<&Arc<str>>, run_id: Option<&Arc<str>>) {
+        let text = json!({ "fault": spec.fault.name() }).to_string().into();
+        let pending = self.begin(None, user_id.cloned(), run_id.cloned(), "fault", text);
+        self.settle(pending, Outcome::Sent);
     }
 
     /// Makes what is settled visible to readers of the file.

@@ -142,6 +142,11 @@ impl Signer {
     }
 }
 
+/// What a token says, believed without looking at its signature or its time.
+pub(super) fn unverified(token: &str) -> Option<Claims> {
+    decode(token.split('.').nth(1)?).ok()
+}
+
 fn decode<T: for<'de> Deserialize<'de>>(part: &str) -> Result<T, Refusal> {
     let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| Refusal::Malformed)?;
     serde_json::from_slice(&bytes).map_err(|_| Refusal::Malformed)

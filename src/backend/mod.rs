@@ -19,8 +19,8 @@
 //! journal    what was handed to which socket
 //! ```
 //!
-//! What it deliberately does not do: persist anything beyond the process, speak TLS, call a language model, or
-//! misbehave (a fault belongs into `delivery`, where every event passes).
+//! What it deliberately does not do: persist anything beyond the process, speak TLS, call a language model. It misbehaves only
+//! where a fault was switched on.
 //!
 //! ```no_run
 //! use goldenpath::backend;
@@ -39,6 +39,7 @@ mod answer;
 mod auth;
 mod delivery;
 mod envelope;
+mod fault;
 pub mod journal;
 mod jwt;
 mod routes;
@@ -57,6 +58,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use axum::response::IntoResponse;
 use rand::TryRng;
 use rand::rngs::SysRng;
 use tokio::sync::watch;
@@ -64,6 +66,7 @@ use tokio::sync::watch;
 pub use agent::{Delays, Script};
 pub use auth::{Accounts, Credentials, DEFAULT_PASSWORD};
 pub use envelope::Envelope;
+pub use fault::{Fault, Spec, SpecError, Strikes};
 
 /// Everything that can be chosen about a backend. `Options::default()` is a quick, well-behaved one on a free port of
 /// the loopback interface.
@@ -89,6 +92,10 @@ pub struct Options {
     pub journal: bool,
     /// Write the journal to this file as JSON Lines, replacing it. Default none.
     pub journal_file: Option<PathBuf>,
+    /// Misbehaviour and variants that are switched on. Default none.
+    pub faults: Vec<Spec>,
+    /// From which the draws of faults come. Default 0.
+    pub seed: u64,
     /// What `/health/ready` names as the version. Default: the version of this package.
     pub version: String,
 }
@@ -106,6 +113,8 @@ impl Default for Options {
             limits: Limits::default(),
             journal: false,
             journal_file: None,
+            faults: Vec::new(),
+            seed: 0,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
@@ -235,6 +244,7 @@ struct Backend {
     threads: threads::Threads,
     delivery: delivery::Delivery,
     runs: agent::Runs,
+    faults: fault::Faults,
     journal: Option<Arc<journal::Journal>>,
     ids: Ids,
     phase: watch::Sender<Phase>,
@@ -249,7 +259,8 @@ impl Backend {
             address,
             authority: auth::Authority::new(options.accounts.clone(), options.token_lifetime, random_bytes()?),
             threads: threads::Threads::default(),
-            delivery: delivery::Delivery::new(options.envelope, options.limits.outbox_frames, journal.clone()),
+            delivery: delivery::Delivery::new(options.limits.outbox_frames, journal.clone()),
+            faults: fault::Faults::new(options.faults.clone(), options.seed),
             runs: agent::Runs::default(),
             journal,
             ids: Ids { seed: u64::from_le_bytes(random_bytes()?), made: AtomicU64::new(0) },
@@ -267,6 +278,19 @@ impl Backend {
             ip => ip,
         };
         SocketAddr::new(ip, self.address.port())
+    }
+
+    /// Notes that a fault struck.
+    fn struck(&self, spec: &Spec, user: Option<&auth::User>) {
+        if let Some(journal) = &self.journal {
+            journal.struck(spec, user.map(|user| &user.id), None);
+        }
+    }
+
+    /// An answer that never comes, for as long as the backend is up.
+    async fn never(&self) -> axum::response::Response {
+        reached(&mut self.phase.subscribe(), Phase::Closing).await;
+        routes::Problem::new(axum::http::StatusCode::SERVICE_UNAVAILABLE, "server is shutting down").into_response()
     }
 
     fn is_serving(&self) -> bool {
@@ -303,11 +327,16 @@ impl Ids {
     fn next(&self, prefix: &str) -> String {
         // SplitMix64 (Steele, Lea, Flood 2014): its output function is a bijection, hence no repetition.
         let step = self.made.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.seed.wrapping_add(step);
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        format!("{prefix}{:016x}", mixed ^ (mixed >> 31))
+        format!("{prefix}{:016x}", mixed(self.seed.wrapping_add(step)))
     }
+}
+
+/// The output function of SplitMix64: a bijection whose values look like noise.
+fn mixed(state: u64) -> u64 {
+    let mut mixed = state;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }
 
 /// Bytes from the operating system, for what must not be guessed.

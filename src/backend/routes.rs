@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
-use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -15,6 +15,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::auth::User;
+use super::fault::{Chance, Fault, Strikes};
 use super::journal::Outcome;
 use super::jwt::Refusal;
 use super::threads::Page;
@@ -117,8 +118,65 @@ async fn register(State(backend): Shared, body: Bytes) -> Reply {
     Ok(Json(bundle_with_user(&backend, &user)))
 }
 
-async fn login(State(backend): Shared, body: Bytes) -> Reply {
-    let body = object(&body)?;
+async fn login(State(backend): Shared, body: Bytes) -> Response {
+    if backend.faults.any() {
+        return login_badly(&backend, &body).await;
+    }
+    logged_in(&backend, &body).into_response()
+}
+
+/// A login as the faults say that strike it.
+async fn login_badly(backend: &Backend, body: &[u8]) -> Response {
+    let parsed: Value = serde_json::from_slice(body).unwrap_or_default();
+    let address = parsed["email"].as_str();
+    let user = address.map(|email| backend.authority.account(email));
+    let chance = Chance { email: address, ..Chance::default() };
+    let mut reply = None;
+    for spec in backend.faults.strike_all(Strikes::Login, &chance) {
+        backend.struck(spec, user.as_ref());
+        match spec.fault {
+            Fault::LoginError => reply = Some(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")),
+            Fault::LoginRefused => reply = Some(Problem::new(StatusCode::UNAUTHORIZED, "Invalid credentials")),
+            Fault::LoginInside => {
+                reply = Some(Problem { status: StatusCode::OK, body: json!({ "error": "database is unavailable" }) });
+            }
+            Fault::LoginLimited => {
+                let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests");
+                return ([(RETRY_AFTER, "1")], problem).into_response();
+            }
+            Fault::LoginSlow => tokio::time::sleep(spec.by).await,
+            Fault::LoginHang => {
+                return backend.never().await;
+            }
+            Fault::TokenExpired | Fault::TokenForeign | Fault::IdentityCollapse => {
+                let Ok(Json(mut bundle)) = logged_in(backend, body) else { continue };
+                let collapsed = User { id: "demo-user-001".into(), email: address.unwrap_or_default().into() };
+                match spec.fault {
+                    Fault::IdentityCollapse => bundle = bundle_with_user(backend, &collapsed),
+                    // As a service would sign it that has another secret.
+                    Fault::TokenForeign => bundle["access_token"] = forged(&bundle["access_token"]),
+                    _ => bundle["access_token"] = backend.authority.stale(user.as_ref(), unix_seconds()),
+                }
+                return Json(bundle).into_response();
+            }
+            other => unreachable!("{other:?} does not strike a login"),
+        }
+    }
+    match reply {
+        Some(problem) => problem.into_response(),
+        None => logged_in(backend, body).into_response(),
+    }
+}
+
+/// The token with its signature reversed.
+fn forged(token: &Value) -> Value {
+    let token = token.as_str().unwrap_or_default();
+    let (signed, signature) = token.rsplit_once('.').unwrap_or((token, ""));
+    format!("{signed}.{}", signature.chars().rev().collect::<String>()).into()
+}
+
+fn logged_in(backend: &Backend, body: &[u8]) -> Reply {
+    let body = object(body)?;
     let (email, password) = (email(&body)?, text(&body, "password")?);
     let user = backend.authority.login(email, password);
     if let Some(journal) = &backend.journal {
@@ -130,7 +188,7 @@ async fn login(State(backend): Shared, body: Bytes) -> Reply {
     let Some(user) = user else {
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "Invalid credentials"));
     };
-    Ok(Json(bundle_with_user(&backend, &user)))
+    Ok(Json(bundle_with_user(backend, &user)))
 }
 
 async fn refresh(State(backend): Shared, body: Bytes) -> Reply {
@@ -159,6 +217,10 @@ async fn live() -> Json<Value> {
 }
 
 async fn ready(State(backend): Shared) -> Response {
+    if let Some(spec) = backend.faults.strike(Fault::NotReady, &Chance::default()) {
+        backend.struck(spec, None);
+        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "starting").into_response();
+    }
     let (code, status) =
         if backend.is_serving() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "draining") };
     (code, Json(json!({ "status": status, "version": backend.options.version }))).into_response()
@@ -205,7 +267,21 @@ async fn list_messages(
     query: Query<Vec<(String, String)>>,
 ) -> Reply {
     let user = caller(&backend, &headers)?;
-    backend.threads.messages(&id, &user.id, page(&query)?).map(Json).ok_or_else(Problem::no_thread)
+    let (page, chance) = (page(&query)?, Chance { email: Some(&user.email), ..Chance::default() });
+    let mut reader = Arc::clone(&user.id);
+    if let Some(spec) = backend.faults.strike(Fault::HistoryLeak, &chance)
+        && let Some(owner) = backend.threads.owner(&id).filter(|owner| *owner != user.id)
+    {
+        backend.struck(spec, Some(&user));
+        reader = owner;
+    }
+    let mut messages = backend.threads.messages(&id, &reader, page).ok_or_else(Problem::no_thread)?;
+    if let Some(spec) = backend.faults.strike(Fault::HistoryLost, &chance) {
+        backend.struck(spec, Some(&user));
+        messages["messages"] = json!([]);
+        messages["total"] = 0.into();
+    }
+    Ok(Json(messages))
 }
 
 async fn ticket(State(backend): Shared, headers: HeaderMap, body: Bytes) -> Reply {

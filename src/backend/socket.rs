@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use jiff::Timestamp;
 use serde_json::Value;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{self, Instant};
@@ -18,10 +19,11 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::agent::Run;
+use super::agent::{Asker, Ending, Run};
 use super::auth::User;
-use super::delivery::Frame;
+use super::delivery::{Form, Frame, Out};
 use super::envelope::Control;
+use super::fault::{Chance, Fault, Spec, Strikes};
 use super::jwt::Refusal;
 use super::{Backend, Phase, reached, unix_seconds};
 
@@ -47,13 +49,17 @@ pub(super) async fn converse(backend: Arc<Backend>, socket: WebSocketStream<TcpS
         },
     };
     line.user_id = Some(Arc::clone(&user.id));
+    let connection = line.backend.faults.connected(&user.id);
+    let mut asker = Asker { user, connection, turn: 0 };
+    let user = asker.user.clone();
     let mut outbox = line.backend.delivery.join(&user.id, number);
-    let goodbye = line.serve(&user.id, &mut outbox).await;
+    let goodbye = line.serve(&mut asker, &mut outbox).await;
     line.backend.delivery.leave(&user.id, number);
     // What came before the end still goes out, unless the other side is gone.
     outbox.close();
     let mut writable = goodbye.is_ok();
-    while let Some(frame) = outbox.recv().await {
+    while let Some(out) = outbox.recv().await {
+        let Out::Frame(frame) = out else { continue };
         if writable {
             writable = line.send(frame).await.is_ok();
         } else {
@@ -139,25 +145,31 @@ impl Line {
     }
 
     /// Greets, then reads and writes until one side has had enough.
-    async fn serve(&mut self, user_id: &Arc<str>, outbox: &mut mpsc::Receiver<Frame>) -> Result<Goodbye, Gone> {
+    async fn serve(&mut self, asker: &mut Asker, outbox: &mut mpsc::Receiver<Out>) -> Result<Goodbye, Gone> {
         let backend = Arc::clone(&self.backend);
         let (heartbeat, limits) = (backend.options.heartbeat, &backend.options.limits);
         let mut phase: watch::Receiver<Phase> = backend.phase.subscribe();
-        self.control(&Control::Greeting {
-            user_id,
-            connection_id: &backend.ids.next("conn_"),
-            heartbeat_s: heartbeat.as_secs_f64(),
-            message_bytes: limits.message_bytes,
-        })
-        .await?;
+        let mut deaf_until = None;
+        if backend.faults.any() {
+            match self.greet_badly(asker).await? {
+                ControlFlow::Break(goodbye) => return Ok(goodbye),
+                ControlFlow::Continue(until) => deaf_until = until,
+            }
+        } else {
+            self.greet(&asker.user.id).await?;
+        }
         let mut next_ping = Instant::now() + heartbeat;
         let mut pong_due: Option<Instant> = None;
         loop {
             tokio::select! {
-                Some(frame) = outbox.recv() => self.send(frame).await?,
+                Some(out) = outbox.recv() => match out {
+                    Out::Frame(frame) => self.send(frame).await?,
+                    Out::End(Ending::Close { code, reason }) => return Ok(Goodbye { code: code.into(), reason }),
+                    Out::End(Ending::Cut) => return Err(Gone),
+                },
                 message = self.socket.next() => match message {
                     Some(Ok(Message::Text(text))) => {
-                        if let ControlFlow::Break(goodbye) = self.handle(user_id, &text, &mut pong_due).await? {
+                        if let ControlFlow::Break(goodbye) = self.handle(asker, &text, &mut pong_due).await? {
                             return Ok(goodbye);
                         }
                     }
@@ -179,6 +191,9 @@ impl Line {
                 () = time::sleep_until(pong_due.unwrap_or(next_ping)), if pong_due.is_some() => {
                     return Ok(Goodbye { code: CloseCode::Policy, reason: "heartbeat timeout" });
                 }
+                () = time::sleep_until(deaf_until.unwrap_or(next_ping)), if deaf_until.is_some() => {
+                    return Ok(Goodbye { code: CloseCode::Policy, reason: "heartbeat timeout" });
+                }
                 () = reached(&mut phase, Phase::Closing) => {
                     return Ok(Goodbye { code: CloseCode::Away, reason: "server shutdown" });
                 }
@@ -186,13 +201,89 @@ impl Line {
         }
     }
 
+    async fn greet(&mut self, user_id: &str) -> Result<(), Gone> {
+        let backend = Arc::clone(&self.backend);
+        let (heartbeat, limits) = (backend.options.heartbeat, &backend.options.limits);
+        self.control(&Control::Greeting {
+            user_id,
+            connection_id: &backend.ids.next("conn_"),
+            heartbeat_s: heartbeat.as_secs_f64(),
+            message_bytes: limits.message_bytes,
+        })
+        .await
+    }
+
+    /// Greets as the faults say that strike this connection: the end of it, or until when pongs are not heard.
+    async fn greet_badly(&mut self, asker: &Asker) -> Result<ControlFlow<Goodbye, Option<Instant>>, Gone> {
+        let backend = Arc::clone(&self.backend);
+        let chance = chance(asker);
+        let mut greeted_as = asker.user.id.to_string();
+        let mut greets = true;
+        let mut deaf_until = None;
+        for spec in backend.faults.strike_all(Strikes::Connection, &chance) {
+            match spec.fault {
+                Fault::NoGreeting => greets = false,
+                Fault::GreetingSlow => {
+                    self.struck(spec);
+                    time::sleep(spec.by).await;
+                    continue;
+                }
+                Fault::GreetingRefused => {
+                    greets = false;
+                    let error = Control::AuthError { code: "VALIDATION_FAILED", error: "the token was not accepted" };
+                    self.control(&error).await?;
+                }
+                Fault::GreetingForeign => match backend.delivery.another(&asker.user.id) {
+                    Some(other) => greeted_as = other.to_string(),
+                    None => continue,
+                },
+                Fault::CloseAtOnce => {
+                    self.struck(spec);
+                    let code = spec.code.unwrap_or(1011).into();
+                    return Ok(ControlFlow::Break(Goodbye { code, reason: "Service not ready" }));
+                }
+                Fault::Evict => {
+                    let ending = Ending::Close { code: 1000, reason: "connection limit" };
+                    if !backend.delivery.evict(spec.limit, ending).await {
+                        continue;
+                    }
+                }
+                Fault::Ghosts if asker.connection > spec.limit as u64 => {
+                    self.struck(spec);
+                    let goodbye = Goodbye { code: CloseCode::Policy, reason: "too many connections" };
+                    return Ok(ControlFlow::Break(goodbye));
+                }
+                Fault::DeafToPongs => {
+                    self.control(&Control::Ping).await?;
+                    deaf_until = Some(Instant::now() + spec.by);
+                }
+                Fault::PingFirst => self.control(&Control::Ping).await?,
+                Fault::CutUserInGreeting => greeted_as = format!("{}...", &greeted_as[..8.min(greeted_as.len())]),
+                Fault::Ghosts => continue,
+                other => unreachable!("{other:?} does not strike a connection"),
+            }
+            self.struck(spec);
+        }
+        if greets {
+            self.greet(&greeted_as).await?;
+        }
+        Ok(ControlFlow::Continue(deaf_until))
+    }
+
+    fn struck(&self, spec: &Spec) {
+        if let Some(journal) = &self.backend.journal {
+            journal.struck(spec, self.user_id.as_ref(), None);
+        }
+    }
+
     /// One message of the client.
     async fn handle(
         &mut self,
-        user_id: &Arc<str>,
+        asker: &mut Asker,
         text: &str,
         pong_due: &mut Option<Instant>,
     ) -> Result<ControlFlow<Goodbye>, Gone> {
+        let user_id = &Arc::clone(&asker.user.id);
         if text.len() > self.backend.options.limits.message_bytes {
             self.too_large().await?;
             return Ok(ControlFlow::Continue(()));
@@ -208,7 +299,7 @@ impl Line {
         let payload = message.get("payload").filter(|payload| payload.is_object()).unwrap_or(&message);
         match kind {
             "start_agent" | "execute_agent" | "user_message" | "user" | "user_input" | "message" | "chat_message"
-            | "chat" | "agent_request" | "agent" => self.start(user_id, payload).await?,
+            | "chat" | "agent_request" | "agent" => self.start(asker, payload).await?,
             "stop_agent" => {
                 let run_id = payload.get("run_id").and_then(Value::as_str);
                 if !self.backend.runs.stop(user_id, run_id, "stopped by the user") {
@@ -227,12 +318,17 @@ impl Line {
     }
 
     /// Starts a run, or says why not.
-    async fn start(&mut self, user_id: &Arc<str>, payload: &Value) -> Result<(), Gone> {
+    async fn start(&mut self, asker: &mut Asker, payload: &Value) -> Result<(), Gone> {
         let Ask { prompt, thread_id, run_id } = match ask(payload) {
             Ok(ask) => ask,
             Err(advice) => return self.error("VALIDATION_ERROR", advice).await,
         };
         let backend = Arc::clone(&self.backend);
+        asker.turn += 1;
+        if backend.faults.any() && self.mistake(asker).await?.is_break() {
+            return Ok(());
+        }
+        let user_id = &asker.user.id;
         if !backend.is_serving() {
             return self.error("SHUTTING_DOWN", "server is shutting down").await;
         }
@@ -244,11 +340,52 @@ impl Line {
         };
         match backend.threads.ask(&thread_id, user_id, backend.ids.next("msg_"), &run_id, &prompt) {
             Ok(turn) => {
-                tokio::spawn(run.play(prompt, turn));
+                tokio::spawn(run.play(prompt, turn, asker.clone()));
                 Ok(())
             }
             Err(super::threads::Denied) => self.error("ACCESS_DENIED", "Access denied to thread").await,
         }
+    }
+
+    /// What goes wrong with a request before there is a run; a break if there will be none.
+    async fn mistake(&mut self, asker: &Asker) -> Result<ControlFlow<()>, Gone> {
+        let backend = Arc::clone(&self.backend);
+        let chance = chance(asker);
+        let ack = Control::Ack { user_id: &asker.user.id, received_type: "start_agent" };
+        for spec in backend.faults.strike_all(Strikes::Request, &chance) {
+            self.struck(spec);
+            let odd =
+                |form, text: String| Frame { kind: "odd", run_id: None, ends_run: false, form, text: text.into() };
+            match spec.fault {
+                Fault::AckFirst => self.control(&ack).await?,
+                Fault::AckOnly => {
+                    self.control(&ack).await?;
+                    return Ok(ControlFlow::Break(()));
+                }
+                Fault::Silent => return Ok(ControlFlow::Break(())),
+                Fault::RequestError => {
+                    self.error("AGENT_NOT_FOUND", "no agent is registered").await?;
+                    return Ok(ControlFlow::Break(()));
+                }
+                Fault::Garbage => self.send(odd(Form::Text, "DEBUG run about to start".to_owned())).await?,
+                Fault::Binary => self.send(odd(Form::Binary, r#"{"type":"agent_thinking"}"#.to_owned())).await?,
+                Fault::BrokenText => self.send(odd(Form::Broken, r#"{"type":"agent_thinking"}"#.to_owned())).await?,
+                Fault::Giant => {
+                    let text = format!(r#"{{"type":"agent_thinking","state":"{}"}}"#, "x".repeat(2 << 20));
+                    self.send(odd(Form::Text, text)).await?;
+                }
+                Fault::StrayRun => {
+                    let (user, run, thread) = (&asker.user.id, backend.ids.next("run_"), backend.ids.next("thread_"));
+                    let stray = serde_json::json!({
+                        "type": "agent_thinking", "user_id": &**user, "run_id": run, "thread_id": thread,
+                        "agent_name": "advisor", "thought": "Where was I?",
+                    });
+                    self.send(odd(Form::Text, stray.to_string())).await?;
+                }
+                other => unreachable!("{other:?} does not strike a request"),
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     async fn too_large(&mut self) -> Result<(), Gone> {
@@ -261,16 +398,23 @@ impl Line {
 
     async fn control(&mut self, control: &Control<'_>) -> Result<(), Gone> {
         let text = self.backend.options.envelope.control(control, Timestamp::now()).into();
-        self.send(Frame { kind: control.kind(), run_id: None, ends_run: false, text }).await
+        self.send(Frame { kind: control.kind(), run_id: None, ends_run: false, form: Form::Text, text }).await
     }
 
     /// Writes one frame, with its entries in the journal.
     async fn send(&mut self, frame: Frame) -> Result<(), Gone> {
-        let Frame { kind, run_id, ends_run, text } = frame;
+        let Frame { kind, run_id, ends_run, form, text } = frame;
         let journal = self.backend.journal.as_deref();
         let pending =
             journal.map(|journal| journal.begin(Some(self.number), self.user_id.clone(), run_id, kind, text.clone()));
-        let write = self.socket.send(Message::Text(text));
+        let socket = &mut self.socket;
+        let write = async {
+            match form {
+                Form::Text => socket.send(Message::Text(text)).await,
+                Form::Binary => socket.send(Message::Binary(text.into())).await,
+                Form::Broken => Ok(socket.get_mut().write_all(&broken(&text)).await?),
+            }
+        };
         let sent = matches!(time::timeout(self.backend.options.limits.write, write).await, Ok(Ok(())));
         if let (Some(journal), Some(pending)) = (journal, pending) {
             journal.settle(pending, if sent { super::journal::Outcome::Sent } else { super::journal::Outcome::Failed });
@@ -293,6 +437,19 @@ impl Line {
         // Whoever does not agree in time is left behind.
         let _ = time::timeout(CLOSE_WAIT, farewell).await;
     }
+}
+
+/// An unmasked final text frame (RFC 6455 section 5.2) of fewer than 126 bytes, whose last one is not UTF-8.
+fn broken(text: &str) -> Vec<u8> {
+    let mut payload = text.as_bytes()[..text.len().min(125)].to_vec();
+    if let Some(last) = payload.last_mut() {
+        *last = 0xff;
+    }
+    [&[0x81, payload.len() as u8], &payload[..]].concat()
+}
+
+fn chance(asker: &Asker) -> Chance<'_> {
+    Chance { email: Some(&asker.user.email), connection: asker.connection, turn: asker.turn, ..Chance::default() }
 }
 
 /// What a request asks for, wherever its text stands.

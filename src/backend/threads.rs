@@ -150,6 +150,11 @@ impl Threads {
         }))
     }
 
+    /// Whose thread it is.
+    pub(super) fn owner(&self, id: &str) -> Option<Arc<str>> {
+        lock(&self.threads).get(id).map(|thread| Arc::clone(&thread.owner))
+    }
+
     /// False if there is none of that id, or it is somebody else's.
     pub(super) fn delete(&self, id: &str, owner: &str) -> bool {
         let mut threads = lock(&self.threads);

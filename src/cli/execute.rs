@@ -108,8 +108,10 @@ pub fn plan(scenario: &Scenario, seed: u64, execution: ExecutionId, threads: u32
 /// When the harness could not do its work; nothing is known of the target then.
 pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<Report> {
     let scenario = &loaded.scenario;
+    let execution = invocation.execution.map_or_else(|| random().map(|bits| ExecutionId(bits as u32)), Ok)?;
+    let seed = invocation.options.seed.map_or_else(random, Ok)?;
     let backend = if loaded.target.starts_backend {
-        let options = backend::Options::default();
+        let options = backend::Options { faults: loaded.target.faults.clone(), seed, ..backend::Options::default() };
         Some(backend::start(options).context("failed to start the embedded backend")?)
     } else {
         None
@@ -118,8 +120,6 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<R
     if let Some(backend) = &backend {
         lead_to(&mut profile, backend);
     }
-    let execution = invocation.execution.map_or_else(|| random().map(|bits| ExecutionId(bits as u32)), Ok)?;
-    let seed = invocation.options.seed.map_or_else(random, Ok)?;
     let plan = plan(scenario, seed, execution, invocation.threads, invocation.only);
     let net = Net { clock: Clock::start(), tls: Tls::system() };
     let mut expect = loaded.expectations();
@@ -347,6 +347,10 @@ fn context(
     let began = began(net);
     let non_empty = |text: &String| (!text.is_empty()).then(|| text.clone());
     let mut notes = broke;
+    if !loaded.target.faults.is_empty() {
+        let faults: Vec<String> = loaded.target.faults.iter().map(ToString::to_string).collect();
+        notes.push(format!("the embedded backend misbehaves on purpose: {}", faults.join(", ")));
+    }
     notes.extend(net.tls.roots_in_use().map(|roots| format!("certificates are checked against {roots}")));
     let held_off_us = mission.held_off_us.load(Ordering::Relaxed);
     let mut waits = Vec::new();
@@ -419,6 +423,7 @@ fn command(loaded: &Loaded, invocation: &Invocation<'_>, plan: &Plan) -> String 
     overrides.set.iter().for_each(|set| flag("--set", &Some(without_password(set))));
     flag("--target", &overrides.target);
     flag("--url", &overrides.url);
+    overrides.fault.iter().for_each(|fault| flag("--fault", &Some(fault.clone())));
     flag("--users", &overrides.users);
     let only: Vec<String> = plan.only.iter().map(UserNumber::to_string).collect();
     flag("--only-users", &(!only.is_empty()).then(|| only.join(",")));

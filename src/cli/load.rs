@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 
-use super::reach;
+use super::{faults, reach};
+use crate::backend::Spec;
 use crate::document::context::{closest, listing};
 use crate::document::diagnostic::{Diagnostic, Level, quote};
 use crate::document::merge::{assign, set};
@@ -46,6 +47,9 @@ pub struct Overrides {
     /// Use this address in place of the profile's; the socket follows it [variable: GOLDENPATH_URL]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
+    /// Let the embedded backend misbehave, for example `leak-copy:p=0.1`; repeatable
+    #[arg(long, value_name = "FAULT")]
+    pub fault: Vec<String>,
     /// Use this many users [variable: GOLDENPATH_USERS]
     #[arg(long, value_name = "N")]
     pub users: Option<String>,
@@ -139,6 +143,8 @@ pub struct LoadedTarget {
     pub embedded: bool,
     /// It is to be started in this process and has its addresses from there.
     pub starts_backend: bool,
+    /// How the backend that is started misbehaves.
+    pub faults: Vec<Spec>,
     /// Every address is on loopback; false if that cannot be said yet.
     pub loopback: bool,
 }
@@ -206,6 +212,8 @@ enum Change {
     Put(&'static str, Node),
     /// An address for the target.
     Url(Node),
+    /// Faults of the target.
+    Faults(Node),
 }
 
 /// Which format a file is in.
@@ -243,6 +251,12 @@ impl Loader {
             overrides.set.iter().map(|argument| Change::Assign(sources.add("--set", argument.as_str()))).collect();
         changes.extend(target.map(text).map(|node| Change::Put("target", node)));
         changes.extend(url.map(text).map(Change::Url));
+        if !overrides.fault.is_empty() {
+            let fault = |fault: &String| text((sources.add("--fault", fault.as_str()), fault.clone()));
+            let faults: Vec<Node> = overrides.fault.iter().map(fault).collect();
+            let span = faults[0].span;
+            changes.push(Change::Faults(Node::new(span, Value::List(faults))));
+        }
         changes.extend(users.map(number).map(|node| Change::Put("users.count", node)));
         let env = env.map(|(source, name)| Chosen { at: Span::new(source, 0, name.len()), name });
         Self { sources, variables, unset, env, changes, files: BTreeMap::new(), folders: BTreeMap::new() }
@@ -350,6 +364,7 @@ impl Loader {
                 Change::Assign(source) => assign(&mut tree, &self.sources, *source, cx),
                 Change::Put(path, node) => set(&mut tree, path, node.clone(), node.span, cx),
                 Change::Url(node) => redirect(&mut tree, node, cx),
+                Change::Faults(node) => put_into_target(&mut tree, &["faults"], "faults", node, cx),
             }
         }
         self.conceal_passwords(&tree);
@@ -394,6 +409,7 @@ impl Loader {
         if loopback == Some(false) {
             check_limits(&scenario, &profile, cx);
         }
+        let faults = faults::read(&reference.faults, starts_backend, cx);
         let embedded = embedded && loopback != Some(false);
         let password = scenario.users.password.as_ref();
         let password = password.and_then(|password| self.password(password, embedded, loopback, unset, cx));
@@ -403,6 +419,7 @@ impl Loader {
             profile,
             embedded,
             starts_backend,
+            faults,
             loopback: loopback == Some(true),
         };
         Some(Loaded { path: path.to_owned(), tree, scenario, target, password, warnings: Vec::new() })
@@ -708,18 +725,22 @@ fn kind_of(tree: &Node, cx: &mut Context) -> Option<Kind> {
 
 /// Gives the target of a tree another address; a socket of its own would lead elsewhere.
 fn redirect(tree: &mut Node, url: &Node, cx: &mut Context) {
-    let target = tree.get("target").cloned();
-    let address = Entry { key: Key { text: "http".to_owned(), span: url.span }, value: url.clone() };
-    let mut entries = match target.map(|target| (target.span, target.value)) {
+    put_into_target(tree, &["http", "socket"], "http", url, cx);
+}
+
+/// Puts `value` under `key` of the target, which becomes a map if it was a name, in place of the keys `replaced`.
+fn put_into_target(tree: &mut Node, replaced: &[&str], key: &str, value: &Node, cx: &mut Context) {
+    let span = value.span;
+    let mut entries = match tree.get("target").cloned().map(|target| (target.span, target.value)) {
         Some((_, Value::Map(entries))) => entries,
         Some((span, value)) => {
             vec![Entry { key: Key { text: "profile".to_owned(), span }, value: Node::new(span, value) }]
         }
         None => return,
     };
-    entries.retain(|entry| !matches!(entry.key.text.as_str(), "http" | "socket"));
-    entries.push(address);
-    set(tree, "target", Node::new(url.span, Value::Map(entries)), url.span, cx);
+    entries.retain(|entry| !replaced.contains(&entry.key.text.as_str()));
+    entries.push(Entry { key: Key { text: key.to_owned(), span }, value: value.clone() });
+    set(tree, "target", Node::new(span, Value::Map(entries)), span, cx);
 }
 
 /// Names of users that the profile needs and the scenario does not give.

@@ -7,6 +7,7 @@
 //! run        scenarios one after the other
 //! execute    one execution of one scenario
 //! plan       what an execution would do
+//! faults     which misbehaviour of the embedded backend is asked for
 //! serve      the embedded backend by itself
 //! explain    the catalogue of rules
 //! validate   every mistake of every file
@@ -34,6 +35,7 @@ pub mod show;
 mod compare;
 mod execute;
 mod explain;
+mod faults;
 mod github;
 mod output;
 mod plan;

@@ -80,7 +80,9 @@ fn target(loaded: &Loaded, loader: &Loader) -> String {
         (false, _) if loaded.target.loopback => "on this machine",
         (false, _) => "not on this machine: its limits hold",
     };
-    format!("{} ({file}); {place}", profile.name)
+    let faults: Vec<String> = loaded.target.faults.iter().map(ToString::to_string).collect();
+    let faults = if faults.is_empty() { String::new() } else { format!("; with faults: {}", faults.join(", ")) };
+    format!("{} ({file}); {place}{faults}", profile.name)
 }
 
 /// Every claim with what the plan can show of it at best.

@@ -9,8 +9,8 @@ use anyhow::Context;
 use clap::ValueEnum;
 
 use super::exit::Exit;
-use super::unix;
-use crate::backend::{self, Accounts, DEFAULT_PASSWORD, Delays, Envelope, Options, Script};
+use super::{faults, unix};
+use crate::backend::{self, Accounts, DEFAULT_PASSWORD, Delays, Envelope, Options, Script, Spec};
 use crate::document::values;
 use crate::time::Micros;
 
@@ -35,6 +35,18 @@ pub struct Args {
     /// Tools that the agent calls, in order
     #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "cost_lookup")]
     tools: Vec<String>,
+    /// Agents that do the work in this order, each with all tools
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    sub_agents: Vec<String>,
+    /// Misbehave, for example `leak-broadcast:p=0.02`; repeatable
+    #[arg(long = "fault", value_name = "FAULT")]
+    faults: Vec<Spec>,
+    /// From which the draws of faults come
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// List every fault: what it does, what it stands for, how its users would notice
+    #[arg(long)]
+    list_faults: bool,
     /// Time before each event, for example 20ms; 0ms for none
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     delay: Option<Micros>,
@@ -57,10 +69,30 @@ enum Wrap {
     Data,
     /// In `payload`
     Payload,
+    /// Ids at the root, the rest in `data`
+    Bridge,
+    /// At the root, with nulls and metadata
+    Emitter,
+    /// The name in `type` and `event`
+    Fallback,
+    /// A text in `message`
+    Demo,
+    /// The name in `event_name`
+    Named,
+    /// In `data`, between ids of the server
+    Wrapped,
+    /// In `data`, with `agent` or `tool`
+    Nested,
+    /// Two of them in one run
+    Mixed,
 }
 
 /// Serves until somebody asks for the end; runs in flight may end.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
+    if args.list_faults {
+        std::io::stdout().lock().write_all(faults::list().as_bytes())?;
+        return Ok(Exit::Pass);
+    }
     unix::raise_open_files();
     let options = Options {
         address: SocketAddr::new(args.host, args.port),
@@ -69,16 +101,27 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
             Wrap::Flat => Envelope::Flat,
             Wrap::Data => Envelope::Data,
             Wrap::Payload => Envelope::Payload,
+            Wrap::Bridge => Envelope::Bridge,
+            Wrap::Emitter => Envelope::Emitter,
+            Wrap::Fallback => Envelope::Fallback,
+            Wrap::Demo => Envelope::Demo,
+            Wrap::Named => Envelope::Named,
+            Wrap::Wrapped => Envelope::Wrapped,
+            Wrap::Nested => Envelope::Nested,
+            Wrap::Mixed => Envelope::Mixed,
         },
         script: Script {
             thinking_steps: args.thinking,
             tools: args.tools.iter().filter(|tool| !tool.is_empty()).cloned().collect(),
+            sub_agents: args.sub_agents.clone(),
             delays: args.delay.map_or_else(Delays::default, |delay| Delays::every(delay.to_std())),
             ..Script::default()
         },
         accounts: Accounts::Shared { password: args.password.clone() },
         token_lifetime: Duration::from_secs(args.token_lifetime.0.div_ceil(1_000_000)),
         journal_file: args.journal.clone(),
+        faults: args.faults.clone(),
+        seed: args.seed,
         ..Options::default()
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

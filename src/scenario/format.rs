@@ -65,9 +65,9 @@ record! {
         pub http: Option<Text>,
         /// Instead of the profile's `socket`; without it the socket follows `http`.
         pub socket: Option<Text>,
-    }
-    not_yet {
-        "faults" => ("make the embedded backend misbehave", "remove the key"),
+        /// Misbehaviour of the embedded backend, as `goldenpath serve --list-faults` lists it: `drop-thinking`,
+        /// `leak-copy:p=0.1`.
+        pub faults: Option<OneOrMany<Spanned<String>>>,
     }
 }
 

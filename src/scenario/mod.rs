@@ -83,6 +83,8 @@ pub struct TargetRef {
     pub http: Option<Text>,
     /// Instead of the profile's socket. With `http` alone the socket follows it.
     pub socket: Option<Text>,
+    /// Misbehaviour of the embedded backend, as written.
+    pub faults: Vec<Spanned<String>>,
 }
 
 /// Where a target profile is.
@@ -353,13 +355,13 @@ fn build(file: format::ScenarioFile, places: &Places<'_>) -> Scenario {
 const EMBEDDED: &str = "embedded";
 
 fn target_ref(written: format::TargetDef) -> TargetRef {
-    let (profile, http, socket) = match written {
-        format::TargetDef::Named(name) => (name, None, None),
-        format::TargetDef::Inline(inline) => (inline.profile, inline.http, inline.socket),
+    let (profile, http, socket, faults) = match written {
+        format::TargetDef::Named(name) => (name, None, None, None),
+        format::TargetDef::Inline(inline) => (inline.profile, inline.http, inline.socket, inline.faults),
     };
     let span = profile.span;
     let profile = if profile.value == EMBEDDED { ProfileRef::Embedded } else { ProfileRef::File(profile.value) };
-    TargetRef { profile, span, http, socket }
+    TargetRef { profile, span, http, socket, faults: faults.map_or_else(Vec::new, |faults| faults.0) }
 }
 
 fn password(written: format::PasswordDef) -> Option<Password> {

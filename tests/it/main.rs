@@ -6,6 +6,7 @@ mod compare;
 mod corpus;
 mod dialects;
 mod docs;
+mod faults;
 mod formats;
 mod hostile;
 mod report;
