@@ -35,10 +35,13 @@ mod compare;
 mod execute;
 mod explain;
 mod github;
+mod judge;
 mod output;
 mod plan;
 mod progress;
+mod record;
 mod report;
+mod resolved;
 mod run;
 mod schema;
 mod serve;
@@ -76,6 +79,8 @@ enum Command {
     Run(run::Args),
     /// Run the embedded backend until it is interrupted
     Serve(serve::Args),
+    /// Judge a recording again, without any traffic
+    Judge(judge::Args),
     /// Render a report again
     Report(report::Args),
     /// Say what changed between two reports
@@ -103,6 +108,7 @@ pub fn main() -> ExitCode {
     let exit = std::panic::catch_unwind(|| match cli.command {
         Command::Run(args) => run::run(args),
         Command::Serve(args) => serve::run(&args),
+        Command::Judge(args) => judge::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Explain(args) => explain::run(&args),
