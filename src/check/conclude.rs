@@ -287,7 +287,8 @@ pub fn conclude_part(
         let ready = part.judgement.counts.not_ready == 0;
         if ready && !(claim.verdict == Verdict::Fail && by_itself) {
             claim.verdict = Verdict::Inconclusive;
-            claim.missing = Some("only what failed is recorded; what `--record all` keeps can be judged anew".to_owned());
+            claim.missing =
+                Some("only what failed is recorded; what `--record all` keeps can be judged anew".to_owned());
         }
     }
     part.outcome = outcome(&part.claims, interrupted);

@@ -148,7 +148,9 @@ fn judge(path: &Path, args: &Args, loader: &mut Loader) -> Result<Report, Refuse
         return Err(Refused::Recording("there is no header".to_owned()));
     };
     let header: Header = serde_json::from_slice(&header).map_err(|error| {
-        Refused::Recording(format!("the header is not one that this build can read ({error}); use the build that wrote it"))
+        Refused::Recording(format!(
+            "the header is not one that this build can read ({error}); use the build that wrote it"
+        ))
     })?;
     let measure = Measure::of(&header, args, loader)?;
     let execution = header.circumstances.execution.id;

@@ -36,7 +36,8 @@ const HIDDEN: &str = "(hidden)";
 impl Header {
     /// Of an execution that is about to begin.
     pub fn new(loaded: &Loaded, sources: &Sources, circumstances: Context, participants: u32) -> Header {
-        let (mut scenario, mut profile) = (without_environments(&loaded.tree), without_environments(&loaded.target.tree));
+        let (mut scenario, mut profile) =
+            (without_environments(&loaded.tree), without_environments(&loaded.target.tree));
         hide_password(&mut scenario);
         for part in ["http", "ready", "login", "prepare", "connect", "after", "finally"] {
             if let Some(part) = member(&mut profile, part) {

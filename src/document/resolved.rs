@@ -161,7 +161,8 @@ mod tests {
     #[test]
     fn a_resolved_tree_knows_where_its_values_were_written() {
         let (mut sources, mut cx) = (Sources::new(), Context::new());
-        let file = sources.add("s.yaml", "users:\n  count: 5\nname: 'a: \"b\"'\nlist: [1e3, 0x1F, ~, yes, \"é\\n\\u202e\"]\n");
+        let file =
+            sources.add("s.yaml", "users:\n  count: 5\nname: 'a: \"b\"'\nlist: [1e3, 0x1F, ~, yes, \"é\\n\\u202e\"]\n");
         let flag = sources.add("--set", "users.first=7");
         let mut tree = super::super::read(&sources, file, &mut cx).expect("a tree");
         assign(&mut tree, &sources, flag, &mut cx);

@@ -10,8 +10,8 @@ use tabled::builder::Builder;
 use tabled::settings::object::{Columns, Object, Rows};
 use tabled::settings::{Alignment, Padding, Style};
 
-use super::text::{bounded, clip, columns, escape, wrap};
 use super::recorded::Judged;
+use super::text::{bounded, clip, columns, escape, wrap};
 use super::tree::{
     ChangedRule, Claim, Excerpt, Execution, FindingGroup, KnownIssue, KnownState, Mark, Report, Segment, Witness, Word,
     only_users,

@@ -179,9 +179,8 @@ mod tests {
 
     fn fact() -> impl Strategy<Value = Fact> {
         let text = || any::<String>();
-        let failure = || {
-            (text(), text(), any::<bool>()).prop_map(|(doing, error, hung)| NetFailure { doing, error, hung })
-        };
+        let failure =
+            || (text(), text(), any::<bool>()).prop_map(|(doing, error, hung)| NetFailure { doing, error, hung });
         let outcome = prop_oneof![
             any::<u16>().prop_map(|status| StepOutcome::Good { status }),
             (any::<u16>(), text(), text()).prop_map(|(status, why, body)| StepOutcome::Refused { status, why, body }),
@@ -206,8 +205,13 @@ mod tests {
             (any::<u32>(), stamp(), stamp(), any::<bool>()).prop_map(|(iteration, scheduled, at, fresh)| {
                 Fact::Began { iteration: Iteration(iteration), scheduled, at, fresh }
             }),
-            (phase, text(), stamp(), stamp(), outcome)
-                .prop_map(|(phase, name, sent, done, outcome)| Fact::Step { phase, name, sent, done, outcome }),
+            (phase, text(), stamp(), stamp(), outcome).prop_map(|(phase, name, sent, done, outcome)| Fact::Step {
+                phase,
+                name,
+                sent,
+                done,
+                outcome
+            }),
             (text(), text(), stamp()).prop_map(|(name, value, at)| Fact::Captured { name, value, at }),
             (any::<u32>(), stamp(), stamp(), dial).prop_map(|(connection, begun, done, outcome)| {
                 Fact::Dialed { connection: Connection(connection), begun, done, outcome }

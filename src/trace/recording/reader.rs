@@ -44,7 +44,9 @@ impl fmt::Display for Unreadable {
         let at = self.at;
         match &self.why {
             Why::Io(error) => write!(f, "cannot be read at byte {at}: {error}"),
-            Why::Empty => f.write_str("the file is empty; the execution was killed before it wrote anything: run it again"),
+            Why::Empty => {
+                f.write_str("the file is empty; the execution was killed before it wrote anything: run it again")
+            }
             Why::NotARecording => f.write_str(
                 "not a recording: it does not begin like one; name a `recording.gpr`, or the folder it stands in",
             ),
@@ -158,7 +160,8 @@ impl<R: Read> Reader<R> {
         }
         let Some(block) = BlockHead::read(&head) else {
             // Room that a file system had given and nobody had filled.
-            let zeros = head.iter().all(|byte| *byte == 0) && self.only_zeros().map_err(|error| failed(Why::Io(error)))?;
+            let zeros =
+                head.iter().all(|byte| *byte == 0) && self.only_zeros().map_err(|error| failed(Why::Io(error)))?;
             return if zeros { self.ended(Tail::Torn { at: start }) } else { Err(damaged("no block begins here")) };
         };
         let mut packed = Vec::new();
