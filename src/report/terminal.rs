@@ -178,7 +178,9 @@ fn segments(sheet: &mut Sheet, segments: &[Segment]) {
         sheet.hang(&[(Ink::Plain, "  ")], "- too few runs: p95 needs 20, p99 needs 100", Ink::Faint);
     }
     // Below a hundredth of what is usual it is of no interest.
-    let unsure = segments.iter().filter(|segment| segment.uncertainty_us * 100 > segment.p50_us.unwrap_or_default());
+    let unsure = segments.iter();
+    let unsure =
+        unsure.filter(|segment| segment.uncertainty_us.saturating_mul(100) > segment.p50_us.unwrap_or_default());
     if let Some(most) = unsure.map(|segment| segment.uncertainty_us).max() {
         let text = format!("up to {} less is possible: arrivals are known only up to a read", Micros(most));
         sheet.hang(&[(Ink::Plain, "  ")], &text, Ink::Faint);

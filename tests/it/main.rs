@@ -8,6 +8,7 @@ mod dialects;
 mod docs;
 mod formats;
 mod hostile;
+mod recordings;
 mod report;
 mod run;
 mod support;
