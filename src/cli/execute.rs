@@ -479,7 +479,7 @@ fn command(loaded: &Loaded, invocation: &Invocation<'_>, plan: &Plan) -> String 
 }
 
 /// A `--set` as reports may hold it: a password that was typed stays with whoever typed it.
-fn without_password(set: &str) -> String {
+pub fn without_password(set: &str) -> String {
     match set.split_once('=') {
         Some((path, value))
             if path.ends_with("password") || path.ends_with("on_loopback") || value.contains("password") =>

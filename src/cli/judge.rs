@@ -181,7 +181,7 @@ impl Measure {
         anew.extend(args.scenario.as_ref().map(|path| format!("--scenario {}", path.display())));
         anew.extend(args.target.as_ref().map(|name| format!("--target {name}")));
         anew.extend(args.env.as_ref().map(|name| format!("--env {name}")));
-        anew.extend(args.set.iter().map(|set| format!("--set {set}")));
+        anew.extend(args.set.iter().map(|set| format!("--set {}", execute::without_password(set))));
         Ok(Measure { expect: Arc::new(load::among(expect, header.participants)), anew })
     }
 }

@@ -6,6 +6,9 @@
 //! reach      what a plan can show at best
 //! run        scenarios one after the other
 //! execute    one execution of one scenario
+//! record     the file of a recording
+//! resolved   what stands in it beside what was observed
+//! judge      recordings judged again
 //! plan       what an execution would do
 //! serve      the embedded backend by itself
 //! explain    the catalogue of rules

@@ -10,11 +10,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use goldenpath::identity::UserNumber;
-use goldenpath::trace::recording::{Kind, Line, Part, Reader, Tail, encode, preface};
+use goldenpath::trace::recording::{self, Kind, Line, Part, Reader, Tail, encode, preface};
 use goldenpath::trace::{Content, Direction, Entry, Fact, Frame, Observed};
 use serde_json::{Value, json};
 
 use crate::support::process::{Backend, Ended, Place, Process, shipped};
+use crate::support::redact::redact;
 use crate::support::report::{Report, judged};
 use crate::support::site::{Site, TOKEN};
 
@@ -42,7 +43,6 @@ fn run(place: &Place, url: &str, more: &[&str]) -> Ended {
 
 /// Everything that a recording holds.
 struct Recorded {
-    header: Value,
     lines: Vec<Line<'static>>,
     tail: Tail,
     /// All of it as text.
@@ -53,13 +53,10 @@ impl Recorded {
     fn read(path: &Path) -> Recorded {
         let bytes = fs::read(path).expect("a recording");
         let mut reader = Reader::open(&bytes[..]).expect("a recording");
-        let (mut header, mut lines, mut text) = (Value::Null, Vec::new(), String::new());
+        let (mut lines, mut text) = (Vec::new(), String::new());
         while let Some(part) = reader.next_part().expect("whole blocks") {
             match part {
-                Part::Header(content) => {
-                    header = serde_json::from_slice(&content).expect("JSON");
-                    text.push_str(&String::from_utf8(content).expect("text"));
-                }
+                Part::Header(content) => text.push_str(&String::from_utf8(content).expect("text")),
                 Part::Tape(_, content) => {
                     for line in content.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
                         lines.push(owned(Line::read(line).expect("a line")));
@@ -69,7 +66,7 @@ impl Recorded {
                 Part::End(content) => text.push_str(&String::from_utf8(content).expect("text")),
             }
         }
-        Recorded { header, lines, tail: reader.tail().expect("it is read to its end"), text }
+        Recorded { lines, tail: reader.tail().expect("it is read to its end"), text }
     }
 
     fn entries(&self) -> impl Iterator<Item = (UserNumber, &Observed<'static>)> {
@@ -100,6 +97,56 @@ fn verdict(report: &Report, claim: &str) -> String {
 
 fn named<'a>(report: &'a Report, list: &str) -> Vec<&'a str> {
     report.0["judged"][list].as_array().expect("a list").iter().filter_map(Value::as_str).collect()
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The page
+
+/// The fenced blocks of `docs/recordings.md` in this language.
+fn shown(language: &str) -> Vec<String> {
+    let page = fs::read_to_string(shipped("docs/recordings.md")).expect("the page");
+    let parts: Vec<&str> = page.split("```").collect();
+    let blocks = parts.iter().skip(1).step_by(2).filter_map(|block| block.strip_prefix(language));
+    blocks.filter_map(|block| block.strip_prefix('\n')).map(str::to_owned).collect()
+}
+
+#[test]
+fn judging_again_prints_what_the_page_shows() {
+    let place = Place::new();
+    fs::create_dir(place.path().join("scenarios")).unwrap();
+    place.write("scenarios/smoke.yaml", include_str!("../../scenarios/smoke.yaml"));
+    // The figures are this machine's; what they may be is another test's.
+    place.run(&["run", "scenarios/smoke.yaml", "-q", "--set", "expect.budgets.run.max=10s"]);
+    let blocks = shown("console");
+    assert!(!blocks.is_empty());
+    for block in blocks {
+        let (command, output) = block.split_once('\n').expect("a command and what it prints");
+        let words: Vec<&str> = command.strip_prefix("$ goldenpath ").expect("a command").split(' ').collect();
+        let printed = redact(&place.run(&words).exits(1).stdout, place.path());
+        let mut rest = printed.as_str();
+        for part in redact(output, place.path()).split("...\n") {
+            let at = rest.find(part).unwrap_or_else(|| panic!("\n{part}\ndoes not follow in\n{rest}"));
+            rest = &rest[at + part.len()..];
+        }
+    }
+}
+
+#[test]
+fn lines_of_a_tape_are_spelled_as_the_page_shows() {
+    let blocks = shown("json");
+    let lines = blocks.iter().flat_map(|block| block.lines());
+    let mut read = 0;
+    for text in lines {
+        let line = Line::read(text.as_bytes()).unwrap_or_else(|why| panic!("{why}: {text}"));
+        let mut written = Vec::new();
+        match &line {
+            Line::Entry(Entry { user, observed }) => recording::write_entry(&mut written, *user, observed),
+            Line::LeftOut { user, entries } => recording::write_left_out(&mut written, *user, *entries),
+        }
+        assert_eq!(String::from_utf8(written).unwrap().trim_end(), text);
+        read += 1;
+    }
+    assert_eq!(read, 12);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
