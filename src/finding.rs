@@ -453,6 +453,14 @@ pub enum Deviation {
 }
 
 impl Deviation {
+    /// Whose what came to another user is, where it is known.
+    pub fn owner(&self) -> Option<UserNumber> {
+        match self {
+            Deviation::ForeignCanary { owner, .. } | Deviation::ForeignIdentity { owner, .. } => Some(*owner),
+            _ => None,
+        }
+    }
+
     /// The rule that was broken.
     pub fn rule(&self) -> Rule {
         match self {

@@ -268,6 +268,33 @@ pub fn conclude(mut judgement: Judgement, expect: &Expectations, interrupted: bo
     Conclusion { outcome, claims: all, unclaimed, figures, known, rules, judgement, overlap, census, why }
 }
 
+/// Concludes what was judged of the users that failed, of an execution whose others are not known: what fails by itself stands,
+/// all else is not seen enough.
+pub fn conclude_part(
+    judgement: Judgement,
+    expect: &Expectations,
+    interrupted: bool,
+    today: Option<Date>,
+) -> Conclusion {
+    let mut part = conclude(judgement, expect, interrupted, today);
+    for claim in &mut part.claims {
+        // Shares and figures of those that failed say nothing of all.
+        let by_itself = match claim.kind {
+            ClaimKind::About(Concern::Setup) => expect.claims.setup_at_most == 0.0,
+            ClaimKind::About(_) => true,
+            ClaimKind::Budget(_) | ClaimKind::Reliability(_) => false,
+        };
+        let ready = part.judgement.counts.not_ready == 0;
+        if ready && !(claim.verdict == Verdict::Fail && by_itself) {
+            claim.verdict = Verdict::Inconclusive;
+            claim.missing =
+                Some("only what failed is recorded; what `--record all` keeps can be judged anew".to_owned());
+        }
+    }
+    part.outcome = outcome(&part.claims, interrupted);
+    part
+}
+
 fn census(judgement: &Judgement, expect: &Expectations) -> Vec<Census> {
     let row = |((kind, envelope), count): (&(KindId, Envelope), &u64)| Census {
         event: expect.kind_name(*kind).to_owned(),

@@ -28,12 +28,13 @@ mod tests;
 
 pub use conclude::{
     Census, ChangedRule, Claim, ClaimKind, Conclusion, Figure, KnownIssue, KnownState, Outcome, Verdict, conclude,
+    conclude_part,
 };
 pub use judgement::{Counts, FindingLog, Judgement, Latencies, Ledger, OpenId, Sighting, Window};
 pub use lane::Move;
 pub use reach::Planned;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::expect::Expectations;
@@ -50,13 +51,15 @@ pub struct Judge {
     expect: Arc<Expectations>,
     execution: ExecutionId,
     lanes: BTreeMap<UserNumber, Lane>,
+    /// Whose tapes show something wrong, since somebody last asked.
+    alarms: BTreeSet<UserNumber>,
     out: Judgement,
 }
 
 impl Judge {
     /// A judge that has seen nothing.
     pub fn new(expect: Arc<Expectations>, execution: ExecutionId) -> Judge {
-        Judge { expect, execution, lanes: BTreeMap::new(), out: Judgement::default() }
+        Judge { expect, execution, lanes: BTreeMap::new(), alarms: BTreeSet::new(), out: Judgement::default() }
     }
 
     /// Something the harness did for `user`, or was answered outside the socket.
@@ -109,15 +112,28 @@ impl Judge {
         self.out.findings.add(finding, &self.expect.claims.exceptions);
     }
 
+    /// What `user` did or met; an entry of a recording, and live the same.
+    pub fn observe(&mut self, user: UserNumber, observed: &Observed<'_>) {
+        match observed {
+            Observed::Frame(frame) => self.frame(user, frame),
+            Observed::Fact(fact) => self.fact(user, fact),
+            Observed::Quiet(until) => self.expire(user, *until),
+        }
+    }
+
     /// One entry of a recording.
     pub fn replay(&mut self, entry: &Entry<'_>) {
         match (entry.user, &entry.observed) {
-            (Some(user), Observed::Frame(frame)) => self.frame(user, frame),
-            (Some(user), Observed::Fact(fact)) => self.fact(user, fact),
-            (Some(user), Observed::Quiet(until)) => self.expire(user, *until),
+            (Some(user), observed) => self.observe(user, observed),
             (None, Observed::Fact(fact)) => self.ready(fact),
             (None, Observed::Frame(_) | Observed::Quiet(_)) => {}
         }
+    }
+
+    /// The users whose streams show a failure, or an id that is not known to be theirs, since this was last asked; of a leak
+    /// receiver and owner.
+    pub fn take_alarms(&mut self) -> BTreeSet<UserNumber> {
+        std::mem::take(&mut self.alarms)
     }
 
     /// What was judged so far.
@@ -128,7 +144,8 @@ impl Judge {
     /// Nothing more will be told. Iterations that had not ended count as interrupted.
     pub fn finish(mut self) -> Judgement {
         for (_, mut lane) in std::mem::take(&mut self.lanes) {
-            let mut bench = Bench { expect: &self.expect, execution: self.execution, out: &mut self.out };
+            let alarms = &mut self.alarms;
+            let mut bench = Bench { expect: &self.expect, execution: self.execution, alarms, out: &mut self.out };
             lane.finish(&mut bench);
         }
         self.out
@@ -136,6 +153,7 @@ impl Judge {
 
     fn with(&mut self, user: UserNumber, tell: impl FnOnce(&mut Lane, &mut Bench<'_>)) {
         let lane = self.lanes.entry(user).or_insert_with(|| Lane::new(user));
-        tell(lane, &mut Bench { expect: &self.expect, execution: self.execution, out: &mut self.out });
+        let alarms = &mut self.alarms;
+        tell(lane, &mut Bench { expect: &self.expect, execution: self.execution, alarms, out: &mut self.out });
     }
 }

@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,8 +18,11 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 use serde_json::Value as Json;
 
-use super::load::{Loaded, PasswordValue, RunOptions, Variables};
+use super::judge::recording_of;
+use super::load::{self, Loaded, PasswordValue, RunOptions, Variables};
 use super::progress::{self, Show, Snapshot};
+use super::record::{Record, Recording};
+use super::resolved::Header;
 use super::show;
 use super::signals::{Signals, end_drain_after};
 use super::unix;
@@ -37,13 +41,13 @@ use crate::secret::Scrubber;
 use crate::session::Net;
 use crate::session::clock::{self, Clock};
 use crate::session::http::Http;
+use crate::session::recorder::Recorder;
 use crate::session::tls::Tls;
 use crate::session::user::{Bench, Mission, drive, make_ready};
 use crate::session::values::Shared;
 use crate::target::Profile;
 
 /// What the command line says to all scenarios.
-#[derive(Debug)]
 pub struct Invocation<'a> {
     /// Overrides, seed and folder.
     pub options: &'a RunOptions,
@@ -61,6 +65,21 @@ pub struct Invocation<'a> {
     pub quiet: bool,
     /// Who may ask for the end.
     pub signals: &'a Signals,
+    /// What is recorded.
+    pub record: Record,
+    /// The folder for what this execution leaves behind, by the scenario's name and the execution.
+    pub folder: &'a (dyn Fn(&str, &report::Execution) -> PathBuf + Sync),
+}
+
+/// What came of an execution.
+#[derive(Debug)]
+pub struct Executed {
+    /// What it has shown.
+    pub report: Report,
+    /// Where its files belong.
+    pub folder: PathBuf,
+    /// Whether what was to be recorded is.
+    pub recorded: anyhow::Result<()>,
 }
 
 /// Files that the harness itself needs, beside two per user: a login connection and a socket.
@@ -106,7 +125,7 @@ pub fn plan(scenario: &Scenario, seed: u64, execution: ExecutionId, threads: u32
 /// # Errors
 ///
 /// When the harness could not do its work; nothing is known of the target then.
-pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<Report> {
+pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<Executed> {
     let scenario = &loaded.scenario;
     let execution = invocation.execution.map_or_else(|| random().map(|bits| ExecutionId(bits as u32)), Ok)?;
     let seed = invocation.options.seed.map_or_else(random, Ok)?;
@@ -122,16 +141,11 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<R
     }
     let plan = plan(scenario, seed, execution, invocation.threads, invocation.only);
     let net = Net { clock: Clock::start(), tls: Tls::system() };
-    let mut expect = loaded.expectations();
-    if plan.participants() < 2 {
-        // Alone nobody can meet another's; nothing is said of it, and the report says that.
-        expect.claims.isolation = None;
-    }
-    let expect = Arc::new(expect);
+    let expect = Arc::new(load::among(loaded.expectations(), plan.participants()));
     let shared = shared(&profile, invocation.variables);
     let local = loaded.target.loopback;
     let rate = profile.limits.rate;
-    let mission = Mission {
+    let mut mission = Mission {
         scenario: scenario.clone(),
         expect: Arc::clone(&expect),
         plan,
@@ -150,10 +164,23 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<R
             Limiter::new(Some(defaults::LOGINS_IN_FLIGHT as usize), Some(defaults::LOGINS_PER_SECOND.into()))
         },
         connects: Limiter::new(Some(if local { DIALS_IN_FLIGHT } else { defaults::LOGINS_IN_FLIGHT as usize }), None),
+        tapes: None,
         progress: engine::Progress::default(),
         held_off_us: AtomicU64::new(0),
         profile,
     };
+    let mut circumstances = context(loaded, invocation, &mission, &net);
+    let folder = (invocation.folder)(&scenario.name, &circumstances.execution);
+    let header = || {
+        let participants = mission.plan.participants();
+        Header::new(loaded, invocation.sources, circumstances.clone(), participants)
+    };
+    let recording = invocation.record.keep().map(|keep| Recording::create(&folder, keep, &header())).transpose();
+    let (recording, not_made) = match recording {
+        Ok(recording) => (recording, Ok(())),
+        Err(error) => (None, Err(error)),
+    };
+    mission.tapes = recording.as_ref().map(Recording::tapes);
     let hooks = Hooks { parking: clock::parking, woken: clock::woken };
     let watched =
         Watched { invocation, loaded, mission_users: u64::from(mission.plan.participants()), clock: net.clock };
@@ -165,21 +192,34 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<R
     }
     let broke: Vec<String> = broke.iter().map(|failure| failure.to_string()).collect();
     let interrupted = invocation.signals.signalled();
-    let mut conclusion = conclude(judgement, &expect, interrupted, day(began(&net)));
+    let today = day(circumstances.execution.began_unix_us);
+    let mut conclusion = conclude(judgement, &expect, interrupted, today);
     if !broke.is_empty() {
         conclusion.outcome = check::Outcome::Broke;
     }
-    let context = context(loaded, invocation, &mission, &net, (duration.0, conclusion.judgement.counts.quiets), broke);
-    Ok(Report::new(&conclusion, context))
+    circumstances.execution.duration_us = duration.0;
+    circumstances.execution.interrupted = interrupted;
+    circumstances.target.build = build(&mission.shared);
+    circumstances.waits = waits(&mission, conclusion.judgement.counts.quiets);
+    let roots = net.tls.roots_in_use().map(|roots| format!("certificates are checked against {roots}"));
+    let faults: Vec<String> = loaded.target.faults.iter().map(ToString::to_string).collect();
+    let faulty =
+        (!faults.is_empty()).then(|| format!("the embedded backend misbehaves on purpose: {}", faults.join(", ")));
+    circumstances.notes = broke.into_iter().chain(faulty).chain(roots).collect();
+    circumstances.recording =
+        recording.as_ref().map(|recording| recording_of(recording.path(), recording.tapes().left_out()));
+    let report = Report::new(&conclusion, circumstances);
+    let recorded = not_made.and_then(|()| recording.map_or(Ok(()), |recording| recording.end(&report)));
+    Ok(Executed { report, folder, recorded })
 }
 
 /// Makes the target ready and drives every user, on as many threads as planned. What threads that broke had seen is lost; the
 /// others' is kept.
 fn drive_all(mission: &Mission, net: &Net, hooks: Hooks) -> (Judgement, Vec<ShardFailure>) {
     let readied = engine::run_shards(vec![()], hooks, async |_, ()| {
-        let bench = bench(mission, net);
+        let bench = bench(mission, net, READINESS);
         let ready = make_ready(&bench).await;
-        (ready, bench.judge.into_inner().finish())
+        (ready, bench.finish())
     });
     let mut judgement = Judgement::default();
     let mut broke = Vec::new();
@@ -196,13 +236,19 @@ fn drive_all(mission: &Mission, net: &Net, hooks: Hooks) -> (Judgement, Vec<Shar
         let seats = seats.split_off(seats.len() - users.len());
         shards.push(users.into_iter().zip(seats).collect::<Vec<_>>());
     }
-    let results = engine::run_shards(shards, hooks, async |_: ShardContext, users| {
-        let bench = bench(mission, net);
+    let results = engine::run_shards(shards, hooks, async |shard: ShardContext, users| {
+        let bench = bench(mission, net, READINESS + 1 + shard.index as u32);
         let mut driving: FuturesUnordered<_> =
             users.into_iter().map(|(user, seat)| drive(&bench, user, seat)).collect();
-        while driving.next().await.is_some() {}
+        let mut second = tokio::time::interval(FLUSHED);
+        loop {
+            tokio::select! {
+                driven = driving.next() => if driven.is_none() { break },
+                _ = second.tick() => bench.flush(),
+            }
+        }
         drop(driving);
-        bench.judge.into_inner().finish()
+        bench.finish()
     });
     for result in results {
         match result {
@@ -220,12 +266,19 @@ fn build(shared: &Shared) -> Option<String> {
     Some(build.as_str().map_or_else(|| build.to_string(), str::to_owned))
 }
 
-fn bench<'a>(mission: &'a Mission, net: &Net) -> Bench<'a> {
+/// A process that is killed loses what it observed within so much time.
+const FLUSHED: Duration = Duration::from_secs(1);
+
+/// The tape of what precedes all users; those of the threads follow.
+const READINESS: u32 = 0;
+
+fn bench<'a>(mission: &'a Mission, net: &Net, tape: u32) -> Bench<'a> {
     Bench {
         mission,
         net: net.clone(),
         http: Http::new(net, mission.expect.timeouts.connect),
         judge: RefCell::new(Judge::new(Arc::clone(&mission.expect), mission.plan.execution)),
+        recorder: mission.tapes.as_ref().map(|tapes| RefCell::new(Recorder::new(Arc::clone(tapes), tape))),
         scrubber: RefCell::new(Scrubber::new()),
     }
 }
@@ -322,36 +375,29 @@ impl Watched<'_> {
     }
 }
 
-fn began(net: &Net) -> Result<Timestamp, jiff::Error> {
-    let began_unix_us = net.clock.wall(crate::time::Stamp::ZERO);
-    Timestamp::from_microsecond(i64::try_from(began_unix_us).unwrap_or(i64::MAX))
+fn began(unix_us: u64) -> Result<Timestamp, jiff::Error> {
+    Timestamp::from_microsecond(i64::try_from(unix_us).unwrap_or(i64::MAX))
 }
 
-/// The day (UTC) by which known issues expire.
-fn day(began: Result<Timestamp, jiff::Error>) -> Option<Date> {
-    let date = began.ok()?.to_zoned(jiff::tz::TimeZone::UTC).date();
+/// The day (UTC) by which known issues expire, of an execution that began then (microseconds since the Unix epoch).
+pub fn day(began_unix_us: u64) -> Option<Date> {
+    let date = began(began_unix_us).ok()?.to_zoned(jiff::tz::TimeZone::UTC).date();
     let unsigned = |part: i8| u8::try_from(part).ok();
     Date::new(u16::try_from(date.year()).ok()?, unsigned(date.month())?, unsigned(date.day())?)
 }
 
-fn context(
-    loaded: &Loaded,
-    invocation: &Invocation<'_>,
-    mission: &Mission,
-    net: &Net,
-    (duration_us, quiets): (u64, u64),
-    broke: Vec<String>,
-) -> report::Context {
-    let (scenario, plan) = (&mission.scenario, &mission.plan);
-    let began_unix_us = net.clock.wall(crate::time::Stamp::ZERO);
-    let began = began(net);
-    let non_empty = |text: &String| (!text.is_empty()).then(|| text.clone());
-    let mut notes = broke;
-    if !loaded.target.faults.is_empty() {
-        let faults: Vec<String> = loaded.target.faults.iter().map(ToString::to_string).collect();
-        notes.push(format!("the embedded backend misbehaves on purpose: {}", faults.join(", ")));
+/// This program.
+pub fn tool() -> report::Tool {
+    report::Tool {
+        name: env!("CARGO_PKG_NAME").to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        os: std::env::consts::OS.to_owned(),
+        arch: std::env::consts::ARCH.to_owned(),
     }
-    notes.extend(net.tls.roots_in_use().map(|roots| format!("certificates are checked against {roots}")));
+}
+
+/// Time that belongs to no segment.
+fn waits(mission: &Mission, quiets: u64) -> Vec<report::Wait> {
     let held_off_us = mission.held_off_us.load(Ordering::Relaxed);
     let mut waits = Vec::new();
     if quiets > 0 {
@@ -363,20 +409,23 @@ fn context(
         let what = "waits that the target asked for (429 or 503 with Retry-After)".to_owned();
         waits.push(report::Wait { what, times: 1, total_us: held_off_us });
     }
+    waits
+}
+
+/// The circumstances of an execution, as far as they are known before it.
+fn context(loaded: &Loaded, invocation: &Invocation<'_>, mission: &Mission, net: &Net) -> report::Context {
+    let (scenario, plan) = (&mission.scenario, &mission.plan);
+    let began_unix_us = net.clock.wall(crate::time::Stamp::ZERO);
+    let non_empty = |text: &String| (!text.is_empty()).then(|| text.clone());
     report::Context {
-        tool: report::Tool {
-            name: env!("CARGO_PKG_NAME").to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            os: std::env::consts::OS.to_owned(),
-            arch: std::env::consts::ARCH.to_owned(),
-        },
+        tool: tool(),
         execution: report::Execution {
             id: plan.execution,
             seed: plan.seed,
-            began: began.map(|began| format!("{began:.6}")).unwrap_or_default(),
+            began: began(began_unix_us).map(|began| format!("{began:.6}")).unwrap_or_default(),
             began_unix_us,
-            duration_us,
-            interrupted: invocation.signals.signalled(),
+            duration_us: 0,
+            interrupted: false,
             threads: invocation.threads,
             command: command(loaded, invocation, plan),
         },
@@ -399,14 +448,15 @@ fn context(
             http: non_empty(&mission.shared.http),
             socket: non_empty(&mission.shared.socket),
             embedded: loaded.target.embedded,
-            build: build(&mission.shared),
+            build: None,
         },
         clock: report::Clock {
             kind: report::WhichClock::Read,
             statement: "a frame arrived when the harness read it".to_owned(),
         },
-        waits,
-        notes,
+        waits: Vec::new(),
+        notes: Vec::new(),
+        recording: None,
     }
 }
 
@@ -433,7 +483,7 @@ fn command(loaded: &Loaded, invocation: &Invocation<'_>, plan: &Plan) -> String 
 }
 
 /// A `--set` as reports may hold it: a password that was typed stays with whoever typed it.
-fn without_password(set: &str) -> String {
+pub fn without_password(set: &str) -> String {
     match set.split_once('=') {
         Some((path, value))
             if path.ends_with("password") || path.ends_with("on_loopback") || value.contains("password") =>
@@ -445,7 +495,7 @@ fn without_password(set: &str) -> String {
 }
 
 /// As a POSIX shell reads it.
-fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()

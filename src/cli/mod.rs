@@ -6,6 +6,9 @@
 //! reach      what a plan can show at best
 //! run        scenarios one after the other
 //! execute    one execution of one scenario
+//! record     the file of a recording
+//! resolved   what stands in it beside what was observed
+//! judge      recordings judged again
 //! plan       what an execution would do
 //! faults     which misbehaviour of the embedded backend is asked for
 //! serve      the embedded backend by itself
@@ -37,10 +40,13 @@ mod execute;
 mod explain;
 mod faults;
 mod github;
+mod judge;
 mod output;
 mod plan;
 mod progress;
+mod record;
 mod report;
+mod resolved;
 mod run;
 mod schema;
 mod serve;
@@ -78,6 +84,8 @@ enum Command {
     Run(run::Args),
     /// Run the embedded backend until it is interrupted
     Serve(serve::Args),
+    /// Judge a recording again, without any traffic
+    Judge(judge::Args),
     /// Render a report again
     Report(report::Args),
     /// Say what changed between two reports
@@ -105,6 +113,7 @@ pub fn main() -> ExitCode {
     let exit = std::panic::catch_unwind(|| match cli.command {
         Command::Run(args) => run::run(args),
         Command::Serve(args) => serve::run(&args),
+        Command::Judge(args) => judge::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Explain(args) => explain::run(&args),

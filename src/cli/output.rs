@@ -19,10 +19,10 @@ const LATEST: &str = "latest";
 /// The file that everything else is rendered from.
 pub const REPORT: &str = "report.json";
 
-/// The folder of a report that was told no other: `reports/<UTC time>-<name>-<execution>`.
-pub fn default_folder(report: &Report) -> PathBuf {
-    let stamp: String = report.execution.began.chars().filter(char::is_ascii_alphanumeric).take(15).collect();
-    Path::new(REPORTS).join(format!("{stamp}Z-{}-{}", report.scenario.name, report.execution.id))
+/// The folder of an execution of `scenario` that was told no other: `reports/<UTC time>-<name>-<execution>`.
+pub fn default_folder(scenario: &str, execution: &report::Execution) -> PathBuf {
+    let stamp: String = execution.began.chars().filter(char::is_ascii_alphanumeric).take(15).collect();
+    Path::new(REPORTS).join(format!("{stamp}Z-{scenario}-{}", execution.id))
 }
 
 /// Writes every file of a report into `folder`, which is made if need be.

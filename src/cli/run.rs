@@ -9,12 +9,13 @@ use anyhow::Context;
 use clap::ValueEnum;
 
 use super::compare::{self, FailOn};
-use super::execute::{self, Invocation};
+use super::execute::{self, Executed, Invocation};
 use super::exit::Exit;
 use super::github::Runner;
 use super::load::{self, Loaded, Loader, RunOptions, Unset};
 use super::output;
 use super::plan;
+use super::record::{RECORDING, Record};
 use super::show;
 use super::signals::Signals;
 use crate::engine::Level;
@@ -41,6 +42,9 @@ pub struct Args {
     /// Repeat the ids and marks of this execution
     #[arg(long, value_name = "ID")]
     execution: Option<ExecutionId>,
+    /// What to keep of what the users did and received, for `judge`
+    #[arg(long, value_enum, default_value_t = Record::Auto)]
+    record: Record,
     /// Print no progress
     #[arg(long, short)]
     quiet: bool,
@@ -151,10 +155,12 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
                 execution: args.execution,
                 quiet: args.quiet,
                 signals: &signals,
+                record: args.record,
+                folder: &|scenario, execution| course.folder(scenario, execution, nth),
             };
-            let report = execute::execute(loaded, &invocation)?;
-            outcomes.push(report.verdict.outcome);
-            course.conclude(report, nth, &mut done)?;
+            let executed = execute::execute(loaded, &invocation)?;
+            outcomes.push(executed.report.verdict.outcome);
+            course.conclude(executed, &mut done)?;
             // Nothing is to be expected of a target that cannot be tested, or of a harness that broke.
             let hopeless = matches!(outcomes.last(), Some(Word::Fail | Word::Blocked | Word::Broke));
             if args.until_fail && hopeless {
@@ -229,10 +235,14 @@ impl Done {
 
 impl Course<'_> {
     /// Writes, prints and counts one report.
-    fn conclude(&self, report: Report, nth: u32, done: &mut Done) -> anyhow::Result<()> {
+    fn conclude(&self, executed: Executed, done: &mut Done) -> anyhow::Result<()> {
+        let Executed { report, folder, recorded } = executed;
         let comparison = self.baseline.map(|base| report::compare(base, &report)).transpose()?;
-        let folder = self.folder(&report, nth);
-        let saved = output::save(&folder, &report, comparison.as_ref());
+        let mut saved = output::save(&folder, &report, comparison.as_ref());
+        if saved.is_err() && recorded.is_err() && std::fs::remove_file(folder.join(RECORDING)).is_ok() {
+            // The disk is full of the recording, and the report is worth more.
+            saved = output::save(&folder, &report, comparison.as_ref());
+        }
         if self.args.format == Format::Text {
             if !done.reports.is_empty() {
                 writeln!(std::io::stdout().lock())?;
@@ -252,6 +262,7 @@ impl Course<'_> {
             _ => Ok(()),
         };
         done.note(saved);
+        done.note(recorded);
         done.note(pointed);
         if let Some(runner) = &self.runner {
             done.note(runner.tell(&report, comparison.as_ref()));
@@ -262,11 +273,11 @@ impl Course<'_> {
     }
 
     /// Exactly the folder that was asked for, one below it per scenario and repetition if there are several, or one of its own.
-    fn folder(&self, report: &Report, nth: u32) -> PathBuf {
-        let Some(out) = &self.options.out else { return output::default_folder(report) };
+    fn folder(&self, scenario: &str, execution: &report::Execution, nth: u32) -> PathBuf {
+        let Some(out) = &self.options.out else { return output::default_folder(scenario, execution) };
         let mut folder = out.clone();
         if self.several {
-            folder.push(&report.scenario.name);
+            folder.push(scenario);
         }
         if self.args.repeat > 1 {
             folder.push(nth.to_string());

@@ -45,9 +45,13 @@ impl std::fmt::Display for Counts {
 ///
 /// When stderr cannot be written.
 pub fn to_stderr(diagnostics: &[Diagnostic], sources: &Sources) -> std::io::Result<()> {
-    let mut stderr = std::io::stderr().lock();
-    let style = if color(stderr.is_terminal()) { Style::Ansi } else { Style::Plain };
-    stderr.write_all(diagnostic::render(diagnostics, sources, style, width()).as_bytes())
+    std::io::stderr().lock().write_all(to_text(diagnostics, sources).as_bytes())
+}
+
+/// Diagnostics as `to_stderr` prints them.
+pub fn to_text(diagnostics: &[Diagnostic], sources: &Sources) -> String {
+    let style = if color(std::io::stderr().is_terminal()) { Style::Ansi } else { Style::Plain };
+    diagnostic::render(diagnostics, sources, style, width())
 }
 
 /// Whether to write colours to a stream that is a terminal or not: nobody objects (no-color.org), and it is no log.

@@ -51,6 +51,8 @@ pub struct Source {
     /// The offset of the first byte of every line.
     line_starts: Vec<usize>,
     not_utf8_at: Option<usize>,
+    /// For a text that was put together from others: from which byte on what came from which line of which, sorted.
+    origins: Vec<(u32, String, u32)>,
 }
 
 impl Sources {
@@ -72,8 +74,26 @@ impl Sources {
             }
         };
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        self.texts.push(Source { name: name.into(), text, line_starts, not_utf8_at });
+        self.texts.push(Source { name: name.into(), text, line_starts, not_utf8_at, origins: Vec::new() });
         id
+    }
+
+    /// Takes in a text that was put together from others. `origins`, sorted: from which byte on what came from which line of
+    /// which.
+    pub(super) fn add_resolved(&mut self, name: &str, text: &str, origins: Vec<(u32, String, u32)>) -> SourceId {
+        let id = self.add(name, text);
+        self.texts[id.0 as usize].origins = origins;
+        id
+    }
+
+    /// The text and line (from 1) in which the start of `span` was first written.
+    pub fn origin(&self, span: Span) -> (&str, usize) {
+        let source = self.get(span.source);
+        let before = source.origins.partition_point(|(start, ..)| *start <= span.start);
+        match before.checked_sub(1).map(|index| &source.origins[index]) {
+            Some((_, name, line)) => (name, *line as usize),
+            None => (source.name(), self.position(span).0),
+        }
     }
 
     /// The text behind an id that [`Sources::add`] of this value returned.

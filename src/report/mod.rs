@@ -3,6 +3,7 @@
 //! | file | what for |
 //! |---|---|
 //! | `tree.rs` | Report v1, made from a conclusion and from what the judge does not know |
+//! | `recorded.rs` | its parts about recordings |
 //! | `terminal.rs` | for a person at a terminal or in a pipeline's log |
 //! | `json.rs` | for programs, with its JSON Schema |
 //! | `junit.rs` | for pipelines: a case per claim |
@@ -21,6 +22,7 @@ mod github;
 mod json;
 mod junit;
 mod markdown;
+mod recorded;
 mod terminal;
 mod text;
 mod tree;
@@ -33,6 +35,7 @@ pub use github::annotations;
 pub use json::{Unreadable, all_to_json, from_json, schema, to_json};
 pub use junit::junit;
 pub use markdown::{SUMMARY_BYTES, markdown};
+pub use recorded::{Judged, Recording};
 pub use terminal::{Page, render};
 pub use text::{escape, wrap};
 pub use tree::{

@@ -10,6 +10,7 @@ use tabled::builder::Builder;
 use tabled::settings::object::{Columns, Object, Rows};
 use tabled::settings::{Alignment, Padding, Style};
 
+use super::recorded::Judged;
 use super::text::{bounded, clip, columns, escape, wrap};
 use super::tree::{
     ChangedRule, Claim, Excerpt, Execution, FindingGroup, KnownIssue, KnownState, Mark, Report, Segment, Witness, Word,
@@ -177,7 +178,9 @@ fn segments(sheet: &mut Sheet, segments: &[Segment]) {
         sheet.hang(&[(Ink::Plain, "  ")], "- too few runs: p95 needs 20, p99 needs 100", Ink::Faint);
     }
     // Below a hundredth of what is usual it is of no interest.
-    let unsure = segments.iter().filter(|segment| segment.uncertainty_us * 100 > segment.p50_us.unwrap_or_default());
+    let unsure = segments.iter();
+    let unsure =
+        unsure.filter(|segment| segment.uncertainty_us.saturating_mul(100) > segment.p50_us.unwrap_or_default());
     if let Some(most) = unsure.map(|segment| segment.uncertainty_us).max() {
         let text = format!("up to {} less is possible: arrivals are known only up to a read", Micros(most));
         sheet.hang(&[(Ink::Plain, "  ")], &text, Ink::Faint);
@@ -301,10 +304,33 @@ fn foot(sheet: &mut Sheet, report: &Report, saved: Option<&str>) {
     if let Some(next) = &report.verdict.next {
         sheet.field("next", next, Ink::Bold);
     }
+    if let Some(judged) = &report.judged {
+        sheet.field("judged", &judged_from(judged), Ink::Plain);
+    }
     sheet.command(&labelled("repeat"), &report.execution.command);
+    if let Some(recording) = &report.recording {
+        sheet.command(&labelled("again"), &recording.command);
+        if recording.left_out > 0 {
+            let left_out = counted(recording.left_out, "observation");
+            sheet.field("", &format!("only what failed is recorded; {left_out} left out"), Ink::Plain);
+        }
+    }
     if let Some(saved) = saved {
         sheet.field("report", saved, Ink::Plain);
     }
+}
+
+fn judged_from(judged: &Judged) -> String {
+    let mut text = format!("from {}", judged.file);
+    if !judged.anew.is_empty() {
+        text.push_str(&format!(", with {}", judged.anew.join(" and ")));
+    }
+    let whole = judged.repeated.is_empty() && judged.unknown.is_empty();
+    let parts = [("judged again", &judged.recomputed), ("repeated", &judged.repeated), ("unknown", &judged.unknown)];
+    for (what, claims) in parts.into_iter().filter(|(_, claims)| !whole && !claims.is_empty()) {
+        text.push_str(&format!("; {what}: {}", claims.join(", ")));
+    }
+    text
 }
 
 fn known_issue(known: &KnownIssue) -> (String, Ink) {

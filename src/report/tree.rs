@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::recorded::{Judged, Recording};
 use crate::check::{self, Conclusion, Counts, Outcome};
 use crate::finding::{Finding, Subject, counted};
 use crate::identity::{ExecutionId, Iteration, UserNumber};
@@ -71,6 +72,12 @@ pub struct Report {
     pub waits: Vec<Wait>,
     /// What else a reader must know to judge the figures: limits of this machine, values that were replaced.
     pub notes: Vec<String>,
+    /// Where what the judge was told is kept; null if it is not.
+    #[serde(default)]
+    pub recording: Option<Recording>,
+    /// How this report came from a recording; null if it was judged live.
+    #[serde(default)]
+    pub judged: Option<Judged>,
 }
 
 /// How often one event came in one envelope.
@@ -423,7 +430,7 @@ pub struct Wait {
 }
 
 /// What the judge does not know of an execution.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Context {
     /// What makes the report.
     pub tool: Tool,
@@ -439,6 +446,8 @@ pub struct Context {
     pub waits: Vec<Wait>,
     /// What else a reader must know, in the order in which it is to be read.
     pub notes: Vec<String>,
+    /// Where it is recorded, if it is.
+    pub recording: Option<Recording>,
 }
 
 impl Report {
@@ -471,6 +480,22 @@ impl Report {
             leftovers: judgement.leftovers.iter().cloned().collect(),
             waits,
             notes: context.notes,
+            recording: context.recording,
+            judged: None,
+        }
+    }
+
+    /// What the judge did not know of it.
+    pub fn context(&self) -> Context {
+        Context {
+            tool: self.tool.clone(),
+            execution: self.execution.clone(),
+            scenario: self.scenario.clone(),
+            target: self.target.clone(),
+            clock: self.clock.clone(),
+            waits: self.waits.clone(),
+            notes: self.notes.clone(),
+            recording: self.recording.clone(),
         }
     }
 }

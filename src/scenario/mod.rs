@@ -302,8 +302,8 @@ struct Places<'a> {
 
 impl Places<'_> {
     fn origin(&self, span: Span) -> Origin {
-        let (line, _) = self.sources.position(span);
-        Origin { file: Arc::from(self.sources.get(span.source).name()), line: u32::try_from(line).unwrap_or(u32::MAX) }
+        let (file, line) = self.sources.origin(span);
+        Origin { file: Arc::from(file), line: u32::try_from(line).unwrap_or(u32::MAX) }
     }
 
     /// Where the key at `path` stands, if it does.

@@ -10,6 +10,7 @@ mod failure;
 #[cfg(test)]
 mod far_end;
 pub mod http;
+pub mod recorder;
 mod steps;
 pub mod tls;
 pub mod transport;

@@ -16,10 +16,11 @@ use url::Url;
 
 use super::Net;
 use super::http::Http;
+use super::recorder::{Recorder, Tapes};
 use super::steps::{ANSWER, Requester, scrubbed, told};
 use super::transport::{self, DialRequest, Received, Socket};
 use super::values::{Shared, Values};
-use crate::check::{Judge, Move};
+use crate::check::{Judge, Judgement, Move};
 use crate::document::text::{Template, Text};
 use crate::engine::{Level, Limiter, Opened, Progress, Seat, Stage, Stop};
 use crate::expect::{Expectations, IdRole, IdSource};
@@ -29,7 +30,7 @@ use crate::scenario::{Scenario, Session};
 use crate::secret::Scrubber;
 use crate::target::{Echo, Profile, ScriptStep, Step};
 use crate::time::{Micros, Stamp};
-use crate::trace::{Content, Dial, Direction, Fact, Frame, NetFailure, Phase, StepOutcome};
+use crate::trace::{Content, Dial, Direction, Fact, Frame, NetFailure, Observed, Phase, StepOutcome};
 
 /// How long to wait for the target to hang up after our good-bye.
 const GOOD_BYE: Micros = Micros::from_millis(500);
@@ -59,6 +60,8 @@ pub struct Mission {
     pub logins: Limiter,
     /// Limits connects.
     pub connects: Limiter,
+    /// Where what the judges are told is recorded, if it is.
+    pub tapes: Option<Arc<Tapes>>,
     /// For somebody who watches.
     pub progress: Progress,
     /// Microseconds that users waited because the target asked for it (429 or 503 with `Retry-After`), all together.
@@ -76,6 +79,8 @@ pub struct Bench<'a> {
     pub http: Http,
     /// This thread's judge.
     pub judge: RefCell<Judge>,
+    /// This thread's tape: what its judge is told.
+    pub recorder: Option<RefCell<Recorder>>,
     /// This thread's secrets.
     pub scrubber: RefCell<Scrubber>,
 }
@@ -107,7 +112,9 @@ pub async fn make_ready(bench: &Bench<'_>) -> bool {
         }
         let fact = scrubbed(performed.fact, &bench.scrubber.borrow());
         bench.judge.borrow_mut().ready(&fact);
-        if !succeeded(&fact) {
+        let good = succeeded(&fact);
+        bench.record(None, &Observed::Fact(fact));
+        if !good {
             return false;
         }
     }
@@ -129,6 +136,29 @@ pub async fn drive(bench: &Bench<'_>, planned: PlannedUser, seat: Seat) {
 }
 
 impl<'a> Bench<'a> {
+    fn record(&self, user: Option<UserNumber>, observed: &Observed<'_>) {
+        if let Some(recorder) = &self.recorder {
+            let mut recorder = recorder.borrow_mut();
+            recorder.note(user, observed);
+            recorder.alarm(self.judge.borrow_mut().take_alarms());
+        }
+    }
+
+    /// Hands on what was recorded so far.
+    pub fn flush(&self) {
+        if let Some(recorder) = &self.recorder {
+            recorder.borrow_mut().flush();
+        }
+    }
+
+    /// What was judged; what was recorded is handed on.
+    pub fn finish(self) -> Judgement {
+        if let Some(recorder) = self.recorder {
+            recorder.into_inner().finish();
+        }
+        self.judge.into_inner().finish()
+    }
+
     fn requester(&'a self, headers: &'a [(String, String)]) -> Requester<'a> {
         Requester {
             net: &self.net,
@@ -194,7 +224,7 @@ impl<'a> User<'a> {
             self.hang_up().await;
         }
         let (at, fresh) = (self.now(), self.socket.is_none());
-        self.tell(&Fact::Began { iteration, scheduled: at, at, fresh });
+        self.tell(Fact::Began { iteration, scheduled: at, at, fresh });
         self.begin(iteration);
         let more = keeps && iteration.0 < mission.plan.iterations;
         let good = self.walk(fresh, more).await;
@@ -212,7 +242,7 @@ impl<'a> User<'a> {
         if !keeps {
             self.hang_up().await;
         }
-        self.tell(&Fact::Ended { at: self.now() });
+        self.tell(Fact::Ended { at: self.now() });
     }
 
     /// The `finally` steps; once the execution was cut, only as far as they get in a moment. A user who never logged in has
@@ -264,7 +294,7 @@ impl<'a> User<'a> {
             }
         };
         walked.unwrap_or_else(|| {
-            self.tell(&Fact::Interrupted { at: self.now() });
+            self.tell(Fact::Interrupted { at: self.now() });
             false
         })
     }
@@ -285,7 +315,7 @@ impl<'a> User<'a> {
                         continue;
                     }
                     if self.bench.mission.stop.level() > Level::Run {
-                        self.tell(&Fact::Interrupted { at: self.now() });
+                        self.tell(Fact::Interrupted { at: self.now() });
                         return false;
                     }
                     // What arrived before the ask was not caused by it.
@@ -346,11 +376,12 @@ impl<'a> User<'a> {
             }
         }
         let fact = scrubbed(performed.fact, &self.bench.scrubber.borrow());
-        self.tell(&fact);
+        let good = succeeded(&fact);
+        self.tell(fact);
         for fact in told(&performed.captured, at) {
-            self.tell(&fact);
+            self.tell(fact);
         }
-        succeeded(&fact)
+        good
     }
 
     async fn dial(&mut self) -> bool {
@@ -362,7 +393,7 @@ impl<'a> User<'a> {
                 let (begun, done) = (self.now(), self.now());
                 let doing = "preparing the upgrade".to_owned();
                 let outcome = Dial::Failed(NetFailure { doing, error, hung: false });
-                self.tell(&Fact::Dialed { connection, begun, done, outcome });
+                self.tell(Fact::Dialed { connection, begun, done, outcome });
                 return false;
             }
         };
@@ -371,7 +402,7 @@ impl<'a> User<'a> {
         self.dead = false;
         self.socket = dialed.socket;
         self.values.restart_counter();
-        self.tell(&Fact::Dialed { connection, begun: dialed.begun, done: dialed.done, outcome });
+        self.tell(Fact::Dialed { connection, begun: dialed.begun, done: dialed.done, outcome });
         if self.socket.is_some() {
             self.bench.mission.progress.add(Stage::Connected, 1);
         }
@@ -459,7 +490,7 @@ impl<'a> User<'a> {
     async fn hush(&mut self) {
         let until = self.now();
         if self.catch_up(until).await {
-            self.judged(|judge, user| judge.expire(user, until));
+            self.judged(&Observed::Quiet(until));
         }
     }
 
@@ -493,7 +524,7 @@ impl<'a> User<'a> {
         };
         self.dead |= content.ends_connection();
         let frame = received.frame(content);
-        self.judged(|judge, user| judge.frame(user, &frame));
+        self.judged(&Observed::Frame(frame));
     }
 
     async fn reply(&mut self, rule: usize) {
@@ -535,7 +566,7 @@ impl<'a> User<'a> {
         let prompt = self.bench.scrubber.borrow().scrub(&prompt).into_owned();
         let at = self.now();
         let (run, thread) = (chosen(IdRole::Run, Some(run)), chosen(IdRole::Thread, thread));
-        self.tell(&Fact::Asked { turn, at, run, thread, prompt });
+        self.tell(Fact::Asked { turn, at, run, thread, prompt });
         mission.progress.add(Stage::Asked, 1);
         self.send(at, text).await;
     }
@@ -556,7 +587,7 @@ impl<'a> User<'a> {
             not_before: at,
             content: Content::Text(clean.into()),
         };
-        self.judged(|judge, user| judge.frame(user, &frame));
+        self.judged(&Observed::Frame(frame));
         // A target that does not take it must not keep a deadline from passing; what is not taken goes out with the next one.
         let deadline = self.bench.judge.borrow().next_deadline(self.number);
         let patience = self.bench.mission.expect.timeouts.connect;
@@ -570,7 +601,7 @@ impl<'a> User<'a> {
     async fn hang_up(&mut self) {
         if let Some(socket) = self.socket.take() {
             if !self.dead {
-                self.tell(&Fact::Closed { connection: socket.connection(), at: self.now() });
+                self.tell(Fact::Closed { connection: socket.connection(), at: self.now() });
             }
             self.dead = false;
             socket.close(GOOD_BYE).await;
@@ -587,16 +618,18 @@ impl<'a> User<'a> {
         self.bench.judge.borrow().next_move(self.number)
     }
 
-    fn tell(&self, fact: &Fact) {
-        self.judged(|judge, user| judge.fact(user, fact));
+    fn tell(&self, fact: Fact) {
+        self.judged(&Observed::Fact(fact));
     }
 
-    /// Lets the judge see something, and whoever watches what came of it.
-    fn judged(&self, show: impl FnOnce(&mut Judge, UserNumber)) {
+    /// Lets the judge see something, whoever watches what came of it, and the recorder both.
+    fn judged(&self, observed: &Observed<'_>) {
         let mut judge = self.bench.judge.borrow_mut();
         let before = (judge.so_far().findings.total(), judge.so_far().counts.runs);
-        show(&mut judge, self.number);
+        judge.observe(self.number, observed);
         let after = (judge.so_far().findings.total(), judge.so_far().counts.runs);
+        drop(judge);
+        self.bench.record(Some(self.number), observed);
         let progress = &self.bench.mission.progress;
         progress.add(Stage::Finding, after.0 - before.0);
         progress.add(Stage::Settled, after.1 - before.1);

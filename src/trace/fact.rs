@@ -88,6 +88,21 @@ pub enum Fact {
     },
 }
 
+impl Fact {
+    /// When it was over.
+    pub fn at(&self) -> Stamp {
+        match self {
+            Fact::Step { done, .. } | Fact::Dialed { done, .. } => *done,
+            Fact::Began { at, .. }
+            | Fact::Captured { at, .. }
+            | Fact::Asked { at, .. }
+            | Fact::Closed { at, .. }
+            | Fact::Interrupted { at }
+            | Fact::Ended { at } => *at,
+        }
+    }
+}
+
 /// When a step is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

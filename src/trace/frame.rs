@@ -44,8 +44,8 @@ pub enum Direction {
 pub enum Content<'a> {
     /// A text message.
     Text(#[serde(borrow)] Cow<'a, str>),
-    /// A binary message.
-    Binary(#[serde(borrow)] Cow<'a, [u8]>),
+    /// A binary message; in base 64 where it is written down.
+    Binary(#[serde(with = "base64")] Cow<'a, [u8]>),
     /// A protocol ping; it is answered by the transport.
     Ping,
     /// A protocol pong.
@@ -102,5 +102,23 @@ impl Frame<'_> {
             Content::Violation { why } => Content::Violation { why: owned(why) },
         };
         Frame { content, ..self }
+    }
+}
+
+/// Bytes as base 64 text (RFC 4648, section 4).
+mod base64 {
+    use std::borrow::Cow;
+
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'static, [u8]>, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        STANDARD.decode(&*text).map(Cow::Owned).map_err(de::Error::custom)
     }
 }

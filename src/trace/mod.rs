@@ -5,8 +5,8 @@
 
 mod fact;
 mod frame;
-mod recording;
+pub mod recording;
 
 pub use fact::{Dial, Fact, NetFailure, Phase, StepOutcome};
 pub use frame::{Content, Direction, Frame};
-pub use recording::{Block, Entry, Header, Observed};
+pub use recording::{Entry, Observed};

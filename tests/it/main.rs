@@ -9,6 +9,7 @@ mod docs;
 mod faults;
 mod formats;
 mod hostile;
+mod recordings;
 mod report;
 mod run;
 mod support;

@@ -416,6 +416,7 @@ pub(super) fn context(users: u64, iterations: u64) -> Context {
         clock: Clock { kind: WhichClock::Kernel, statement: "arrivals are stamped by the kernel".into() },
         waits: Vec::new(),
         notes: Vec::new(),
+        recording: None,
     }
 }
 

@@ -684,7 +684,14 @@ fn the_third_signal_does_not_wait_for_the_report() {
         site.wait_for("DELETE ", 2);
         process.signal("INT");
         let ended = process.end().exits(130);
-        assert_eq!((ended.stdout.as_str(), place.names()), ("", vec!["small.yaml".to_owned()]), "{drain}");
+        assert_eq!(
+            (ended.stdout.as_str(), place.names()),
+            ("", vec!["out".to_owned(), "small.yaml".to_owned()]),
+            "{drain}"
+        );
+        // No report; what was recorded until then is there.
+        let left = fs::read_dir(place.path().join("out")).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(left.collect::<Vec<_>>(), ["recording.gpr"]);
     }
 }
 

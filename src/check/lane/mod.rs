@@ -60,6 +60,8 @@ pub enum Move {
 pub(super) struct Bench<'a> {
     pub expect: &'a Expectations,
     pub execution: ExecutionId,
+    /// Whose streams show something wrong.
+    pub alarms: &'a mut BTreeSet<UserNumber>,
     pub out: &'a mut Judgement,
 }
 
@@ -478,7 +480,11 @@ impl Lane {
     fn add(&mut self, bench: &mut Bench<'_>, finding: Finding) {
         let exceptions = &bench.expect.claims.exceptions;
         let (rule, number) = (finding.deviation.rule(), finding.subject.iteration);
-        let fails = exceptions.severity(rule) == Some(Severity::Failure) && rule.concern() != Concern::Isolation;
+        let weighs = exceptions.severity(rule) == Some(Severity::Failure);
+        let fails = weighs && rule.concern() != Concern::Isolation;
+        if weighs {
+            bench.alarms.extend(finding.subject.user.into_iter().chain(finding.deviation.owner()));
+        }
         let known = bench.out.findings.add(finding, exceptions);
         if fails && let Some(number) = number {
             let mine = self.iterations.iter_mut().find(|iteration| iteration.iteration == number);

@@ -118,6 +118,8 @@ impl Lane {
         } else {
             let evidence = self.evidence(bench, Excerpt::new(frame.at, "frame", text));
             let sighting = Sighting { at: frame.at, subject: self.subject(), evidence, frames: 1, own_known };
+            // Whose it is may turn out only when all is over.
+            bench.alarms.insert(self.user);
             bench.out.ledger.add_open(key, sighting);
         }
     }

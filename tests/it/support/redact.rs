@@ -14,7 +14,7 @@ pub fn redact(text: &str, place: &Path) -> String {
         (r"127\.0\.0\.1:\d+", "127.0.0.1:<port>"),
         (r"seed \d+", "seed <seed>"),
         (r"execution [0-9a-f]{8}", "execution <id>"),
-        (r"-[0-9a-f]{8}/report\.json", "-<id>/report.json"),
+        (r"-[0-9a-f]{8}/(report\.json|recording\.gpr)", "-<id>/$1"),
         (r"\d+(\.\d+)? (us|ms|s)\b", "<time>"),
         (r"(?m)^  up to <time> less is possible.*\n", ""),
     ] {

@@ -7,28 +7,51 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
+use super::process::{Ended, Place};
+
 static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
     let text = fs::read_to_string(super::process::shipped("docs/report.schema.json")).expect("a committed schema");
     jsonschema::validator_for(&serde_json::from_str(&text).expect("JSON")).expect("a schema")
 });
+
+/// Judges the recording in `folder` again, by what `more` names.
+pub fn judged(folder: &Path, more: &[&str]) -> Ended {
+    let path = folder.to_string_lossy();
+    Place::new().run(&[&["judge", &path, "--format", "json"], more].concat())
+}
 
 /// One report that fits the schema.
 #[derive(Debug)]
 pub struct Report(pub Value);
 
 impl Report {
-    /// The report in `folder`, which holds nothing but its formats, for its owner's eyes only.
+    /// The report in `folder`, which holds nothing but its formats and the recording, for its owner's eyes only. Judged again
+    /// from the recording, it is the same.
+    #[track_caller]
     pub fn in_folder(folder: &Path) -> Report {
         let mut names: Vec<_> =
             fs::read_dir(folder).expect("a folder").map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
-        assert_eq!(names, ["junit.xml", "report.json", "summary.md"]);
+        assert_eq!(names, ["junit.xml", "recording.gpr", "report.json", "summary.md"]);
         #[cfg(unix)]
         for name in names {
             use std::os::unix::fs::PermissionsExt;
             assert_eq!(fs::metadata(folder.join(name)).unwrap().permissions().mode() & 0o777, 0o600);
         }
-        Report::parse(&fs::read_to_string(folder.join("report.json")).unwrap())
+        let report = Report::parse(&fs::read_to_string(folder.join("report.json")).unwrap());
+        let again = judged(folder, &[]).exits(report.0["verdict"]["exit_code"].as_i64().expect("a code") as i32);
+        let again = Report::parse(&again.stdout);
+        assert_eq!(again.0["judged"]["complete"], true);
+        assert_eq!(again.of_the_judge(), report.of_the_judge());
+        report
+    }
+
+    /// Everything but where it was recorded and that it was judged again, byte by byte.
+    pub fn of_the_judge(&self) -> String {
+        let mut value = self.0.clone();
+        let members = value.as_object_mut().expect("a report");
+        members.retain(|key, _| key != "recording" && key != "judged");
+        format!("{value:#}")
     }
 
     pub fn parse(text: &str) -> Report {

@@ -1,0 +1,273 @@
+//! What a recording holds, and how it is spelled; `docs/recordings.md` describes the format for other readers.
+//!
+//! A recording is one header, tapes in blocks that can each be read without the others, and an end. A tape is what one judge
+//! was told, in that order, one JSON document per line. What stands in header and end is the edge's business, and so are
+//! files: this module knows bytes.
+//!
+//! | file | what for |
+//! |---|---|
+//! | `block.rs` | one block: compressed, with checksums |
+//! | `reader.rs` | from the bytes of a file to its parts, and what is wrong with them |
+
+mod block;
+mod reader;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Fact, Frame};
+use crate::identity::UserNumber;
+use crate::time::Stamp;
+
+pub use block::{Kind, encode, preface};
+pub use reader::{Part, Reader, Tail, Unreadable, Why};
+
+/// The version of the format that this build writes and reads.
+pub const VERSION: u16 = 1;
+
+/// One observation of one user.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry<'a> {
+    /// The user; absent for the readiness of the target.
+    pub user: Option<UserNumber>,
+    /// What was observed.
+    pub observed: Observed<'a>,
+}
+
+/// What a judge is told, live or from a recording.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Observed<'a> {
+    /// A frame on the socket.
+    Frame(Frame<'a>),
+    /// Something the harness did or was answered.
+    Fact(Fact),
+    /// Nothing more had arrived by then: the judge's deadlines up to this stamp have passed.
+    Quiet(Stamp),
+}
+
+/// One line of a tape.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Line<'a> {
+    /// What a judge was told.
+    Entry(Entry<'a>),
+    /// So many entries of this user stood here and were not kept.
+    LeftOut {
+        /// Whose.
+        user: UserNumber,
+        /// How many, above zero.
+        entries: u64,
+    },
+}
+
+/// The first line of a block of tape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// Which judge was told: 0 for the readiness of the target, from 1 on one per thread.
+    pub tape: u32,
+    /// Which block of its tape, counted from 0.
+    pub sequence: u64,
+}
+
+/// How a line is spelled: a user and exactly one of the others.
+#[derive(Serialize)]
+struct Written<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<UserNumber>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frame: Option<&'a Frame<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fact: Option<&'a Fact>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quiet: Option<Stamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_out: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Read<'a> {
+    user: Option<UserNumber>,
+    #[serde(borrow)]
+    frame: Option<Frame<'a>>,
+    fact: Option<Fact>,
+    quiet: Option<Stamp>,
+    left_out: Option<u64>,
+}
+
+/// Appends the line of an observation, its line feed included.
+pub fn write_entry(out: &mut Vec<u8>, user: Option<UserNumber>, observed: &Observed<'_>) {
+    let mut line = Written { user, frame: None, fact: None, quiet: None, left_out: None };
+    match observed {
+        Observed::Frame(frame) => line.frame = Some(frame),
+        Observed::Fact(fact) => line.fact = Some(fact),
+        Observed::Quiet(until) => line.quiet = Some(*until),
+    }
+    write(out, &line);
+}
+
+/// Appends the line that says how many entries of `user` are not kept.
+pub fn write_left_out(out: &mut Vec<u8>, user: UserNumber, entries: u64) {
+    write(out, &Written { user: Some(user), frame: None, fact: None, quiet: None, left_out: Some(entries) });
+}
+
+/// Appends the first line of a block of tape.
+pub fn write_head(out: &mut Vec<u8>, head: Head) {
+    write(out, &head);
+}
+
+fn write(out: &mut Vec<u8>, line: &impl Serialize) {
+    serde_json::to_writer(&mut *out, line).expect("plain data with text keys, into memory");
+    out.push(b'\n');
+}
+
+impl<'a> Line<'a> {
+    /// Reads a line back. Keys that this build does not know are passed over.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn read(text: &'a [u8]) -> Result<Line<'a>, String> {
+        let Read { user, frame, fact, quiet, left_out } =
+            serde_json::from_slice(text).map_err(|error| error.to_string())?;
+        let observed = match (frame, fact, quiet, left_out) {
+            (Some(frame), None, None, None) => Observed::Frame(frame),
+            (None, Some(fact), None, None) => Observed::Fact(fact),
+            (None, None, Some(until), None) => Observed::Quiet(until),
+            (None, None, None, Some(entries)) => {
+                let user = user.ok_or("entries were left out, and nobody says whose")?;
+                return Ok(Line::LeftOut { user, entries });
+            }
+            _ => return Err("a line holds exactly one of `frame`, `fact`, `quiet` and `left_out`".to_owned()),
+        };
+        Ok(Line::Entry(Entry { user, observed }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::identity::{Connection, Iteration};
+    use crate::trace::{Content, Dial, Direction, NetFailure, Phase, StepOutcome};
+
+    fn stamp() -> impl Strategy<Value = Stamp> {
+        prop_oneof![Just(Stamp(0)), Just(Stamp(u64::MAX)), any::<u64>().prop_map(Stamp)]
+    }
+
+    fn content() -> impl Strategy<Value = Content<'static>> {
+        let text = || any::<String>();
+        prop_oneof![
+            text().prop_map(|text| Content::Text(text.into())),
+            any::<Vec<u8>>().prop_map(|bytes| Content::Binary(bytes.into())),
+            Just(Content::Ping),
+            Just(Content::Pong),
+            (any::<u16>(), text()).prop_map(|(code, reason)| Content::Close { code, reason: reason.into() }),
+            text().prop_map(|error| Content::Lost { error: error.into() }),
+            any::<u64>().prop_map(|limit| Content::TooLarge { limit }),
+            text().prop_map(|why| Content::Violation { why: why.into() }),
+        ]
+    }
+
+    fn frame() -> impl Strategy<Value = Frame<'static>> {
+        let direction = prop_oneof![Just(Direction::Received), Just(Direction::Sent)];
+        (any::<u32>(), direction, stamp(), stamp(), stamp(), content()).prop_map(
+            |(connection, direction, at, read_at, not_before, content)| {
+                let connection = Connection(connection);
+                Frame { connection, direction, at, read_at, not_before, content }
+            },
+        )
+    }
+
+    fn fact() -> impl Strategy<Value = Fact> {
+        let text = || any::<String>();
+        let failure =
+            || (text(), text(), any::<bool>()).prop_map(|(doing, error, hung)| NetFailure { doing, error, hung });
+        let outcome = prop_oneof![
+            any::<u16>().prop_map(|status| StepOutcome::Good { status }),
+            (any::<u16>(), text(), text()).prop_map(|(status, why, body)| StepOutcome::Refused { status, why, body }),
+            failure().prop_map(StepOutcome::Failed),
+        ];
+        let phase = prop_oneof![
+            Just(Phase::Ready),
+            Just(Phase::Login),
+            Just(Phase::Prepare),
+            Just(Phase::After),
+            Just(Phase::Finally)
+        ];
+        let dial = prop_oneof![
+            (any::<Option<String>>(), any::<bool>(), any::<bool>()).prop_map(
+                |(subprotocol, echo_fits, echo_strict)| Dial::Upgraded { subprotocol, echo_fits, echo_strict }
+            ),
+            (any::<u16>(), text(), text()).prop_map(|(status, headers, body)| Dial::Refused { status, headers, body }),
+            text().prop_map(|why| Dial::Invalid { why }),
+            failure().prop_map(Dial::Failed),
+        ];
+        prop_oneof![
+            (any::<u32>(), stamp(), stamp(), any::<bool>()).prop_map(|(iteration, scheduled, at, fresh)| {
+                Fact::Began { iteration: Iteration(iteration), scheduled, at, fresh }
+            }),
+            (phase, text(), stamp(), stamp(), outcome).prop_map(|(phase, name, sent, done, outcome)| Fact::Step {
+                phase,
+                name,
+                sent,
+                done,
+                outcome
+            }),
+            (text(), text(), stamp()).prop_map(|(name, value, at)| Fact::Captured { name, value, at }),
+            (any::<u32>(), stamp(), stamp(), dial).prop_map(|(connection, begun, done, outcome)| {
+                Fact::Dialed { connection: Connection(connection), begun, done, outcome }
+            }),
+            (any::<u32>(), stamp(), any::<Option<String>>(), any::<Option<String>>(), text())
+                .prop_map(|(turn, at, run, thread, prompt)| Fact::Asked { turn, at, run, thread, prompt }),
+            (any::<u32>(), stamp())
+                .prop_map(|(connection, at)| Fact::Closed { connection: Connection(connection), at }),
+            stamp().prop_map(|at| Fact::Interrupted { at }),
+            stamp().prop_map(|at| Fact::Ended { at }),
+        ]
+    }
+
+    /// Anything that a judge can be told, and what can stand on a tape beside it.
+    pub(super) fn line() -> impl Strategy<Value = Line<'static>> {
+        let user = prop::option::of(any::<u32>().prop_map(UserNumber));
+        let observed = prop_oneof![
+            3 => frame().prop_map(Observed::Frame),
+            2 => fact().prop_map(Observed::Fact),
+            1 => stamp().prop_map(Observed::Quiet),
+        ];
+        prop_oneof![
+            6 => (user, observed).prop_map(|(user, observed)| Line::Entry(Entry { user, observed })),
+            1 => (any::<u32>(), 1..u64::MAX)
+                .prop_map(|(user, entries)| Line::LeftOut { user: UserNumber(user), entries }),
+        ]
+    }
+
+    pub(super) fn write_line(out: &mut Vec<u8>, line: &Line<'_>) {
+        match line {
+            Line::Entry(Entry { user, observed }) => write_entry(out, *user, observed),
+            Line::LeftOut { user, entries } => write_left_out(out, *user, *entries),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_line_reads_back_as_written(line in line()) {
+            let mut text = Vec::new();
+            write_line(&mut text, &line);
+            prop_assert_eq!(text.iter().filter(|byte| **byte == b'\n').count(), 1, "one line");
+            prop_assert_eq!(Line::read(&text[..text.len() - 1]), Ok(line));
+        }
+
+        #[test]
+        fn nonsense_is_no_line(text in any::<Vec<u8>>()) {
+            prop_assert!(Line::read(&text).is_err());
+        }
+    }
+
+    #[test]
+    fn a_line_of_two_things_or_none_is_refused() {
+        for text in ["{}", r#"{"user":1}"#, r#"{"user":1,"quiet":3,"left_out":4}"#, r#"{"left_out":4}"#] {
+            assert!(Line::read(text.as_bytes()).is_err(), "{text}");
+        }
+        let later = Line::read(br#"{"user":1,"quiet":3,"of_a_later_build":[]}"#);
+        assert_eq!(later, Ok(Line::Entry(Entry { user: Some(UserNumber(1)), observed: Observed::Quiet(Stamp(3)) })));
+    }
+}
