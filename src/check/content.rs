@@ -183,7 +183,7 @@ const MONEY: [&str; 28] = [
 ];
 
 /// Beginnings of words for something to do; at most four letters may follow, as in `reduc-tion` and `cut-ting`.
-const ACTIONS: [&str; 38] = [
+const ACTIONS: [&str; 39] = [
     "archiv",
     "automat",
     "buy",
@@ -219,6 +219,7 @@ const ACTIONS: [&str; 38] = [
     "schedul",
     "shift",
     "shut",
+    "stop",
     "switch",
     "terminat",
     "upgrad",
