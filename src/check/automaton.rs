@@ -95,16 +95,17 @@ impl Tool {
         Tool { pair, call, name, replayed: event.replayed }
     }
 
-    /// By call id where both have one, else by name where both have one; a tool that tells neither fits any.
-    fn fits(&self, other: &Tool) -> bool {
-        self.pair == other.pair && self.same(other)
-    }
-
-    fn same(&self, other: &Tool) -> bool {
+    /// How well this and `other` are one tool, more is better: by call id where both have one, else by name where both have
+    /// one; a tool that tells neither fits any. Of several that fit equally, what tells as much about itself fits best.
+    fn fits(&self, other: &Tool) -> Option<u8> {
+        if self.pair != other.pair {
+            return None;
+        }
+        let alike = u8::from(self.call.is_some() == other.call.is_some());
         match (&self.call, &other.call, &self.name, &other.name) {
-            (Some(mine), Some(theirs), _, _) => mine == theirs,
-            (_, _, Some(mine), Some(theirs)) => mine == theirs,
-            _ => true,
+            (Some(mine), Some(theirs), _, _) => (mine == theirs).then_some(6),
+            (_, _, Some(mine), Some(theirs)) => (mine == theirs).then_some(3 + alike),
+            _ => Some(1 + alike),
         }
     }
 
@@ -354,16 +355,14 @@ impl Automaton {
 
     fn result(&mut self, pair: u8, event: &RunEvent<'_>) -> Option<(Stamp, Stamp)> {
         let tool = Tool::of(pair, event);
-        if let Some(index) = self.calls.iter().position(|call| call.tool.fits(&tool)) {
-            return Some(self.calls.remove(index).called);
+        if let Some(call) = take(&mut self.calls, |call| call.tool.fits(&tool)) {
+            return Some(call.called);
         }
         // A result, a call, a result: not two results and a late call, but a first call that never came.
-        if let Some(index) = self
-            .inverted
-            .iter()
-            .position(|(orphan, call)| (orphan.call.is_none() || call.tool.call.is_none()) && call.tool.fits(&tool))
-        {
-            let (orphan, call) = self.inverted.remove(index);
+        let guessed = |(orphan, call): &(Tool, Call)| {
+            call.tool.fits(&tool).filter(|_| orphan.call.is_none() || call.tool.call.is_none())
+        };
+        if let Some((orphan, call)) = take(&mut self.inverted, guessed) {
             self.orphans.push(orphan);
             return Some(call.called);
         }
@@ -394,9 +393,11 @@ fn plain_hash(name: &str) -> u64 {
     hasher.finish()
 }
 
-/// Removes the first that fits.
-fn take<T>(from: &mut Vec<T>, fits: impl Fn(&T) -> bool) -> Option<T> {
-    from.iter().position(fits).map(|index| from.remove(index))
+/// Removes the first of those that fit best.
+fn take<T>(from: &mut Vec<T>, fits: impl Fn(&T) -> Option<u8>) -> Option<T> {
+    let fitting = from.iter().enumerate().filter_map(|(index, one)| fits(one).map(|how| (index, how)));
+    let (index, _) = fitting.reduce(|best, next| if next.1 > best.1 { next } else { best })?;
+    Some(from.remove(index))
 }
 
 fn hash(value: &impl Hash) -> u64 {
