@@ -189,8 +189,8 @@ impl Automaton {
         self.counts.iter().any(|count| *count > 0)
     }
 
-    /// What only the whole run shows, after its last event. Pairs are judged only where both of their events are spoken by
-    /// this run: a tool without results lacks the event, not a pair.
+    /// What only the whole run shows, after its last event. Where an event that must come never did, its pairs are not judged
+    /// besides: a run without any result lacks the event, not a pair.
     pub fn conclude(&self, grammar: &Grammar, names: &dyn Fn(usize) -> String) -> Vec<Deviation> {
         let mut deviations = Vec::new();
         let count = |index: usize| self.counts.get(index).copied().unwrap_or(0);
@@ -208,9 +208,9 @@ impl Automaton {
             let (event, limit) = ("an agent of its own name".to_owned(), u64::from(grammar.min_agents));
             deviations.push(Deviation::WrongCount { event, count: agents, limit, few: true });
         }
-        let seen = |role, pair| {
+        let lacking = |role, pair| {
             let mut symbols = self.symbols_of(grammar, role).filter(|index| grammar.symbols[*index].pair == pair);
-            symbols.any(|index| count(index) > 0)
+            symbols.any(|index| count(index) == 0 && grammar.symbols[index].min > 0)
         };
         let first = |role, pair| {
             let mut symbols = self.symbols_of(grammar, role).filter(|index| grammar.symbols[*index].pair == pair);
@@ -221,9 +221,9 @@ impl Automaton {
             let lacks = (tool.pair > 0).then(|| first(other, tool.pair));
             Deviation::UnpairedTool { tool: tool.label(), called, lacks }
         };
-        let unfinished = self.calls.iter().map(|call| &call.tool).filter(|tool| seen(Role::Result, tool.pair));
+        let unfinished = self.calls.iter().map(|call| &call.tool).filter(|tool| !lacking(Role::Result, tool.pair));
         deviations.extend(unfinished.filter(|tool| !tool.replayed).map(|tool| unpaired(tool, true)));
-        let orphans = self.orphans.iter().filter(|tool| seen(Role::Call, tool.pair) && !tool.replayed);
+        let orphans = self.orphans.iter().filter(|tool| !lacking(Role::Call, tool.pair) && !tool.replayed);
         deviations.extend(orphans.map(|tool| unpaired(tool, false)));
         if !grammar.free {
             let inverted = self.inverted.iter().map(|(orphan, _)| orphan).filter(|orphan| !orphan.replayed);
