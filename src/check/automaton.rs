@@ -310,6 +310,8 @@ impl Automaton {
             let known = self.early.iter().any(|(_, awaited)| *awaited == first);
             if then == symbol && first != symbol && self.counts[first] == 0 && !known && !event.replayed {
                 self.early.push((symbol, first));
+                // Whatever else it came before, it is one event too early.
+                break;
             }
         }
         self.early.retain(|(_, awaited)| *awaited != symbol);
