@@ -1,5 +1,6 @@
 //! One run from the ask to its conclusion: its events, its silence, its ends, its answer.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use super::clock::Clock;
@@ -8,8 +9,8 @@ use super::{Bench, Lane, Stage, any};
 use crate::check::automaton::{Automaton, RunEvent};
 use crate::check::content;
 use crate::check::judgement::RUNS_KEPT;
-use crate::event::{Extract, Kind, KindId};
-use crate::expect::{Expectations, IdRole, IdSource, Names, Role, Segment, Unique};
+use crate::event::{Extract, Found, Kind, KindId, SlotId};
+use crate::expect::{Expectations, IdRole, IdSource, Names, Role, Segment, Trie, Unique};
 use crate::finding::{Deviation, Evidence, Excerpt, Finding, Mark, Subject};
 use crate::identity::{Connection, Iteration};
 use crate::time::{Micros, Stamp};
@@ -224,7 +225,7 @@ impl Lane {
             run.degraded = Some((label(), excerpt()));
         }
         if let Some(source) = expect.answers.iter().find(|source| source.when.holds(extract, text))
-            && let Some(answer) = extract.first_text(&source.at)
+            && let Some(answer) = said(&expect.dialect.trie, extract, &source.at)
         {
             match &mut run.answer {
                 Some(whole) if source.append => whole.push_str(&answer),
@@ -585,6 +586,23 @@ impl Lane {
         }
         self.settle_all(bench);
     }
+}
+
+/// The answer at the first of `places` that says something; the first that is there, where none does. What says nothing is
+/// not replaced by the object it stands in, of which some other member would be taken for the answer.
+fn said<'e>(trie: &Trie, extract: &'e Extract<'_>, places: &[SlotId]) -> Option<Cow<'e, str>> {
+    let says = |slot: &SlotId| match extract.at(*slot) {
+        Found::Text(text) => !text.trim().is_empty(),
+        Found::Composite { empty, .. } => !empty,
+        found => found.exists(),
+    };
+    let first = *places.iter().find(|slot| extract.at(**slot).exists())?;
+    let around = |slot: &SlotId| {
+        let within = trie.pointer_of(first).zip(trie.pointer_of(*slot));
+        within.is_some_and(|(inner, outer)| inner.starts_with(&format!("{outer}/")))
+    };
+    let chosen = if says(&first) { None } else { places.iter().find(|slot| says(slot) && !around(slot)) };
+    extract.at(*chosen.unwrap_or(&first)).as_text()
 }
 
 impl Run {
