@@ -198,8 +198,11 @@ impl Lane {
         let mut run_ids = expect.ids.iter().filter(|rule| rule.role == IdRole::Run);
         let run_id = run_ids.find_map(|rule| extract.first_text(&rule.at));
         let replayed = any(&expect.signs.replayed, extract, text);
+        let bad = kind.is_some_and(|kind| expect.grammar.bad.contains(&kind)) || any(&expect.ends.bad, extract, text);
         let Some(mut run) = self.take_run(run_id.as_deref()) else {
-            if symbol.is_some() {
+            // A bad end that names no run may be about anything else that the connection is used for.
+            let named = |run: &PastRun| run.ids.iter().any(|known| Some(&**known) == run_id.as_deref());
+            if symbol.is_some() || (bad && self.past.iter().any(named)) {
                 self.runless(bench, place, extract, run_id.as_deref(), replayed);
             }
             return;
@@ -308,7 +311,7 @@ impl Lane {
             }
         }
         if let Some(over) = was_over {
-            if symbol.is_some() && !harmless && !over.explained {
+            if (symbol.is_some() && !harmless || bad && !replayed) && !over.explained {
                 let deviation = Deviation::LateEvent { event: label(), after: frame.at.since(over.latest) };
                 let evidence = run.evidence(&expect.dialect.names, Some(excerpt()));
                 self.report_for(bench, &run, frame.at, deviation, evidence);
@@ -317,7 +320,7 @@ impl Lane {
             return;
         }
         let over = |good, explained| Over { earliest: bounds.0, latest: bounds.1, good, explained };
-        if kind.is_some_and(|kind| expect.grammar.bad.contains(&kind)) || any(&expect.ends.bad, extract, text) {
+        if bad {
             // Reported when the run is concluded: what comes after it belongs to it.
             run.bad = Some((label(), run.evidence(&expect.dialect.names, Some(excerpt()))));
             self.run = Some(run);
