@@ -549,17 +549,18 @@ impl Court<'_> {
     fn isolation(&self, asserted: &Asserted) -> Claim {
         let counts = &self.judgement.counts;
         let least = self.expect.claims.min_overlap;
+        let Judgement { in_flight: asked, recognised, .. } = self.judgement;
         let seen = if self.failing(Concern::Isolation) > 0 {
             Seen::Broken
         } else if counts.identities_dropped > 0 {
             Seen::Doubtful("more unknown user ids were seen than are kept; correct the profile's ids".to_owned())
         } else if self.count(Concern::Isolation, Severity::Doubt) > 0 {
             Seen::Doubtful("marks of another execution were seen; give this one users of its own".to_owned())
-        } else if self.judgement.in_flight.len() < 2 {
+        } else if asked.len() < 2 {
             Seen::Nothing("fewer than two users had a run".to_owned())
-        } else if counts.attributed == 0 {
+        } else if recognised.is_empty() && counts.events > 0 {
             Seen::Nothing(
-                "no frame carried an id or a mark of its receiver; ask the agent to repeat the reference in the prompt, or \
+                "no event of a run carried an id or a mark of its receiver; ask the agent to repeat the reference in the prompt, or \
                  name the ids in the profile"
                     .to_owned(),
             )
@@ -569,6 +570,11 @@ impl Court<'_> {
                  runs",
                 percent(self.overlap),
                 if least > 0.0 { percent(least) } else { "some".to_owned() }
+            ))
+        } else if recognised.len() < 2 || share(recognised.len() as u64, asked.len() as u64) < least {
+            Seen::Nothing(format!(
+                "only of {} a run was known to be theirs, by an id or a mark in its events",
+                counted(recognised.len() as u64, "user")
             ))
         } else {
             Seen::Enough

@@ -35,8 +35,10 @@ pub struct Judgement {
     pub unknown: BTreeMap<String, u64>,
     /// How often each event of the grammar came in which envelope, in the ids of the dialect.
     pub census: BTreeMap<(KindId, Envelope), u64>,
-    /// When each user had a run in flight; the first `RUNS_KEPT` runs of each.
+    /// When each user that asked had a run in flight that came to life; the first `RUNS_KEPT` runs of each.
     pub in_flight: BTreeMap<UserNumber, Vec<(Stamp, Stamp)>>,
+    /// Users of whose runs an event was known to be theirs, by an id or a mark.
+    pub recognised: BTreeSet<UserNumber>,
     /// Which answers different prompts got, of turns whose answers must differ.
     pub same_answers: SameAnswers,
     /// Clean-up steps that failed, as `user N: step: reason`; the first `NAMES_KEPT`.
@@ -340,6 +342,7 @@ impl Judgement {
             mine.extend(runs);
             mine.sort_unstable();
         }
+        self.recognised.extend(other.recognised);
         self.same_answers.merge(other.same_answers);
         self.leftovers.extend(other.leftovers);
         self
@@ -350,7 +353,8 @@ impl Judgement {
         *self.census.entry((kind, envelope)).or_default() += 1;
     }
 
-    /// The share of users whose run was in flight while another user's was, 0 to 1; of the users that had a run.
+    /// The share of users whose run was in flight while another user's was, 0 to 1; of the users that asked. Where no event
+    /// of a run came there was nothing to be mixed up, so such a run overlaps none.
     pub fn overlap(&self) -> f64 {
         let mut edges: Vec<(Stamp, bool, UserNumber)> = Vec::new();
         for (user, runs) in &self.in_flight {

@@ -99,6 +99,8 @@ pub(super) struct Place<'f, 'a> {
     pub text: &'f str,
     /// It stands in a batch whose order means nothing.
     pub unordered: bool,
+    /// It is known to be its receiver's, by an id or a mark.
+    pub mine: bool,
 }
 
 #[derive(Debug)]
@@ -185,7 +187,7 @@ impl Lane {
 
     pub(super) fn event(&mut self, bench: &mut Bench<'_>, place: Place<'_, '_>, extract: &Extract<'_>) {
         let expect = bench.expect;
-        let Place { frame, text, unordered } = place;
+        let Place { frame, text, unordered, mine } = place;
         let kind = match extract.kind {
             Kind::Known(kind) => Some(kind),
             Kind::Unknown | Kind::Unnamed => None,
@@ -207,6 +209,9 @@ impl Lane {
             }
             return;
         };
+        if mine && symbol.is_some() && !std::mem::replace(&mut self.recognised, true) {
+            bench.out.recognised.insert(self.user);
+        }
         let was_over = run.over;
         let bounds = (frame.not_before.max(run.asked), frame.at);
         let excerpt = || Excerpt::new(frame.at, "frame", text);
@@ -404,7 +409,7 @@ impl Lane {
         run.over = Some(over);
         self.last_answer.clone_from(&run.answer);
         let flights = bench.out.in_flight.entry(self.user).or_default();
-        if flights.len() < RUNS_KEPT {
+        if run.automaton.begun() && flights.len() < RUNS_KEPT {
             flights.push((run.asked, over.latest));
         }
         let turns = bench.expect.turns.len().max(1);
