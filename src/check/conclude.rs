@@ -3,6 +3,7 @@
 //! Settles what only the whole can (whose an id is, whether a quantile is proven) and says of every claim whether it holds,
 //! does not hold, or was not seen enough. Nothing observed is never a pass. What the figures look like is `report`'s.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::event::{Envelope, KindId};
@@ -17,7 +18,7 @@ use crate::stats::{self, Doubt, Histogram, Judged, LimitJudgement};
 use crate::time::{Micros, Stamp};
 
 use super::alike::alike;
-use super::judgement::{Judgement, Latencies, Window};
+use super::judgement::{Judgement, Latencies, Ledger, Window};
 
 /// The verdict of one claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -304,7 +305,18 @@ fn outcome(claims: &[Claim], interrupted: bool) -> Outcome {
 /// Ids that no thread could settle: another known user's is a leak, a user id of nobody's is malformed, other unknown ids say
 /// nothing.
 fn settle(judgement: &mut Judgement, exceptions: &Exceptions) {
+    let collapsed = collapsed(&judgement.ledger);
+    let mut told = BTreeSet::new();
     for (open, sighting) in std::mem::take(&mut judgement.ledger.open) {
+        if let Some(users) = collapsed.get(&open.value).filter(|users| users.contains(&open.user)) {
+            // Told once, of the first of them.
+            if told.insert(open.value.clone()) {
+                let (at, deviation) = (sighting.at, collapse(&open.value, users));
+                let (subject, evidence) = (sighting.subject, sighting.evidence);
+                judgement.findings.add(Finding { at, subject, deviation, evidence }, exceptions);
+            }
+            continue;
+        }
         let frames = sighting.frames;
         let deviation = match judgement.ledger.other_owner(open.role, &open.value, open.user) {
             Some(owner) => Deviation::ForeignIdentity { owner, id: open.name, value: open.value, frames },
@@ -333,14 +345,28 @@ fn settle(judgement: &mut Judgement, exceptions: &Exceptions) {
         if users.len() < 2 {
             continue;
         }
-        let count = users.len() as u64;
-        let shown: Vec<UserNumber> = users.iter().copied().take(10).collect();
-        let subject = Subject { user: shown.first().copied(), ..Subject::default() };
-        let deviation = Deviation::IdentityCollapse { value: value.clone(), users: shown, count };
-        judgement
-            .findings
-            .add(Finding { at: Stamp::ZERO, subject, deviation, evidence: Evidence::default() }, exceptions);
+        let subject = Subject { user: users.first().copied(), ..Subject::default() };
+        let (deviation, evidence) = (collapse(value, users), Evidence::default());
+        judgement.findings.add(Finding { at: Stamp::ZERO, subject, deviation, evidence }, exceptions);
     }
+}
+
+/// Identities of nobody's that stood at several users, at none of whom the own one was ever seen: whatever the logins said, the
+/// target takes these users for one.
+fn collapsed(ledger: &Ledger) -> BTreeMap<String, BTreeSet<UserNumber>> {
+    let mut users: BTreeMap<String, BTreeSet<UserNumber>> = BTreeMap::new();
+    for open in ledger.open.keys().filter(|open| open.role == IdRole::User) {
+        if !ledger.own_seen.contains(&open.user) && !ledger.identities.contains_key(&open.value) {
+            users.entry(open.value.clone()).or_default().insert(open.user);
+        }
+    }
+    users.retain(|_, users| users.len() > 1);
+    users
+}
+
+fn collapse(value: &str, users: &BTreeSet<UserNumber>) -> Deviation {
+    let (value, count) = (value.to_owned(), users.len() as u64);
+    Deviation::IdentityCollapse { value, users: users.iter().copied().take(10).collect(), count }
 }
 
 /// Whether a finding that only the whole shows is excepted from failing, should it be one more of its kind.

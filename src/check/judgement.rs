@@ -208,6 +208,8 @@ pub struct Ledger {
     pub identities: BTreeMap<String, BTreeSet<UserNumber>>,
     /// Who owns an id that belongs to one user in the whole target, by a 64-bit hash of role and value.
     pub owners: BTreeMap<u64, UserNumber>,
+    /// Users at whom their own identity was seen.
+    pub own_seen: BTreeSet<UserNumber>,
     /// Ids that were seen at a user and are not known to be his.
     pub open: BTreeMap<OpenId, Sighting>,
     /// How many of `open` are ids of users.
@@ -526,6 +528,7 @@ impl Ledger {
         for (value, users) in other.identities {
             self.identities.entry(value).or_default().extend(users);
         }
+        self.own_seen.extend(other.own_seen);
         for (key, owner) in other.owners {
             let mine = self.owners.entry(key).or_insert(owner);
             *mine = owner.min(*mine);

@@ -82,6 +82,8 @@ pub(super) struct Lane {
     leaks: BTreeSet<(u32, u32)>,
     began: bool,
     was_ready: bool,
+    /// The user's own identity was seen.
+    own_seen: bool,
     /// An event of a run was known to be this user's.
     recognised: bool,
     /// The room that the places of a frame were read into, kept for the next one.
@@ -145,6 +147,7 @@ impl Lane {
             leaks: BTreeSet::new(),
             began: false,
             was_ready: false,
+            own_seen: false,
             recognised: false,
             room: Vec::new(),
         }
