@@ -285,9 +285,11 @@ impl Automaton {
             // What was delivered once and is replayed is no news; the replay itself is told by who calls.
             return anywhere.then_some(None);
         }
-        // In a batch an agent may have ended and started again, in either order.
+        // In a batch an agent may have ended and started again, in either order; an end that names nobody is that of whoever is
+        // at work.
         let agent = matches!(role, Role::Start | Role::End);
-        (again && !(agent && event.unordered)).then(|| {
+        let another = role == Role::End && event.agent.is_none() && self.agents.iter().any(|known| known.open);
+        (again && !(agent && event.unordered) && !another).then(|| {
             let of = match event.call.filter(|_| !agent) {
                 Some(call) => format!("call {call}"),
                 None => event.agent.unwrap_or_default().to_owned(),
