@@ -56,8 +56,12 @@ pub struct Automaton {
     counts: Vec<u32>,
     agents: Vec<Agent>,
     calls: Vec<Call>,
+    /// How many calls came.
+    called: u32,
     /// Results whose call has not come.
     orphans: Vec<Tool>,
+    /// Pairs that may be others.
+    guessed: Vec<Guess>,
     /// Pairs whose result came before the call.
     inverted: Vec<(Tool, Call)>,
     /// Symbols that came before one that must precede them, with that one; settled when it comes or the run ends.
@@ -87,6 +91,17 @@ struct Tool {
 struct Call {
     tool: Tool,
     called: (Stamp, Stamp),
+    /// How many calls came before it.
+    number: u32,
+}
+
+/// A pair of which call or result has no name.
+#[derive(Debug)]
+struct Guess {
+    call: Call,
+    result: Tool,
+    /// How many calls came before the result.
+    calls: u32,
 }
 
 impl Tool {
@@ -350,7 +365,8 @@ impl Automaton {
     }
 
     fn call(&mut self, pair: u8, event: &RunEvent<'_>) {
-        let call = Call { tool: Tool::of(pair, event), called: event.arrived };
+        let call = Call { tool: Tool::of(pair, event), called: event.arrived, number: self.called };
+        self.called += 1;
         match take(&mut self.orphans, |orphan| orphan.fits(&call.tool)) {
             Some(orphan) => self.inverted.push((orphan, call)),
             None => self.calls.push(call),
@@ -360,7 +376,20 @@ impl Automaton {
     fn result(&mut self, pair: u8, event: &RunEvent<'_>) -> Option<(Stamp, Stamp)> {
         let tool = Tool::of(pair, event);
         if let Some(call) = take(&mut self.calls, |call| call.tool.fits(&tool)) {
-            return Some(call.called);
+            let called = call.called;
+            if call.tool.name.is_none() || tool.name.is_none() {
+                self.guessed.push(Guess { call, result: tool, calls: self.called });
+            }
+            return Some(called);
+        }
+        // The call of a result without a name may have been another one, which leaves its own to this result.
+        for Guess { call, result, calls } in &mut self.guessed {
+            let fits = |other: &Call| other.tool.fits(result).filter(|_| other.number < *calls);
+            if call.tool.fits(&tool).is_some()
+                && let Some(other) = take(&mut self.calls, fits)
+            {
+                return Some(std::mem::replace(call, other).called);
+            }
         }
         // A result, a call, a result: not two results and a late call, but a first call that never came.
         let guessed = |(orphan, call): &(Tool, Call)| {
