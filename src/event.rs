@@ -35,6 +35,8 @@ pub struct Envelope {
     pub objects: u32,
     /// Which of the dialect's aliases the name was, counted from 1; 0 for the name itself.
     pub alias: u16,
+    /// Parts of the event stand at the root as well as in `objects`.
+    pub at_root: bool,
 }
 
 /// What stands at one place of a frame.

@@ -166,7 +166,7 @@ rules! {
     ForeignIdentity = "GP202" "foreign-identity" Failure Isolation
         causes "events routed by a key that two users share, an identity cached across connections"
         advice "treat it as a data leak: both users and the frame are named; look at how the socket is chosen for an event";
-    /// Several users logged in and got the same identity.
+    /// Several users are one to the target: it called them the same at their logins, or at their sockets in place of their own.
     IdentityCollapse = "GP203" "identity-collapse" Failure Isolation
         causes "a development login that returns one constant user, a demo mode, a cached authentication result"
         advice "log in with distinct accounts, and switch off bypasses on the target; isolation cannot be judged before";

@@ -56,8 +56,12 @@ pub struct Automaton {
     counts: Vec<u32>,
     agents: Vec<Agent>,
     calls: Vec<Call>,
+    /// How many calls came.
+    called: u32,
     /// Results whose call has not come.
     orphans: Vec<Tool>,
+    /// Pairs that may be others.
+    guessed: Vec<Guess>,
     /// Pairs whose result came before the call.
     inverted: Vec<(Tool, Call)>,
     /// Symbols that came before one that must precede them, with that one; settled when it comes or the run ends.
@@ -87,6 +91,17 @@ struct Tool {
 struct Call {
     tool: Tool,
     called: (Stamp, Stamp),
+    /// How many calls came before it.
+    number: u32,
+}
+
+/// A pair of which call or result has no name.
+#[derive(Debug)]
+struct Guess {
+    call: Call,
+    result: Tool,
+    /// How many calls came before the result.
+    calls: u32,
 }
 
 impl Tool {
@@ -95,16 +110,17 @@ impl Tool {
         Tool { pair, call, name, replayed: event.replayed }
     }
 
-    /// By call id where both have one, else by name where both have one; a tool that tells neither fits any.
-    fn fits(&self, other: &Tool) -> bool {
-        self.pair == other.pair && self.same(other)
-    }
-
-    fn same(&self, other: &Tool) -> bool {
+    /// How well this and `other` are one tool, more is better: by call id where both have one, else by name where both have
+    /// one; a tool that tells neither fits any. Of several that fit equally, what tells as much about itself fits best.
+    fn fits(&self, other: &Tool) -> Option<u8> {
+        if self.pair != other.pair {
+            return None;
+        }
+        let alike = u8::from(self.call.is_some() == other.call.is_some());
         match (&self.call, &other.call, &self.name, &other.name) {
-            (Some(mine), Some(theirs), _, _) => mine == theirs,
-            (_, _, Some(mine), Some(theirs)) => mine == theirs,
-            _ => true,
+            (Some(mine), Some(theirs), _, _) => (mine == theirs).then_some(6),
+            (_, _, Some(mine), Some(theirs)) => (mine == theirs).then_some(3 + alike),
+            _ => Some(1 + alike),
         }
     }
 
@@ -188,8 +204,8 @@ impl Automaton {
         self.counts.iter().any(|count| *count > 0)
     }
 
-    /// What only the whole run shows, after its last event. Pairs are judged only where both of their events are spoken by
-    /// this run: a tool without results lacks the event, not a pair.
+    /// What only the whole run shows, after its last event. Where an event that must come never did, its pairs are not judged
+    /// besides: a run without any result lacks the event, not a pair.
     pub fn conclude(&self, grammar: &Grammar, names: &dyn Fn(usize) -> String) -> Vec<Deviation> {
         let mut deviations = Vec::new();
         let count = |index: usize| self.counts.get(index).copied().unwrap_or(0);
@@ -207,9 +223,9 @@ impl Automaton {
             let (event, limit) = ("an agent of its own name".to_owned(), u64::from(grammar.min_agents));
             deviations.push(Deviation::WrongCount { event, count: agents, limit, few: true });
         }
-        let seen = |role, pair| {
+        let lacking = |role, pair| {
             let mut symbols = self.symbols_of(grammar, role).filter(|index| grammar.symbols[*index].pair == pair);
-            symbols.any(|index| count(index) > 0)
+            symbols.any(|index| count(index) == 0 && grammar.symbols[index].min > 0)
         };
         let first = |role, pair| {
             let mut symbols = self.symbols_of(grammar, role).filter(|index| grammar.symbols[*index].pair == pair);
@@ -220,9 +236,9 @@ impl Automaton {
             let lacks = (tool.pair > 0).then(|| first(other, tool.pair));
             Deviation::UnpairedTool { tool: tool.label(), called, lacks }
         };
-        let unfinished = self.calls.iter().map(|call| &call.tool).filter(|tool| seen(Role::Result, tool.pair));
+        let unfinished = self.calls.iter().map(|call| &call.tool).filter(|tool| !lacking(Role::Result, tool.pair));
         deviations.extend(unfinished.filter(|tool| !tool.replayed).map(|tool| unpaired(tool, true)));
-        let orphans = self.orphans.iter().filter(|tool| seen(Role::Call, tool.pair) && !tool.replayed);
+        let orphans = self.orphans.iter().filter(|tool| !lacking(Role::Call, tool.pair) && !tool.replayed);
         deviations.extend(orphans.map(|tool| unpaired(tool, false)));
         if !grammar.free {
             let inverted = self.inverted.iter().map(|(orphan, _)| orphan).filter(|orphan| !orphan.replayed);
@@ -284,9 +300,11 @@ impl Automaton {
             // What was delivered once and is replayed is no news; the replay itself is told by who calls.
             return anywhere.then_some(None);
         }
-        // In a batch an agent may have ended and started again, in either order.
+        // In a batch an agent may have ended and started again, in either order; an end that names nobody is that of whoever is
+        // at work.
         let agent = matches!(role, Role::Start | Role::End);
-        (again && !(agent && event.unordered)).then(|| {
+        let another = role == Role::End && event.agent.is_none() && self.agents.iter().any(|known| known.open);
+        (again && !(agent && event.unordered) && !another).then(|| {
             let of = match event.call.filter(|_| !agent) {
                 Some(call) => format!("call {call}"),
                 None => event.agent.unwrap_or_default().to_owned(),
@@ -309,6 +327,8 @@ impl Automaton {
             let known = self.early.iter().any(|(_, awaited)| *awaited == first);
             if then == symbol && first != symbol && self.counts[first] == 0 && !known && !event.replayed {
                 self.early.push((symbol, first));
+                // Whatever else it came before, it is one event too early.
+                break;
             }
         }
         self.early.retain(|(_, awaited)| *awaited != symbol);
@@ -345,7 +365,8 @@ impl Automaton {
     }
 
     fn call(&mut self, pair: u8, event: &RunEvent<'_>) {
-        let call = Call { tool: Tool::of(pair, event), called: event.arrived };
+        let call = Call { tool: Tool::of(pair, event), called: event.arrived, number: self.called };
+        self.called += 1;
         match take(&mut self.orphans, |orphan| orphan.fits(&call.tool)) {
             Some(orphan) => self.inverted.push((orphan, call)),
             None => self.calls.push(call),
@@ -354,16 +375,27 @@ impl Automaton {
 
     fn result(&mut self, pair: u8, event: &RunEvent<'_>) -> Option<(Stamp, Stamp)> {
         let tool = Tool::of(pair, event);
-        if let Some(index) = self.calls.iter().position(|call| call.tool.fits(&tool)) {
-            return Some(self.calls.remove(index).called);
+        if let Some(call) = take(&mut self.calls, |call| call.tool.fits(&tool)) {
+            let called = call.called;
+            if call.tool.name.is_none() || tool.name.is_none() {
+                self.guessed.push(Guess { call, result: tool, calls: self.called });
+            }
+            return Some(called);
+        }
+        // The call of a result without a name may have been another one, which leaves its own to this result.
+        for Guess { call, result, calls } in &mut self.guessed {
+            let fits = |other: &Call| other.tool.fits(result).filter(|_| other.number < *calls);
+            if call.tool.fits(&tool).is_some()
+                && let Some(other) = take(&mut self.calls, fits)
+            {
+                return Some(std::mem::replace(call, other).called);
+            }
         }
         // A result, a call, a result: not two results and a late call, but a first call that never came.
-        if let Some(index) = self
-            .inverted
-            .iter()
-            .position(|(orphan, call)| (orphan.call.is_none() || call.tool.call.is_none()) && call.tool.fits(&tool))
-        {
-            let (orphan, call) = self.inverted.remove(index);
+        let guessed = |(orphan, call): &(Tool, Call)| {
+            call.tool.fits(&tool).filter(|_| orphan.call.is_none() || call.tool.call.is_none())
+        };
+        if let Some((orphan, call)) = take(&mut self.inverted, guessed) {
             self.orphans.push(orphan);
             return Some(call.called);
         }
@@ -394,9 +426,11 @@ fn plain_hash(name: &str) -> u64 {
     hasher.finish()
 }
 
-/// Removes the first that fits.
-fn take<T>(from: &mut Vec<T>, fits: impl Fn(&T) -> bool) -> Option<T> {
-    from.iter().position(fits).map(|index| from.remove(index))
+/// Removes the first of those that fit best.
+fn take<T>(from: &mut Vec<T>, fits: impl Fn(&T) -> Option<u8>) -> Option<T> {
+    let fitting = from.iter().enumerate().filter_map(|(index, one)| fits(one).map(|how| (index, how)));
+    let (index, _) = fitting.reduce(|best, next| if next.1 > best.1 { next } else { best })?;
+    Some(from.remove(index))
 }
 
 fn hash(value: &impl Hash) -> u64 {

@@ -3,6 +3,7 @@
 //! Settles what only the whole can (whose an id is, whether a quantile is proven) and says of every claim whether it holds,
 //! does not hold, or was not seen enough. Nothing observed is never a pass. What the figures look like is `report`'s.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::event::{Envelope, KindId};
@@ -17,7 +18,7 @@ use crate::stats::{self, Doubt, Histogram, Judged, LimitJudgement};
 use crate::time::{Micros, Stamp};
 
 use super::alike::alike;
-use super::judgement::{Judgement, Latencies, Window};
+use super::judgement::{Judgement, Latencies, Ledger, Window};
 
 /// The verdict of one claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -331,7 +332,18 @@ fn outcome(claims: &[Claim], interrupted: bool) -> Outcome {
 /// Ids that no thread could settle: another known user's is a leak, a user id of nobody's is malformed, other unknown ids say
 /// nothing.
 fn settle(judgement: &mut Judgement, exceptions: &Exceptions) {
+    let collapsed = collapsed(&judgement.ledger);
+    let mut told = BTreeSet::new();
     for (open, sighting) in std::mem::take(&mut judgement.ledger.open) {
+        if let Some(users) = collapsed.get(&open.value).filter(|users| users.contains(&open.user)) {
+            // Told once, of the first of them.
+            if told.insert(open.value.clone()) {
+                let (at, deviation) = (sighting.at, collapse(&open.value, users));
+                let (subject, evidence) = (sighting.subject, sighting.evidence);
+                judgement.findings.add(Finding { at, subject, deviation, evidence }, exceptions);
+            }
+            continue;
+        }
         let frames = sighting.frames;
         let deviation = match judgement.ledger.other_owner(open.role, &open.value, open.user) {
             Some(owner) => Deviation::ForeignIdentity { owner, id: open.name, value: open.value, frames },
@@ -360,14 +372,28 @@ fn settle(judgement: &mut Judgement, exceptions: &Exceptions) {
         if users.len() < 2 {
             continue;
         }
-        let count = users.len() as u64;
-        let shown: Vec<UserNumber> = users.iter().copied().take(10).collect();
-        let subject = Subject { user: shown.first().copied(), ..Subject::default() };
-        let deviation = Deviation::IdentityCollapse { value: value.clone(), users: shown, count };
-        judgement
-            .findings
-            .add(Finding { at: Stamp::ZERO, subject, deviation, evidence: Evidence::default() }, exceptions);
+        let subject = Subject { user: users.first().copied(), ..Subject::default() };
+        let (deviation, evidence) = (collapse(value, users), Evidence::default());
+        judgement.findings.add(Finding { at: Stamp::ZERO, subject, deviation, evidence }, exceptions);
     }
+}
+
+/// Identities of nobody's that stood at several users, at none of whom the own one was ever seen: whatever the logins said, the
+/// target takes these users for one.
+fn collapsed(ledger: &Ledger) -> BTreeMap<String, BTreeSet<UserNumber>> {
+    let mut users: BTreeMap<String, BTreeSet<UserNumber>> = BTreeMap::new();
+    for open in ledger.open.keys().filter(|open| open.role == IdRole::User) {
+        if !ledger.own_seen.contains(&open.user) && !ledger.identities.contains_key(&open.value) {
+            users.entry(open.value.clone()).or_default().insert(open.user);
+        }
+    }
+    users.retain(|_, users| users.len() > 1);
+    users
+}
+
+fn collapse(value: &str, users: &BTreeSet<UserNumber>) -> Deviation {
+    let (value, count) = (value.to_owned(), users.len() as u64);
+    Deviation::IdentityCollapse { value, users: users.iter().copied().take(10).collect(), count }
 }
 
 /// Whether a finding that only the whole shows is excepted from failing, should it be one more of its kind.
@@ -576,17 +602,18 @@ impl Court<'_> {
     fn isolation(&self, asserted: &Asserted) -> Claim {
         let counts = &self.judgement.counts;
         let least = self.expect.claims.min_overlap;
+        let Judgement { in_flight: asked, recognised, .. } = self.judgement;
         let seen = if self.failing(Concern::Isolation) > 0 {
             Seen::Broken
         } else if counts.identities_dropped > 0 {
             Seen::Doubtful("more unknown user ids were seen than are kept; correct the profile's ids".to_owned())
         } else if self.count(Concern::Isolation, Severity::Doubt) > 0 {
             Seen::Doubtful("marks of another execution were seen; give this one users of its own".to_owned())
-        } else if self.judgement.in_flight.len() < 2 {
+        } else if asked.len() < 2 {
             Seen::Nothing("fewer than two users had a run".to_owned())
-        } else if counts.attributed == 0 {
+        } else if recognised.is_empty() && counts.events > 0 {
             Seen::Nothing(
-                "no frame carried an id or a mark of its receiver; ask the agent to repeat the reference in the prompt, or \
+                "no event of a run carried an id or a mark of its receiver; ask the agent to repeat the reference in the prompt, or \
                  name the ids in the profile"
                     .to_owned(),
             )
@@ -596,6 +623,11 @@ impl Court<'_> {
                  runs",
                 percent(self.overlap),
                 if least > 0.0 { percent(least) } else { "some".to_owned() }
+            ))
+        } else if recognised.len() < 2 || share(recognised.len() as u64, asked.len() as u64) < least {
+            Seen::Nothing(format!(
+                "only of {} a run was known to be theirs, by an id or a mark in its events",
+                counted(recognised.len() as u64, "user")
             ))
         } else {
             Seen::Enough

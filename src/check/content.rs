@@ -15,13 +15,18 @@ use crate::finding::Deviation;
 
 /// What is wrong with `answer`, given to `prompt`.
 ///
-/// An answer that is missing or blank is one deviation, and so is a placeholder or an echo: what else such an answer lacks is
-/// the same cause. One that is too short is one deviation; patterns are judged of any answer that is there.
+/// An answer that is missing, blank, or an object or list that holds nothing is one deviation, and so is a placeholder or an
+/// echo: what else such an answer lacks is the same cause. One that is too short is one deviation; patterns are judged of any answer that is there.
 pub fn judge(rules: Option<&AnswerRules>, answer: Option<&str>, prompt: &str) -> Vec<Deviation> {
     let answer = answer.map(str::trim).filter(|answer| !answer.is_empty());
     let Some(answer) = answer else { return vec![Deviation::EmptyAnswer] };
+    let structure = structure(answer);
+    let leaves = structure.as_ref().map(leaves);
+    if leaves.as_ref().is_some_and(Vec::is_empty) {
+        return vec![Deviation::EmptyAnswer];
+    }
     let Some(rules) = rules else { return Vec::new() };
-    if is_placeholder(&rules.placeholders, answer) {
+    if is_placeholder(&rules.placeholders, answer, leaves.as_deref()) {
         return vec![Deviation::PlaceholderAnswer { answer: answer.chars().take(80).collect() }];
     }
     if let Some(from) = rules.echo_from
@@ -103,24 +108,18 @@ fn words(text: &str) -> Vec<String> {
     words
 }
 
-/// Whether the whole of `answer` is a placeholder: by its words, as an object or list that holds nothing, or as one that holds
-/// nothing but a placeholder.
-fn is_placeholder(placeholders: &[String], answer: &str) -> bool {
-    if placeholders.is_empty() {
-        return false;
+/// The object or list that `answer` is, if it is one.
+fn structure(answer: &str) -> Option<serde_json::Value> {
+    answer.starts_with(['{', '[']).then(|| serde_json::from_str(answer).ok()).flatten()
+}
+
+/// Whether the whole of `answer` is a placeholder: by its words, or as an object or list that holds nothing else.
+fn is_placeholder(placeholders: &[String], answer: &str, leaves: Option<&[&serde_json::Value]>) -> bool {
+    match leaves {
+        None => is_placeholder_text(placeholders, answer),
+        Some([serde_json::Value::String(only)]) => is_placeholder_text(placeholders, only),
+        Some(_) => false,
     }
-    if answer.starts_with(['{', '['])
-        && let Ok(value) = serde_json::from_str::<serde_json::Value>(answer)
-    {
-        let mut leaves = Vec::new();
-        collect_leaves(&value, &mut leaves);
-        return match leaves[..] {
-            [] => true,
-            [serde_json::Value::String(only)] => is_placeholder_text(placeholders, only),
-            _ => false,
-        };
-    }
-    is_placeholder_text(placeholders, answer)
 }
 
 fn is_placeholder_text(placeholders: &[String], answer: &str) -> bool {
@@ -133,7 +132,13 @@ fn is_placeholder_text(placeholders: &[String], answer: &str) -> bool {
     placeholders.iter().any(|placeholder| words(placeholder) == answer)
 }
 
-/// Values that say something: neither null nor blank.
+/// Values within `value` that say something: neither null nor blank.
+fn leaves(value: &serde_json::Value) -> Vec<&serde_json::Value> {
+    let mut leaves = Vec::new();
+    collect_leaves(value, &mut leaves);
+    leaves
+}
+
 fn collect_leaves<'v>(value: &'v serde_json::Value, leaves: &mut Vec<&'v serde_json::Value>) {
     match value {
         serde_json::Value::Null => {}
@@ -183,7 +188,7 @@ const MONEY: [&str; 28] = [
 ];
 
 /// Beginnings of words for something to do; at most four letters may follow, as in `reduc-tion` and `cut-ting`.
-const ACTIONS: [&str; 38] = [
+const ACTIONS: [&str; 39] = [
     "archiv",
     "automat",
     "buy",
@@ -219,6 +224,7 @@ const ACTIONS: [&str; 38] = [
     "schedul",
     "shift",
     "shut",
+    "stop",
     "switch",
     "terminat",
     "upgrad",
@@ -285,9 +291,13 @@ mod tests {
 
     #[test]
     fn no_answer_is_one_deviation() {
-        for answer in [None, Some(""), Some(" \n")] {
-            assert_eq!(judge(None, answer, PROMPT), [Deviation::EmptyAnswer], "{answer:?}");
+        let none = AnswerRules { placeholders: vec![], ..AnswerRules::default() };
+        for answer in ["", " \n", "{}", "[]", r#" [{}, null, ""] "#, r#"{"result":{"text":" "},"error":null}"#] {
+            for rules in [None, Some(&none), Some(&AnswerRules::default())] {
+                assert_eq!(judge(rules, Some(answer), PROMPT), [Deviation::EmptyAnswer], "{answer:?}");
+            }
         }
+        assert_eq!(judge(None, None, PROMPT), [Deviation::EmptyAnswer]);
         assert!(judge(None, Some("yes"), PROMPT).is_empty());
     }
 
@@ -301,10 +311,8 @@ mod tests {
             "Agent is processing...",
             "**Processing request**",
             "TODO",
-            "{}",
-            "[]",
-            r#"{"result":{"text":""},"error":null}"#,
             r#"{"result":"Task completed"}"#,
+            r#"["Task completed"]"#,
         ] {
             let deviations = judge(Some(&rules), Some(answer), PROMPT);
             assert!(matches!(deviations[..], [Deviation::PlaceholderAnswer { .. }]), "{answer}: {deviations:?}");
@@ -326,7 +334,7 @@ mod tests {
         assert_eq!(judged(&own, "i am on it", PROMPT), [r#"the answer "i am on it" stands in for one"#]);
         assert_eq!(judged(&own, "ok", PROMPT), [""; 0], "an own list replaces the usual one");
         let none = AnswerRules { placeholders: vec![], ..AnswerRules::default() };
-        assert_eq!(judged(&none, "{}", PROMPT), [""; 0]);
+        assert_eq!(judged(&none, "Task completed", PROMPT), [""; 0]);
     }
 
     #[test]

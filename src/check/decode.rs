@@ -69,8 +69,10 @@ pub fn event_into<'a>(dialect: &Dialect, text: &'a str, slots: Vec<Found<'a>>) -
 
 /// Looks up the name of what was read.
 fn named<'a>(dialect: &Dialect, slots: Vec<Found<'a>>, objects: u32) -> Extract<'a> {
-    let envelope = Envelope { name_at: u8::MAX, objects: objects & !dialect.ignored_objects, alias: 0 };
+    let objects = objects & !dialect.ignored_objects;
+    let envelope = Envelope { name_at: u8::MAX, objects, alias: 0, at_root: false };
     let mut extract = Extract { kind: Kind::Unnamed, name: None, envelope, slots };
+    extract.envelope.at_root = objects != 0 && dialect.root_parts.iter().any(|slot| extract.at(*slot).exists());
     let named = dialect.name_at.iter().enumerate().find_map(|(index, slot)| match extract.at(*slot) {
         Found::Text(name) => Some((index, name.clone())),
         _ => None,

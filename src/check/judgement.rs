@@ -35,8 +35,10 @@ pub struct Judgement {
     pub unknown: BTreeMap<String, u64>,
     /// How often each event of the grammar came in which envelope, in the ids of the dialect.
     pub census: BTreeMap<(KindId, Envelope), u64>,
-    /// When each user had a run in flight; the first `RUNS_KEPT` runs of each.
+    /// When each user that asked had a run in flight that came to life; the first `RUNS_KEPT` runs of each.
     pub in_flight: BTreeMap<UserNumber, Vec<(Stamp, Stamp)>>,
+    /// Users of whose runs an event was known to be theirs, by an id or a mark.
+    pub recognised: BTreeSet<UserNumber>,
     /// Which answers different prompts got, of turns whose answers must differ.
     pub same_answers: SameAnswers,
     /// Clean-up steps that failed, as `user N: step: reason`; the first `NAMES_KEPT`.
@@ -206,6 +208,8 @@ pub struct Ledger {
     pub identities: BTreeMap<String, BTreeSet<UserNumber>>,
     /// Who owns an id that belongs to one user in the whole target, by a 64-bit hash of role and value.
     pub owners: BTreeMap<u64, UserNumber>,
+    /// Users at whom their own identity was seen.
+    pub own_seen: BTreeSet<UserNumber>,
     /// Ids that were seen at a user and are not known to be his.
     pub open: BTreeMap<OpenId, Sighting>,
     /// How many of `open` are ids of users.
@@ -340,6 +344,7 @@ impl Judgement {
             mine.extend(runs);
             mine.sort_unstable();
         }
+        self.recognised.extend(other.recognised);
         self.same_answers.merge(other.same_answers);
         self.leftovers.extend(other.leftovers);
         self
@@ -350,7 +355,8 @@ impl Judgement {
         *self.census.entry((kind, envelope)).or_default() += 1;
     }
 
-    /// The share of users whose run was in flight while another user's was, 0 to 1; of the users that had a run.
+    /// The share of users whose run was in flight while another user's was, 0 to 1; of the users that asked. Where no event
+    /// of a run came there was nothing to be mixed up, so such a run overlaps none.
     pub fn overlap(&self) -> f64 {
         let mut edges: Vec<(Stamp, bool, UserNumber)> = Vec::new();
         for (user, runs) in &self.in_flight {
@@ -522,6 +528,7 @@ impl Ledger {
         for (value, users) in other.identities {
             self.identities.entry(value).or_default().extend(users);
         }
+        self.own_seen.extend(other.own_seen);
         for (key, owner) in other.owners {
             let mine = self.owners.entry(key).or_insert(owner);
             *mine = owner.min(*mine);

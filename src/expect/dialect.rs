@@ -25,6 +25,8 @@ pub struct Dialect {
     /// Bits of top-level objects of the trie that say nothing about the envelope, because no part of an event stands in
     /// them: a result, a detail.
     pub ignored_objects: u32,
+    /// The places at the root at which a part of an event may stand.
+    pub root_parts: Vec<SlotId>,
 }
 
 /// Frames that carry several events, each of which is read as if it were a frame of its own. What it does not hold itself
@@ -124,15 +126,19 @@ impl Names {
 }
 
 impl Dialect {
-    /// Leaves only those top-level objects to the envelope in which a part of an event or one of `ids` stands.
+    /// Leaves only those top-level objects to the envelope in which a part of an event or one of `ids` stands, and notes which
+    /// of these stand at the root.
     pub fn settle_envelopes(&mut self, ids: &[SlotId]) {
         let Fields { agent, tool, call, event_id, time: _ } = &self.fields;
         let parts = [agent, tool, call, event_id].into_iter().flatten().chain(ids);
-        let holders = parts.filter_map(|slot| self.trie.top_of(*slot)).fold(0_u32, |bits, top| bits | bit(top));
-        self.ignored_objects = !holders;
+        let (within, at_root): (Vec<&SlotId>, Vec<&SlotId>) =
+            parts.partition(|slot| self.trie.top_of(**slot).is_some());
+        let holders = within.into_iter().filter_map(|slot| self.trie.top_of(*slot));
+        self.ignored_objects = !holders.fold(0_u32, |bits, top| bits | bit(top));
+        self.root_parts = at_root.into_iter().copied().collect();
     }
 
-    /// An envelope in words: `/type in data`, `/event_name`, `/type in payload as agentStarted`.
+    /// An envelope in words: `/type in data`, `/event_name`, `/type at the root and in payload as agentStarted`.
     pub fn spell(&self, envelope: Envelope) -> String {
         let place = self.name_at.get(usize::from(envelope.name_at)).and_then(|slot| self.trie.pointer_of(*slot));
         let mut spelled = place.unwrap_or_else(|| "a batch".to_owned());
@@ -140,7 +146,8 @@ impl Dialect {
         let held: Vec<&str> =
             objects.filter(|(top, _)| envelope.objects & bit(*top) != 0).map(|(_, (name, _))| &**name).collect();
         if !held.is_empty() {
-            spelled = format!("{spelled} in {}", held.join(" and "));
+            let root = if envelope.at_root { " at the root and" } else { "" };
+            spelled = format!("{spelled}{root} in {}", held.join(" and "));
         }
         let alias = usize::from(envelope.alias).checked_sub(1).and_then(|index| self.names.aliases.get(index));
         alias.map_or(spelled.clone(), |(alias, _)| format!("{spelled} as {alias}"))
@@ -271,9 +278,12 @@ mod tests {
         assert_eq!(dialect.trie.pointer_of(user).as_deref(), Some("/payload/u~1v"));
         assert_eq!(dialect.trie.pointer_of(result).as_deref(), Some("/result/ok"));
         assert_eq!(!dialect.ignored_objects, 0b1100, "type, result, data, payload");
-        let spell = |objects, alias| dialect.spell(Envelope { name_at: 0, objects, alias });
+        assert_eq!(dialect.root_parts, []);
+        let spell = |objects, alias| dialect.spell(Envelope { name_at: 0, objects, alias, at_root: false });
         assert_eq!((spell(0, 0), spell(0b100, 0)), ("/type".to_owned(), "/type in data".to_owned()));
         assert_eq!(spell(0b1000, 1), "/type in payload as agentStarted");
+        let both = Envelope { name_at: 0, objects: 0b100, alias: 0, at_root: true };
+        assert_eq!(dialect.spell(both), "/type at the root and in data");
         assert_eq!(dialect.names.read("agentStarted"), Some((KindId(0), 1)));
         assert_eq!(dialect.names.read("agent_started"), Some((KindId(0), 0)));
     }

@@ -644,8 +644,8 @@ fn another_protocol_is_a_profile_and_a_grammar() {
     cut.remove(3);
     cut.remove(3);
     let expected = ["m never had its TEXT_MESSAGE_END", "the answer has 3 characters; at least 11 were asked"];
-    assert_eq!(told(&cut)[..], expected[1..], "a message without any end lacks nothing but its text");
+    assert_eq!(told(&cut), expected, "the only message");
     cut.insert(3, r#"{"type":"TEXT_MESSAGE_START","messageId":"n"}"#);
     cut.insert(4, r#"{"type":"TEXT_MESSAGE_END","messageId":"n"}"#);
-    assert_eq!(told(&cut), expected);
+    assert_eq!(told(&cut), expected, "one of two");
 }

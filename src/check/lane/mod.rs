@@ -84,6 +84,10 @@ pub(super) struct Lane {
     leaks: BTreeSet<(u32, u32)>,
     began: bool,
     was_ready: bool,
+    /// The user's own identity was seen.
+    own_seen: bool,
+    /// An event of a run was known to be this user's.
+    recognised: bool,
     /// The room that the places of a frame were read into, kept for the next one.
     room: Vec<Found<'static>>,
 }
@@ -145,6 +149,8 @@ impl Lane {
             leaks: BTreeSet::new(),
             began: false,
             was_ready: false,
+            own_seen: false,
+            recognised: false,
             room: Vec::new(),
         }
     }
@@ -310,7 +316,7 @@ impl Lane {
             let evidence = self.evidence(bench, Excerpt::new(frame.at, "frame", text));
             self.report(bench, frame.at, Deviation::EncodedTwice, evidence);
         }
-        let place = Place { frame, text, unordered: false };
+        let place = Place { frame, text, unordered: false, mine: marked };
         let mine = match decode::batch(dialect, &extract) {
             None => self.carried(bench, place, &extract, 1),
             Some(batch) => self.batch(bench, place, &extract, batch),
@@ -365,7 +371,7 @@ impl Lane {
         // A frame that is another user's by its ids is the ledger's; fed to this user's run it would only add echoes of the
         // same cause.
         if owned != Owned::Foreign {
-            self.event(bench, place, extract);
+            self.event(bench, Place { mine: place.mine || owned == Owned::Mine, ..place }, extract);
         }
         owned == Owned::Mine
     }

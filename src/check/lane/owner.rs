@@ -59,6 +59,9 @@ impl Lane {
                 Own::Yes => {
                     owned = Owned::Mine;
                     my_run |= rule.role == IdRole::Run;
+                    if rule.role == IdRole::User && !std::mem::replace(&mut self.own_seen, true) {
+                        bench.out.ledger.own_seen.insert(self.user);
+                    }
                 }
                 Own::Unclear => {}
                 verdict @ (Own::No | Own::NoneKnown) => {

@@ -1,5 +1,6 @@
 //! One run from the ask to its conclusion: its events, its silence, its ends, its answer.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use super::clock::Clock;
@@ -8,8 +9,8 @@ use super::{Bench, Lane, Stage, any};
 use crate::check::automaton::{Automaton, RunEvent};
 use crate::check::content;
 use crate::check::judgement::RUNS_KEPT;
-use crate::event::{Extract, Kind, KindId};
-use crate::expect::{Expectations, IdRole, IdSource, Names, Role, Segment, Unique};
+use crate::event::{Extract, Found, Kind, KindId, SlotId};
+use crate::expect::{Expectations, IdRole, IdSource, Names, Role, Segment, Trie, Unique};
 use crate::finding::{Deviation, Evidence, Excerpt, Finding, Mark, Subject};
 use crate::identity::{Connection, Iteration};
 use crate::time::{Micros, Stamp};
@@ -98,6 +99,8 @@ pub(super) struct Place<'f, 'a> {
     pub text: &'f str,
     /// It stands in a batch whose order means nothing.
     pub unordered: bool,
+    /// It is known to be its receiver's, by an id or a mark.
+    pub mine: bool,
 }
 
 #[derive(Debug)]
@@ -184,7 +187,7 @@ impl Lane {
 
     pub(super) fn event(&mut self, bench: &mut Bench<'_>, place: Place<'_, '_>, extract: &Extract<'_>) {
         let expect = bench.expect;
-        let Place { frame, text, unordered } = place;
+        let Place { frame, text, unordered, mine } = place;
         let kind = match extract.kind {
             Kind::Known(kind) => Some(kind),
             Kind::Unknown | Kind::Unnamed => None,
@@ -197,12 +200,18 @@ impl Lane {
         let mut run_ids = expect.ids.iter().filter(|rule| rule.role == IdRole::Run);
         let run_id = run_ids.find_map(|rule| extract.first_text(&rule.at));
         let replayed = any(&expect.signs.replayed, extract, text);
+        let bad = kind.is_some_and(|kind| expect.grammar.bad.contains(&kind)) || any(&expect.ends.bad, extract, text);
         let Some(mut run) = self.take_run(run_id.as_deref()) else {
-            if symbol.is_some() {
+            // A bad end that names no run may be about anything else that the connection is used for.
+            let named = |run: &PastRun| run.ids.iter().any(|known| Some(&**known) == run_id.as_deref());
+            if symbol.is_some() || (bad && self.past.iter().any(named)) {
                 self.runless(bench, place, extract, run_id.as_deref(), replayed);
             }
             return;
         };
+        if mine && symbol.is_some() && !std::mem::replace(&mut self.recognised, true) {
+            bench.out.recognised.insert(self.user);
+        }
         let was_over = run.over;
         let bounds = (frame.not_before.max(run.asked), frame.at);
         let excerpt = || Excerpt::new(frame.at, "frame", text);
@@ -224,7 +233,7 @@ impl Lane {
             run.degraded = Some((label(), excerpt()));
         }
         if let Some(source) = expect.answers.iter().find(|source| source.when.holds(extract, text))
-            && let Some(answer) = extract.first_text(&source.at)
+            && let Some(answer) = said(&expect.dialect.trie, extract, &source.at)
         {
             match &mut run.answer {
                 Some(whole) if source.append => whole.push_str(&answer),
@@ -307,7 +316,7 @@ impl Lane {
             }
         }
         if let Some(over) = was_over {
-            if symbol.is_some() && !harmless && !over.explained {
+            if (symbol.is_some() && !harmless || bad && !replayed) && !over.explained {
                 let deviation = Deviation::LateEvent { event: label(), after: frame.at.since(over.latest) };
                 let evidence = run.evidence(&expect.dialect.names, Some(excerpt()));
                 self.report_for(bench, &run, frame.at, deviation, evidence);
@@ -316,7 +325,7 @@ impl Lane {
             return;
         }
         let over = |good, explained| Over { earliest: bounds.0, latest: bounds.1, good, explained };
-        if kind.is_some_and(|kind| expect.grammar.bad.contains(&kind)) || any(&expect.ends.bad, extract, text) {
+        if bad {
             // Reported when the run is concluded: what comes after it belongs to it.
             run.bad = Some((label(), run.evidence(&expect.dialect.names, Some(excerpt()))));
             self.run = Some(run);
@@ -400,7 +409,7 @@ impl Lane {
         run.over = Some(over);
         self.last_answer.clone_from(&run.answer);
         let flights = bench.out.in_flight.entry(self.user).or_default();
-        if flights.len() < RUNS_KEPT {
+        if run.automaton.begun() && flights.len() < RUNS_KEPT {
             flights.push((run.asked, over.latest));
         }
         let turns = bench.expect.turns.len().max(1);
@@ -585,6 +594,23 @@ impl Lane {
         }
         self.settle_all(bench);
     }
+}
+
+/// The answer at the first of `places` that says something; the first that is there, where none does. What says nothing is
+/// not replaced by the object it stands in, of which some other member would be taken for the answer.
+fn said<'e>(trie: &Trie, extract: &'e Extract<'_>, places: &[SlotId]) -> Option<Cow<'e, str>> {
+    let says = |slot: &SlotId| match extract.at(*slot) {
+        Found::Text(text) => !text.trim().is_empty(),
+        Found::Composite { empty, .. } => !empty,
+        found => found.exists(),
+    };
+    let first = *places.iter().find(|slot| extract.at(**slot).exists())?;
+    let around = |slot: &SlotId| {
+        let within = trie.pointer_of(first).zip(trie.pointer_of(*slot));
+        within.is_some_and(|(inner, outer)| inner.starts_with(&format!("{outer}/")))
+    };
+    let chosen = if says(&first) { None } else { places.iter().find(|slot| says(slot) && !around(slot)) };
+    extract.at(*chosen.unwrap_or(&first)).as_text()
 }
 
 impl Run {
