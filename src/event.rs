@@ -133,14 +133,82 @@ pub struct Extract<'a> {
     pub name: Option<Cow<'a, str>>,
     /// How it was wrapped.
     pub envelope: Envelope,
-    /// One entry per `SlotId`.
-    pub slots: Vec<Found<'a>>,
+    /// What stood at every `SlotId`.
+    pub slots: Slots<'a>,
+}
+
+/// What stands at the places of a trie. A frame fills few of the many places that a dialect names, so only those take room, and the
+/// room can be used again for the next frame.
+#[derive(Debug, Clone, Default)]
+pub struct Slots<'a> {
+    /// Of each slot, where in `found` its entry is, counted from 1; 0 if the place does not exist.
+    entry: Vec<u16>,
+    found: Vec<Found<'a>>,
+}
+
+impl<'a> Slots<'a> {
+    /// Forgets everything; from now on there are `count` slots, all of them absent.
+    pub fn reset(&mut self, count: usize) {
+        self.entry.clear();
+        self.entry.resize(count, 0);
+        self.found.clear();
+    }
+
+    /// Lets `found` stand at `slot`, one of those that there are.
+    pub fn put(&mut self, slot: SlotId, found: Found<'a>) {
+        match &mut self.entry[usize::from(slot.0)] {
+            entry @ 0 => {
+                self.found.push(found);
+                *entry = u16::try_from(self.found.len()).expect("there are no more entries than slots");
+            }
+            entry => self.found[usize::from(*entry) - 1] = found,
+        }
+    }
+
+    /// What stands at `slot`; `Absent` for a slot that there is not.
+    pub fn at(&self, slot: SlotId) -> &Found<'a> {
+        match self.entry.get(usize::from(slot.0)) {
+            None | Some(0) => &Found::Absent,
+            Some(entry) => &self.found[usize::from(*entry) - 1],
+        }
+    }
+
+    /// Every slot that there is.
+    pub fn ids(&self) -> impl Iterator<Item = SlotId> + use<> {
+        (0..self.entry.len()).map(|slot| SlotId(slot as u16))
+    }
+
+    /// The room alone, for a frame that may live longer than this one.
+    pub fn emptied<'b>(mut self) -> Slots<'b> {
+        self.entry.clear();
+        self.found.clear();
+        // The standard library collects into the allocation that it takes apart.
+        Slots { entry: self.entry, found: self.found.into_iter().map(|_| Found::Absent).collect() }
+    }
+}
+
+impl PartialEq for Slots<'_> {
+    /// By what stands where.
+    fn eq(&self, other: &Slots<'_>) -> bool {
+        self.entry.len() == other.entry.len() && self.ids().all(|slot| self.at(slot) == other.at(slot))
+    }
+}
+
+impl<'a> From<Vec<Found<'a>>> for Slots<'a> {
+    fn from(found: Vec<Found<'a>>) -> Slots<'a> {
+        let mut slots = Slots::default();
+        slots.reset(found.len());
+        for (slot, found) in slots.ids().zip(found) {
+            slots.put(slot, found);
+        }
+        slots
+    }
 }
 
 impl<'a> Extract<'a> {
     /// What stands at `slot`; `Absent` for a slot of another trie.
     pub fn at(&self, slot: SlotId) -> &Found<'a> {
-        self.slots.get(usize::from(slot.0)).unwrap_or(&Found::Absent)
+        self.slots.at(slot)
     }
 
     /// The first of `slots` that exists.
@@ -171,9 +239,24 @@ mod tests {
             kind: Kind::Unnamed,
             name: None,
             envelope: Envelope::default(),
-            slots: vec![Found::Null, Found::Text("b".into())],
+            slots: vec![Found::Null, Found::Text("b".into())].into(),
         };
         assert_eq!(extract.first_text(&[SlotId(0), SlotId(1)]).as_deref(), Some("b"));
         assert_eq!(extract.first_text(&[SlotId(0), SlotId(7)]), None);
+    }
+
+    #[test]
+    fn slots_hold_what_was_put_last_and_nothing_of_the_frame_before() {
+        let mut slots = Slots::default();
+        slots.reset(3);
+        slots.put(SlotId(2), Found::Bool(true));
+        slots.put(SlotId(0), Found::Null);
+        slots.put(SlotId(2), Found::Bool(false));
+        assert_eq!(slots, vec![Found::Null, Found::Absent, Found::Bool(false)].into());
+        assert_ne!(slots, vec![Found::Null, Found::Null, Found::Bool(false)].into());
+        let mut slots = slots.emptied();
+        slots.reset(3);
+        assert_eq!(slots, vec![Found::Absent; 3].into());
+        assert_eq!(slots.at(SlotId(3)), &Found::Absent);
     }
 }

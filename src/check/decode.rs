@@ -6,48 +6,49 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::event::{Envelope, Extract, Found, Kind, Number, SlotId};
+use super::json::{self, Cursor, Malformed, Value};
+use crate::event::{Envelope, Extract, Found, Kind, Slots};
 use crate::expect::{Dialect, Split, Trie, TrieNode, bit};
 
 /// What stands at the places of a trie in one JSON document.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Places<'a> {
     /// One entry per slot.
-    pub slots: Vec<Found<'a>>,
+    pub slots: Slots<'a>,
     /// Bit `i` is set when the root's `i`-th child in the trie leads on and was an object or array.
     pub objects: u32,
     /// Where the trie leads on there was a text that looks like an object or array.
     pub encoded: bool,
 }
 
-/// Reads `text` along `trie`.
+/// Reads `text` along `trie`. Of members with the same name the last counts.
 ///
 /// # Errors
-/// When `text` is not one JSON document (RFC 8259), or nests deeper than 128 levels: the parser's words, with line and
-/// column.
+/// When `text` is not one JSON document (RFC 8259), or nests deeper than `json::DEEPEST` levels: why, with line and column.
 pub fn read<'a>(trie: &Trie, text: &'a str) -> Result<Places<'a>, String> {
-    read_into(trie, text, Vec::new())
+    read_into(trie, text, Slots::default())
 }
 
-/// As `read`, into a buffer whose content does not matter.
-fn read_into<'a>(trie: &Trie, text: &'a str, mut slots: Vec<Found<'a>>) -> Result<Places<'a>, String> {
-    slots.clear();
-    slots.resize(trie.slots(), Found::Absent);
-    let mut places = Places { slots, objects: 0, encoded: false };
-    let mut json = serde_json::Deserializer::from_str(text);
-    let root = trie.node(0);
-    let walk = Walk { trie, node: root, depth: 0, child: 0, places: &mut places };
-    walk.deserialize(&mut json).and_then(|()| json.end()).map_err(|error| error.to_string())?;
-    if root.whole
-        && let Some(slot) = root.slot
-        && let Found::Composite { raw, .. } = &mut places.slots[usize::from(slot.0)]
-    {
-        *raw = Some(text);
-    }
-    Ok(places)
+/// As `read`, into slots whose content does not matter.
+fn read_into<'a>(trie: &Trie, text: &'a str, mut slots: Slots<'a>) -> Result<Places<'a>, String> {
+    slots.reset(trie.slots());
+    let places = Places { slots, objects: 0, encoded: false };
+    let mut walk = Walk { trie, json: Cursor::new(text), depth: 0, places };
+    let walked = walk.value(trie.node(0));
+    let Walk { json, places, .. } = walk;
+    walked.and_then(|()| json.end()).map(|()| places).map_err(|Malformed| json::why(text))
+}
+
+/// A frame that was read.
+#[derive(Debug)]
+pub struct Read<'a> {
+    /// The event that it carries, or what is common to those it carries.
+    pub extract: Extract<'a>,
+    /// See `Places::encoded`: `unwrapped` may have something to say.
+    pub encoded: bool,
 }
 
 /// Reads the event that `text` carries, or what is common to those it carries.
@@ -55,20 +56,20 @@ fn read_into<'a>(trie: &Trie, text: &'a str, mut slots: Vec<Found<'a>>) -> Resul
 /// # Errors
 /// As `read`.
 pub fn event<'a>(dialect: &Dialect, text: &'a str) -> Result<Extract<'a>, String> {
-    event_into(dialect, text, Vec::new())
+    event_into(dialect, text, Slots::default()).map(|read| read.extract)
 }
 
-/// As `event`, into a buffer whose content does not matter; `Extract::slots` is that buffer.
+/// As `event`, into slots whose content does not matter; `Extract::slots` are those.
 ///
 /// # Errors
 /// As `read`.
-pub fn event_into<'a>(dialect: &Dialect, text: &'a str, slots: Vec<Found<'a>>) -> Result<Extract<'a>, String> {
-    let Places { slots, objects, .. } = read_into(&dialect.trie, text, slots)?;
-    Ok(named(dialect, slots, objects))
+pub fn event_into<'a>(dialect: &Dialect, text: &'a str, slots: Slots<'a>) -> Result<Read<'a>, String> {
+    let Places { slots, objects, encoded } = read_into(&dialect.trie, text, slots)?;
+    Ok(Read { extract: named(dialect, slots, objects), encoded })
 }
 
 /// Looks up the name of what was read.
-fn named<'a>(dialect: &Dialect, slots: Vec<Found<'a>>, objects: u32) -> Extract<'a> {
+fn named<'a>(dialect: &Dialect, slots: Slots<'a>, objects: u32) -> Extract<'a> {
     let objects = objects & !dialect.ignored_objects;
     let envelope = Envelope { name_at: u8::MAX, objects, alias: 0, at_root: false };
     let mut extract = Extract { kind: Kind::Unnamed, name: None, envelope, slots };
@@ -91,8 +92,8 @@ fn name_it<'a>(dialect: &Dialect, extract: &mut Extract<'a>, name: Cow<'a, str>)
     extract.name = Some(name);
 }
 
-/// The text of a frame with JSON texts in the place of objects read through, once; `None` if there are none, or the dialect does
-/// not ask for it. The caller reads what is returned in place of the frame.
+/// The text of a frame with JSON texts in the place of objects read through, once; `None` if there are none (as in any frame that
+/// is not `Read::encoded`), or the dialect does not ask for it. The caller reads what is returned in place of the frame.
 pub fn unwrapped(dialect: &Dialect, text: &str) -> Option<String> {
     if !dialect.json_string {
         return None;
@@ -102,14 +103,6 @@ pub fn unwrapped(dialect: &Dialect, text: &str) -> Option<String> {
         return looks_composite(&inner)
             .then_some(inner)
             .filter(|inner| serde_json::from_str::<IgnoredAny>(inner).is_ok());
-    }
-    // A text that begins with a bracket is rare enough to look for before anything else is done.
-    if !text.contains("\"{") && !text.contains("\"[") {
-        return None;
-    }
-    let places = read(&dialect.trie, text).ok()?;
-    if !places.encoded {
-        return None;
     }
     let mut value: serde_json::Value = serde_json::from_str(text).ok()?;
     let mut changed = false;
@@ -169,11 +162,10 @@ pub fn batch<'a>(dialect: &Dialect, frame: &Extract<'a>) -> Option<Batch<'a>> {
     }
     let events = parts.into_iter().filter_map(|(name, part)| {
         let Places { mut slots, objects, .. } = read(&dialect.trie, part.get()).ok()?;
-        for (index, slot) in slots.iter_mut().enumerate() {
-            let given = SlotId(index as u16);
-            let own = dialect.name_at.contains(&given) || dialect.split.iter().any(|split| split.at == given);
-            if *slot == Found::Absent && !own {
-                *slot = frame.at(given).clone();
+        for slot in slots.ids() {
+            let own = dialect.name_at.contains(&slot) || dialect.split.iter().any(|split| split.at == slot);
+            if *slots.at(slot) == Found::Absent && !own {
+                slots.put(slot, frame.at(slot).clone());
             }
         }
         let mut event = named(dialect, slots, objects);
@@ -211,178 +203,110 @@ impl<'de: 'a, 'a> serde::Deserialize<'de> for Members<'a> {
     }
 }
 
-/// The walk stands at `node` and is about to read the value there.
-struct Walk<'t, 'p, 'a> {
+/// A walk through the document and the trie at once.
+struct Walk<'t, 'a> {
     trie: &'t Trie,
-    node: &'t TrieNode,
+    json: Cursor<'a>,
+    /// How many objects and arrays the walk is in.
     depth: u32,
-    /// Which child of its parent `node` is.
-    child: usize,
-    places: &'p mut Places<'a>,
+    places: Places<'a>,
 }
 
-impl<'a> Walk<'_, '_, 'a> {
-    fn put(&mut self, found: Found<'a>) {
-        if let Some(SlotId(slot)) = self.node.slot {
-            self.places.slots[usize::from(slot)] = found;
-        }
-    }
-
-    fn text(&mut self, text: Cow<'a, str>) {
-        self.places.encoded |= !self.node.children.is_empty() && looks_composite(&text);
-        self.put(Found::Text(text));
-    }
-
-    fn composite(&mut self, empty: bool) {
-        if self.depth == 1 && !self.node.children.is_empty() {
-            self.places.objects |= bit(self.child);
-        }
-        self.put(Found::Composite { raw: None, empty });
-    }
-}
-
-impl<'de: 'a, 'a> DeserializeSeed<'de> for Walk<'_, '_, 'a> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        // The root's own text is the frame; only below it the parser has to hand out the text of a value.
-        if !self.node.whole || self.depth == 0 {
-            return deserializer.deserialize_any(self);
-        }
-        let slot = self.node.slot;
-        let raw: &'de RawValue = serde::Deserialize::deserialize(deserializer)?;
-        let Walk { trie, node, depth, child, places } = self;
-        let again = Walk { trie, node, depth, child, places: &mut *places };
-        let mut json = serde_json::Deserializer::from_str(raw.get());
-        json.deserialize_any(again).map_err(D::Error::custom)?;
-        if let Some(SlotId(slot)) = slot
-            && let Found::Composite { raw: text, .. } = &mut places.slots[usize::from(slot)]
-        {
-            *text = Some(raw.get());
-        }
-        Ok(())
-    }
-}
-
-impl<'de: 'a, 'a> Visitor<'de> for Walk<'_, '_, 'a> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(mut self) -> Result<(), E> {
-        self.put(Found::Null);
-        Ok(())
-    }
-
-    fn visit_bool<E>(mut self, value: bool) -> Result<(), E> {
-        self.put(Found::Bool(value));
-        Ok(())
-    }
-
-    fn visit_u64<E>(mut self, value: u64) -> Result<(), E> {
-        self.put(Found::Number(Number::Unsigned(value)));
-        Ok(())
-    }
-
-    fn visit_i64<E>(mut self, value: i64) -> Result<(), E> {
-        let number = u64::try_from(value).map_or(Number::Signed(value), Number::Unsigned);
-        self.put(Found::Number(number));
-        Ok(())
-    }
-
-    fn visit_f64<E>(mut self, value: f64) -> Result<(), E> {
-        self.put(Found::Number(Number::Float(value)));
-        Ok(())
-    }
-
-    fn visit_borrowed_str<E>(mut self, value: &'de str) -> Result<(), E> {
-        self.text(Cow::Borrowed(value));
-        Ok(())
-    }
-
-    fn visit_str<E>(mut self, value: &str) -> Result<(), E> {
-        self.text(Cow::Owned(value.to_owned()));
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        let mut empty = true;
-        while let Some(child) = map.next_key_seed(Key(self.node))? {
-            empty = false;
-            match child {
-                None => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-                Some(child) => {
-                    let node = self.trie.node(self.node.children[child].1);
-                    let places = &mut *self.places;
-                    map.next_value_seed(Walk { trie: self.trie, node, depth: self.depth + 1, child, places })?;
-                }
+impl<'a> Walk<'_, 'a> {
+    /// Reads the value that comes next, which stands at `node`.
+    fn value(&mut self, node: &TrieNode) -> Result<(), Malformed> {
+        let begin = self.json.begin();
+        let found = match self.json.value()? {
+            Value::Null => Found::Null,
+            Value::Bool(value) => Found::Bool(value),
+            Value::Number(spelled) => Found::Number(json::number(spelled)?),
+            Value::Text(text) => {
+                let text = text.text()?;
+                self.places.encoded |= !node.children.is_empty() && looks_composite(&text);
+                Found::Text(text)
             }
+            composite => {
+                self.depth += 1;
+                let empty = match composite {
+                    Value::Object if !node.children.is_empty() => self.object(node)?,
+                    Value::Array if !node.children.is_empty() => self.array(node)?,
+                    // Nobody asks for anything within.
+                    _ => self.json.skip_rest(composite)?,
+                };
+                self.depth -= 1;
+                Found::Composite { raw: node.whole.then(|| self.json.since(begin)), empty }
+            }
+        };
+        if let Some(slot) = node.slot {
+            self.places.slots.put(slot, found);
         }
-        self.composite(empty);
         Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
-        let mut index = 0_usize;
-        loop {
-            // RFC 6901, section 4: array indexes are decimal digits without leading zeros.
-            let digits = index.to_string();
-            let child = self.node.children.iter().position(|(name, _)| **name == *digits);
-            let more = match child {
-                None => seq.next_element::<IgnoredAny>()?.is_some(),
-                Some(child) => {
-                    let node = self.trie.node(self.node.children[child].1);
-                    let places = &mut *self.places;
-                    let walk = Walk { trie: self.trie, node, depth: self.depth + 1, child, places };
-                    seq.next_element_seed(walk)?.is_some()
-                }
+    /// Reads the members of an object that stands at `node`; says whether there were none.
+    fn object(&mut self, node: &TrieNode) -> Result<bool, Malformed> {
+        let (mut first, mut seen) = (true, 0_u64);
+        while let Some(name) = self.json.member(first)? {
+            first = false;
+            let Some(child) = node.child(&name.text()?) else {
+                self.json.skip()?;
+                continue;
             };
-            if !more {
-                break;
+            let next = self.trie.node(node.children[child].1);
+            // Children beyond the 63rd share a bit; forgetting what is not there does no harm.
+            let this = 1 << child.min(63);
+            if seen & this != 0 {
+                self.forget(next);
+            }
+            seen |= this;
+            self.child(child, next)?;
+        }
+        Ok(first)
+    }
+
+    /// Reads the elements of an array that stands at `node`; says whether there were none.
+    fn array(&mut self, node: &TrieNode) -> Result<bool, Malformed> {
+        let mut index = 0;
+        while self.json.element(index == 0)? {
+            match node.children.iter().position(|(name, _)| is_index(name, index)) {
+                None => self.json.skip()?,
+                Some(child) => self.child(child, self.trie.node(node.children[child].1))?,
             }
             index += 1;
-            // Elements beyond the asked ones cost nothing but reading.
-            if self.node.children.is_empty() {
-                while seq.next_element::<IgnoredAny>()?.is_some() {}
-                break;
-            }
         }
-        self.composite(index == 0);
-        Ok(())
+        Ok(index == 0)
+    }
+
+    /// Reads the value that stands at `next`, which is the `child`-th child of its parent.
+    fn child(&mut self, child: usize, next: &TrieNode) -> Result<(), Malformed> {
+        let composite = !next.children.is_empty() && self.json.composite();
+        if self.depth == 1 {
+            let bit = bit(child);
+            self.places.objects = if composite { self.places.objects | bit } else { self.places.objects & !bit };
+        }
+        self.value(next)
+    }
+
+    /// Takes back what stood at `node` and below: a member of the same name follows.
+    fn forget(&mut self, node: &TrieNode) {
+        if let Some(slot) = node.slot {
+            self.places.slots.put(slot, Found::Absent);
+        }
+        for (_, next) in &node.children {
+            self.forget(self.trie.node(*next));
+        }
     }
 }
 
-/// Finds a member's name among a node's children without copying it.
-struct Key<'t>(&'t TrieNode);
-
-impl<'de> DeserializeSeed<'de> for Key<'_> {
-    type Value = Option<usize>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Key<'_> {
-    type Value = Option<usize>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a member name")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(self.0.children.iter().position(|(child, _)| **child == *name))
-    }
+/// Whether `name` is how a pointer writes `index` (RFC 6901, section 4: decimal digits without leading zeros).
+fn is_index(name: &str, index: usize) -> bool {
+    name.parse() == Ok(index) && (name == "0" || !name.starts_with(['0', '+']))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::KindId;
+    use crate::event::{KindId, Number};
 
     /// Interns `pointers` (a trailing `*` asks for the whole value) and reads `text`.
     fn places<'a>(pointers: &[&str], text: &'a str) -> Result<Places<'a>, String> {
@@ -394,10 +318,15 @@ mod tests {
         read(&trie, text)
     }
 
+    fn all<'a>(places: &Places<'a>) -> Vec<Found<'a>> {
+        places.slots.ids().map(|slot| places.slots.at(slot).clone()).collect()
+    }
+
     #[test]
     fn values_keep_their_types() {
         let text = r#"{"a":"x","b":1,"c":-2,"d":1.5,"e":true,"f":null,"g":{},"h":[1],"i":"t\u00e9"}"#;
-        let slots = places(&["/a", "/b", "/c", "/d", "/e", "/f", "/g", "/h", "/i", "/j"], text).unwrap().slots;
+        let slots = places(&["/a", "/b", "/c", "/d", "/e", "/f", "/g", "/h", "/i", "/j"], text).unwrap();
+        let slots = all(&slots);
         assert_eq!(
             slots,
             [
@@ -422,7 +351,7 @@ mod tests {
         let pointers = ["/data/user_id", "/data/result*", "/data/result/usd", "/list/1/id", "/data/user_id/x"];
         let found = places(&pointers, text).unwrap();
         assert_eq!(
-            found.slots,
+            all(&found),
             [
                 Found::Text("u-1".into()),
                 Found::Composite { raw: Some(r#"{"usd":12}"#), empty: false },
@@ -436,8 +365,20 @@ mod tests {
 
     #[test]
     fn the_whole_document_can_be_asked_for() {
-        assert_eq!(places(&["*"], "[1, 2]").unwrap().slots, [Found::Composite { raw: Some("[1, 2]"), empty: false }]);
-        assert_eq!(places(&["*"], "\"x\"").unwrap().slots, [Found::Text("x".into())]);
+        let whole = |text| all(&places(&["*"], text).unwrap());
+        assert_eq!(whole("[1, 2]"), [Found::Composite { raw: Some("[1, 2]"), empty: false }]);
+        assert_eq!(whole("\"x\""), [Found::Text("x".into())]);
+    }
+
+    #[test]
+    fn of_members_with_the_same_name_the_last_counts() {
+        let pointers = ["/data/a", "/data/b", "/data*", "/list/0"];
+        let text = r#"{"data":{"a":1,"b":1},"list":[1],"data":{"b":2,"b":3},"list":0}"#;
+        let found = places(&pointers, text).unwrap();
+        let raw = Some(r#"{"b":2,"b":3}"#);
+        let three = Found::Number(Number::Unsigned(3));
+        assert_eq!(all(&found), [Found::Absent, three, Found::Composite { raw, empty: false }, Found::Absent]);
+        assert_eq!(found.objects, 0b1, "what is a list first and a number then is no list");
     }
 
     #[test]
@@ -513,10 +454,62 @@ mod tests {
         assert!(batch(&dialect, &event(&dialect, r#"{"events":[1]}"#).unwrap()).is_none());
     }
 
+    /// What stands at `pointer` in a document that was read as a tree.
+    fn naive(tree: &serde_json::Value, pointer: &str) -> Found<'static> {
+        use serde_json::Value as Tree;
+        match tree.pointer(pointer.trim_end_matches('*')) {
+            None => Found::Absent,
+            Some(Tree::Null) => Found::Null,
+            Some(Tree::Bool(value)) => Found::Bool(*value),
+            Some(Tree::Number(number)) => Found::Number(json::number(&number.to_string()).unwrap()),
+            Some(Tree::String(text)) => Found::Text(text.clone().into()),
+            Some(Tree::Array(elements)) => Found::Composite { raw: None, empty: elements.is_empty() },
+            Some(Tree::Object(members)) => Found::Composite { raw: None, empty: members.is_empty() },
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn any_text_is_read_or_refused(text in ".{0,200}") {
             let _ = places(&["/a/b*", "/0", "", "/type"], &text);
+        }
+
+        #[test]
+        fn places_hold_what_a_tree_holds_there(
+            text in crate::check::json::tests::documents(),
+            pointers in proptest::collection::vec("(/([a-c]|[a-c]{2}|0|1|01|\\+1|))*\\*?", 1..12),
+        ) {
+            let pointers: Vec<&str> = pointers.iter().map(String::as_str).collect();
+            let mut distinct: Vec<&str> = pointers.iter().map(|pointer| pointer.trim_end_matches('*')).collect();
+            let whole = |pointer: &str| pointers.contains(&format!("{pointer}*").as_str());
+            let mut once = std::collections::BTreeSet::new();
+            distinct.retain(|pointer| once.insert(*pointer));
+            let read = places(&pointers, &text);
+            let Ok(tree) = serde_json::from_str::<serde_json::Value>(&text) else { return Ok(()) };
+            let read = read.unwrap();
+            for (found, pointer) in all(&read).into_iter().zip(distinct) {
+                let (bare, raw) = match found {
+                    Found::Composite { raw, empty } => (Found::Composite { raw: None, empty }, raw),
+                    other => (other, None),
+                };
+                proptest::prop_assert!(same(&bare, &naive(&tree, pointer)), "{} at {:?}: {:?}", text, pointer, bare);
+                let composite = matches!(bare, Found::Composite { .. });
+                proptest::prop_assert_eq!(raw.is_some(), composite && whole(pointer), "{} at {:?}", &text, pointer);
+                if let Some(raw) = raw {
+                    let inner: serde_json::Value = serde_json::from_str(raw).unwrap();
+                    proptest::prop_assert_eq!(Some(&inner), tree.pointer(pointer));
+                }
+            }
+        }
+    }
+
+    /// Equal, or two floats of which `serde_json` missed the nearest by a few units in the last place.
+    fn same(mine: &Found<'_>, theirs: &Found<'_>) -> bool {
+        match (mine, theirs) {
+            (Found::Number(Number::Float(mine)), Found::Number(Number::Float(theirs))) => {
+                mine.to_bits().abs_diff(theirs.to_bits()) <= 8
+            }
+            (mine, theirs) => mine == theirs,
         }
     }
 }

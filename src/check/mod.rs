@@ -3,6 +3,7 @@
 //! | file | what for |
 //! |---|---|
 //! | `decode.rs` | the text of a frame, read once along the dialect's places |
+//! | `json.rs` | JSON read in place |
 //! | `alike.rs` | names that are probably the same, for suggestions |
 //! | `automaton.rs` | the order of one run, along the grammar |
 //! | `content.rs` | the answer of one run |
@@ -20,6 +21,7 @@ mod automaton;
 mod conclude;
 mod content;
 pub mod decode;
+pub mod json;
 mod judgement;
 mod lane;
 mod reach;

@@ -60,6 +60,30 @@ pub struct Fields {
 pub struct Names {
     names: Vec<Arc<str>>,
     aliases: Vec<(Arc<str>, KindId)>,
+    /// Where in `names` and `aliases` a spelling is.
+    name_of: Words,
+    alias_of: Words,
+}
+
+/// Finds one of a few dozen words. Those of one length stand together, so that hardly any is looked at in vain; at that size no
+/// hash is faster.
+#[derive(Debug, Clone, Default)]
+struct Words {
+    by_length: Vec<Vec<(Box<str>, usize)>>,
+}
+
+impl Words {
+    /// Adds a word that is found as `index`; of equal words the first is found.
+    fn add(&mut self, word: &str, index: usize) {
+        let lengths = self.by_length.len().max(word.len() + 1);
+        self.by_length.resize(lengths, Vec::new());
+        self.by_length[word.len()].push((word.into(), index));
+    }
+
+    fn find(&self, word: &str) -> Option<usize> {
+        let known = self.by_length.get(word.len())?.iter().find(|(known, _)| **known == *word);
+        known.map(|(_, index)| *index)
+    }
 }
 
 /// JSON Pointers, as a tree that is walked along with the document.
@@ -74,10 +98,19 @@ pub struct Trie {
 pub struct TrieNode {
     /// Member names (or array indexes) that lead on, with the index of the next node.
     pub children: Vec<(Box<str>, usize)>,
+    /// Where in `children` a name is.
+    child_of: Words,
     /// A pointer ends here.
     pub slot: Option<SlotId>,
     /// An object or array that stands here is wanted as a whole.
     pub whole: bool,
+}
+
+impl TrieNode {
+    /// Which of `children` a member of this name is.
+    pub fn child(&self, name: &str) -> Option<usize> {
+        self.child_of.find(name)
+    }
 }
 
 impl Names {
@@ -90,6 +123,7 @@ impl Names {
             return kind;
         }
         let id = u16::try_from(self.names.len()).expect("a profile has fewer names than its size limit allows");
+        self.name_of.add(name, self.names.len());
         self.names.push(name.into());
         KindId(id)
     }
@@ -97,18 +131,18 @@ impl Names {
     /// Lets `alias` mean what `name` means, from now on; a name that was added before keeps its own meaning.
     pub fn alias(&mut self, alias: &str, name: &str) {
         let kind = self.intern(name);
+        self.alias_of.add(alias, self.aliases.len());
         self.aliases.push((alias.into(), kind));
     }
 
     /// The id of `name`, if anything mentions it.
     pub fn find(&self, name: &str) -> Option<KindId> {
-        // A profile mentions a few dozen names; comparing lengths and bytes beats hashing at that size.
-        self.names.iter().position(|known| **known == *name).map(|index| KindId(index as u16))
+        self.name_of.find(name).map(|index| KindId(index as u16))
     }
 
     /// The id that a target's spelling means, with the alias it was (from 1; 0 for the name itself).
     pub fn read(&self, spelled: &str) -> Option<(KindId, u16)> {
-        let alias = || self.aliases.iter().position(|(alias, _)| **alias == *spelled);
+        let alias = || self.alias_of.find(spelled);
         self.find(spelled)
             .map(|kind| (kind, 0))
             .or_else(|| alias().map(|index| (self.aliases[index].1, index as u16 + 1)))
@@ -176,12 +210,14 @@ impl Trie {
         if !pointer.is_empty() {
             for token in pointer.strip_prefix('/')?.split('/') {
                 let token = unescape(token)?;
-                at = match self.nodes[at].children.iter().find(|(name, _)| **name == *token) {
-                    Some((_, next)) => *next,
+                at = match self.nodes[at].child(&token) {
+                    Some(child) => self.nodes[at].children[child].1,
                     None => {
                         let next = self.nodes.len();
                         self.nodes.push(TrieNode::default());
-                        self.nodes[at].children.push((token.into(), next));
+                        let TrieNode { children, child_of, .. } = &mut self.nodes[at];
+                        child_of.add(&token, children.len());
+                        children.push((token.into(), next));
                         next
                     }
                 };

@@ -111,7 +111,7 @@ mod tests {
     use crate::event::Envelope;
 
     fn extract(slots: Vec<Found<'_>>) -> Extract<'_> {
-        Extract { kind: Kind::Known(KindId(3)), name: None, envelope: Envelope::default(), slots }
+        Extract { kind: Kind::Known(KindId(3)), name: None, envelope: Envelope::default(), slots: slots.into() }
     }
 
     #[test]

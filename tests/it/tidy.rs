@@ -80,7 +80,7 @@ fn pure_modules_touch_nothing_outside() {
 #[test]
 fn every_source_file_says_what_it_is_for() {
     let mut wrong = Vec::new();
-    for file in rust_files("src").into_iter().chain(rust_files("tests")) {
+    for file in ["src", "tests", "benches"].into_iter().flat_map(rust_files) {
         wrong.extend(file.complain(missing_purpose(&file.text)));
     }
     report(&wrong);
@@ -89,7 +89,7 @@ fn every_source_file_says_what_it_is_for() {
 #[test]
 fn nothing_is_unfinished_or_skipped() {
     let mut wrong = Vec::new();
-    for file in rust_files("src").into_iter().chain(rust_files("tests")) {
+    for file in ["src", "tests", "benches"].into_iter().flat_map(rust_files) {
         wrong.extend(file.complain(unfinished(&file.text)));
     }
     report(&wrong);
@@ -128,7 +128,7 @@ fn no_file_names_a_path_of_one_machine() {
 fn every_dependency_is_used() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("Cargo.toml is there");
     let src = rust_files("src");
-    let tests = rust_files("tests");
+    let tests: Vec<_> = ["tests", "benches"].into_iter().flat_map(rust_files).collect();
     let used_by = |files: &[&SourceFile]| -> BTreeSet<String> {
         files.iter().flat_map(|file| crates_named(&file.text)).collect()
     };

@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::decode;
 use super::judgement::{Judgement, NAMES_KEPT, Window};
-use crate::event::{Extract, Found, Kind};
+use crate::event::{Extract, Kind, Slots};
 use crate::expect::{Expectations, Matcher, ScriptStep, Segment};
 use crate::finding::{Deviation, Evidence, Excerpt, Finding, Subject};
 use crate::identity::{Connection, ExecutionId, Iteration, UserNumber};
@@ -89,7 +89,7 @@ pub(super) struct Lane {
     /// An event of a run was known to be this user's.
     recognised: bool,
     /// The room that the places of a frame were read into, kept for the next one.
-    room: Vec<Found<'static>>,
+    room: Slots<'static>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,7 +151,7 @@ impl Lane {
             was_ready: false,
             own_seen: false,
             recognised: false,
-            room: Vec::new(),
+            room: Slots::default(),
         }
     }
 
@@ -298,13 +298,19 @@ impl Lane {
         bench.out.counts.texts += 1;
         let marked = self.canaries(bench, frame, text);
         let dialect = &bench.expect.dialect;
-        let unwrapped = decode::unwrapped(dialect, text);
-        let read = unwrapped.as_deref().unwrap_or(text);
-        let extract = match decode::event_into(dialect, read, emptied(std::mem::take(&mut self.room))) {
-            Ok(extract) => extract,
+        let first = decode::event_into(dialect, text, std::mem::take(&mut self.room));
+        let encoded = first.as_ref().is_ok_and(|read| read.encoded);
+        let unwrapped = if encoded { decode::unwrapped(dialect, text) } else { None };
+        let read = match &unwrapped {
+            Some(inner) => decode::event_into(dialect, inner, Slots::default()),
+            None => first,
+        };
+        let extract = match read {
+            Ok(read) => read.extract,
             Err(why) => {
                 bench.out.counts.attributed += u64::from(marked);
-                let unread = Extract { kind: Kind::Unnamed, name: None, envelope: Default::default(), slots: vec![] };
+                let unread =
+                    Extract { kind: Kind::Unnamed, name: None, envelope: Default::default(), slots: Slots::default() };
                 if self.heartbeat(bench, &unread, text) {
                     return;
                 }
@@ -322,7 +328,7 @@ impl Lane {
             Some(batch) => self.batch(bench, place, &extract, batch),
         };
         bench.out.counts.attributed += u64::from(marked || mine);
-        self.room = emptied(extract.slots);
+        self.room = extract.slots.emptied();
     }
 
     /// A frame with several events. Where their order means nothing they are taken in a legal one, so that none of them is out of
@@ -503,10 +509,4 @@ impl Lane {
 
 fn any(matchers: &[Matcher], extract: &Extract<'_>, text: &str) -> bool {
     matchers.iter().any(|matcher| matcher.holds(extract, text))
-}
-
-/// The room of `found` without what stood in it: the standard library collects into the allocation it takes apart.
-fn emptied<'b>(mut found: Vec<Found<'_>>) -> Vec<Found<'b>> {
-    found.clear();
-    found.into_iter().map(|_| Found::Absent).collect()
 }

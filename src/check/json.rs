@@ -1,0 +1,598 @@
+//! JSON in place: a cursor that walks one text, strictly, and builds nothing.
+//!
+//! It exists because reading a frame is most of judging it. It accepts what `serde_json` accepts when it passes over a value
+//! (RFC 8259), only nothing may nest deeper than `DEEPEST` levels; what texts and numbers mean, and why a text is not JSON, is
+//! what `serde_json` says. It knows no places and no dialect.
+
+use std::borrow::Cow;
+
+use serde::de::IgnoredAny;
+
+use crate::event::Number;
+
+/// How many arrays and objects may stand within one another; `serde_json` has the same limit.
+pub const DEEPEST: u32 = 127;
+
+/// The text is not JSON; `why` has the words for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Malformed;
+
+/// Stands before, within or behind the one value of a text.
+#[derive(Debug)]
+pub struct Cursor<'a> {
+    text: &'a str,
+    at: usize,
+    depth: u32,
+}
+
+/// What was read: a scalar as a whole, of an object or array only that it begins.
+#[derive(Debug, Clone, Copy)]
+pub enum Value<'a> {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// As it is spelled.
+    Number(&'a str),
+    /// A text.
+    Text(Quoted<'a>),
+    /// `member` reads on.
+    Object,
+    /// `element` reads on.
+    Array,
+}
+
+/// A text as it stands in the document, with its quotes.
+#[derive(Debug, Clone, Copy)]
+pub struct Quoted<'a> {
+    quoted: &'a str,
+    escaped: bool,
+}
+
+impl<'a> Cursor<'a> {
+    /// Stands before the value of `text`.
+    pub fn new(text: &'a str) -> Cursor<'a> {
+        Cursor { text, at: 0, depth: 0 }
+    }
+
+    /// Reads what begins here.
+    pub fn value(&mut self) -> Result<Value<'a>, Malformed> {
+        self.space();
+        match self.peek().ok_or(Malformed)? {
+            b'"' => self.quoted().map(Value::Text),
+            b'{' => self.enter().map(|()| Value::Object),
+            b'[' => self.enter().map(|()| Value::Array),
+            b't' => self.word("true").map(|()| Value::Bool(true)),
+            b'f' => self.word("false").map(|()| Value::Bool(false)),
+            b'n' => self.word("null").map(|()| Value::Null),
+            _ => self.number().map(Value::Number),
+        }
+    }
+
+    /// The name of the object's next member, whose value is to be read then; `None` once the object is over.
+    pub fn member(&mut self, first: bool) -> Result<Option<Quoted<'a>>, Malformed> {
+        if !self.more(b'}', first)? {
+            return Ok(None);
+        }
+        if self.peek() != Some(b'"') {
+            return Err(Malformed);
+        }
+        let name = self.quoted()?;
+        self.space();
+        self.word(":")?;
+        Ok(Some(name))
+    }
+
+    /// Whether the array has a further element, which is to be read then.
+    pub fn element(&mut self, first: bool) -> Result<bool, Malformed> {
+        self.more(b']', first)
+    }
+
+    /// Passes over one value.
+    pub fn skip(&mut self) -> Result<(), Malformed> {
+        let value = self.value()?;
+        self.skip_rest(value).map(drop)
+    }
+
+    /// Passes over what is left of a value that was just read; says whether it was an object or array without anything in it.
+    pub fn skip_rest(&mut self, value: Value<'a>) -> Result<bool, Malformed> {
+        let mut first = true;
+        match value {
+            Value::Object => {
+                while self.member(first)?.is_some() {
+                    self.skip()?;
+                    first = false;
+                }
+            }
+            Value::Array => {
+                while self.element(first)? {
+                    self.skip()?;
+                    first = false;
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => return Ok(false),
+        }
+        Ok(first)
+    }
+
+    /// Nothing but space follows.
+    pub fn end(mut self) -> Result<(), Malformed> {
+        self.space();
+        if self.at == self.text.len() { Ok(()) } else { Err(Malformed) }
+    }
+
+    /// The next value is an object or array.
+    pub fn composite(&mut self) -> bool {
+        self.space();
+        matches!(self.peek(), Some(b'{' | b'['))
+    }
+
+    /// The offset at which the next value begins.
+    pub fn begin(&mut self) -> usize {
+        self.space();
+        self.at
+    }
+
+    /// The text from `begin` to here.
+    pub fn since(&self, begin: usize) -> &'a str {
+        &self.text[begin..self.at]
+    }
+
+    fn more(&mut self, close: u8, first: bool) -> Result<bool, Malformed> {
+        self.space();
+        match self.peek() {
+            Some(next) if next == close => {
+                self.at += 1;
+                self.depth -= 1;
+                Ok(false)
+            }
+            Some(_) if first => Ok(true),
+            Some(b',') => {
+                self.at += 1;
+                self.space();
+                Ok(true)
+            }
+            _ => Err(Malformed),
+        }
+    }
+
+    fn enter(&mut self) -> Result<(), Malformed> {
+        self.at += 1;
+        self.depth += 1;
+        if self.depth <= DEEPEST { Ok(()) } else { Err(Malformed) }
+    }
+
+    fn word(&mut self, word: &str) -> Result<(), Malformed> {
+        if self.text.as_bytes()[self.at..].starts_with(word.as_bytes()) {
+            self.at += word.len();
+            return Ok(());
+        }
+        Err(Malformed)
+    }
+
+    fn number(&mut self) -> Result<&'a str, Malformed> {
+        let begin = self.at;
+        self.at += usize::from(self.peek() == Some(b'-'));
+        if self.peek() == Some(b'0') {
+            self.at += 1;
+        } else {
+            self.digits()?;
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            self.at += 1;
+            self.at += usize::from(matches!(self.peek(), Some(b'+' | b'-')));
+            self.digits()?;
+        }
+        Ok(self.since(begin))
+    }
+
+    fn digits(&mut self) -> Result<(), Malformed> {
+        let begin = self.at;
+        while let Some(b'0'..=b'9') = self.peek() {
+            self.at += 1;
+        }
+        if self.at > begin { Ok(()) } else { Err(Malformed) }
+    }
+
+    /// Reads a text; the cursor stands at its first quote.
+    fn quoted(&mut self) -> Result<Quoted<'a>, Malformed> {
+        let bytes = self.text.as_bytes();
+        let begin = self.at;
+        let mut escaped = false;
+        let mut at = begin + 1;
+        loop {
+            at = special(bytes, at);
+            match bytes.get(at) {
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    escaped = true;
+                    at += escape(&bytes[at + 1..]).ok_or(Malformed)?;
+                }
+                _ => return Err(Malformed),
+            }
+        }
+        self.at = at + 1;
+        Ok(Quoted { quoted: self.since(begin), escaped })
+    }
+
+    fn space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+}
+
+impl<'a> Quoted<'a> {
+    /// What it says, borrowed unless it holds escapes.
+    ///
+    /// # Errors
+    /// With half a surrogate pair among its escapes, which is no character.
+    pub fn text(self) -> Result<Cow<'a, str>, Malformed> {
+        if self.escaped {
+            return serde_json::from_str(self.quoted).map(Cow::Owned).map_err(|_| Malformed);
+        }
+        Ok(Cow::Borrowed(&self.quoted[1..self.quoted.len() - 1]))
+    }
+}
+
+/// The number that is spelled like this.
+///
+/// # Errors
+/// When it is beyond what 64 bits of floating point hold.
+pub fn number(spelled: &str) -> Result<Number, Malformed> {
+    if let Ok(number) = spelled.parse() {
+        return Ok(Number::Unsigned(number));
+    }
+    // `-0` is a float: no integer tells it from 0.
+    if let Some(number) = spelled.parse().ok().filter(|number| *number < 0) {
+        return Ok(Number::Signed(number));
+    }
+    spelled.parse().ok().filter(|number: &f64| number.is_finite()).map(Number::Float).ok_or(Malformed)
+}
+
+/// Why `text` is not JSON, with line and column.
+pub fn why(text: &str) -> String {
+    let passed_over = serde_json::from_str::<IgnoredAny>(text).map(drop);
+    let error = passed_over.and_then(|()| serde_json::from_str::<serde_json::Value>(text).map(drop)).err();
+    error.map_or_else(|| "it cannot be read".to_owned(), |error| error.to_string())
+}
+
+/// The length of the escape whose backslash stands before `rest`, with the backslash.
+fn escape(rest: &[u8]) -> Option<usize> {
+    match rest.first()? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
+        b'u' => rest.get(1..5)?.iter().all(u8::is_ascii_hexdigit).then_some(6),
+        _ => None,
+    }
+}
+
+/// The first offset from `at` on where something other than plain text stands: a quote, a backslash, a control character,
+/// the end.
+fn special(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(eight) = bytes[at..].first_chunk() {
+        let hits = special_of_eight(u64::from_le_bytes(*eight));
+        if hits != 0 {
+            return at + (hits.trailing_zeros() / u8::BITS) as usize;
+        }
+        at += eight.len();
+    }
+    let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+    bytes[at..].iter().position(special).map_or(bytes.len(), |offset| at + offset)
+}
+
+/// Eight bytes at once: the lowest bit that is set lies in the first special one. The differences below borrow from the next
+/// byte only where they have found something, so what stands above a hit may be wrong ("Bit Twiddling Hacks", S. E. Anderson,
+/// on zero bytes and on bytes less than n).
+fn special_of_eight(eight: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    let below = |eight: u64, limit: u8| eight.wrapping_sub(ONES * u64::from(limit)) & !eight & (ONES << 7);
+    let equal = |byte: u8| below(eight ^ (ONES * u64::from(byte)), 1);
+    below(eight, 0x20) | equal(b'"') | equal(b'\\')
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value as Tree;
+
+    use super::*;
+
+    fn passes(text: &str) -> bool {
+        let mut cursor = Cursor::new(text);
+        cursor.skip().and_then(|()| cursor.end()).is_ok()
+    }
+
+    /// The whole value, every text and number of it taken at its meaning.
+    fn tree(cursor: &mut Cursor<'_>) -> Result<Tree, Malformed> {
+        Ok(match cursor.value()? {
+            Value::Null => Tree::Null,
+            Value::Bool(value) => value.into(),
+            Value::Number(spelled) => match number(spelled)? {
+                Number::Unsigned(number) => number.into(),
+                Number::Signed(number) => number.into(),
+                Number::Float(number) => number.into(),
+            },
+            Value::Text(text) => text.text()?.into(),
+            Value::Object => {
+                let mut members = serde_json::Map::new();
+                let mut first = true;
+                while let Some(name) = cursor.member(std::mem::take(&mut first))? {
+                    let name = name.text()?.into_owned();
+                    members.insert(name, tree(cursor)?);
+                }
+                members.into()
+            }
+            Value::Array => {
+                let mut elements = Vec::new();
+                while cursor.element(elements.is_empty())? {
+                    elements.push(tree(cursor)?);
+                }
+                elements.into()
+            }
+        })
+    }
+
+    fn read(text: &str) -> Option<Tree> {
+        let mut cursor = Cursor::new(text);
+        let tree = tree(&mut cursor).ok()?;
+        cursor.end().ok().map(|()| tree)
+    }
+
+    /// Held against `serde_json`, once passing over it and once taking all of it.
+    #[track_caller]
+    fn agrees(text: &str) {
+        let deep = text.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count() > DEEPEST as usize;
+        if !deep {
+            assert_eq!(passes(text), serde_json::from_str::<IgnoredAny>(text).is_ok(), "passing over {text:?}");
+        }
+        match (read(text), serde_json::from_str::<Tree>(text).ok()) {
+            (None, None) => {}
+            (Some(mine), Some(theirs)) => assert!(alike(&mine, &theirs), "{text:?}: {mine} and {theirs}"),
+            (mine, theirs) => panic!("{text:?}: {mine:?} and {theirs:?}"),
+        }
+    }
+
+    /// Equal; of floats `serde_json` may have missed the nearest by a few units in the last place.
+    fn alike(mine: &Tree, theirs: &Tree) -> bool {
+        match (mine, theirs) {
+            (Tree::Number(mine), Tree::Number(theirs)) if mine != theirs => {
+                let (mine, theirs) = (mine.as_f64().unwrap(), theirs.as_f64().unwrap());
+                mine.is_sign_negative() == theirs.is_sign_negative() && mine.to_bits().abs_diff(theirs.to_bits()) <= 8
+            }
+            (Tree::Array(mine), Tree::Array(theirs)) => {
+                mine.len() == theirs.len() && mine.iter().zip(theirs).all(|(mine, theirs)| alike(mine, theirs))
+            }
+            (Tree::Object(mine), Tree::Object(theirs)) => {
+                let same = |((name, mine), (theirs_name, theirs))| name == theirs_name && alike(mine, theirs);
+                mine.len() == theirs.len() && mine.iter().zip(theirs).all(same)
+            }
+            _ => mine == theirs,
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused() {
+        for text in [
+            "",
+            " ",
+            "{",
+            "[",
+            "}",
+            "]",
+            "{]",
+            "[}",
+            "[1}",
+            "{\"a\":1]",
+            "[,]",
+            "[1,]",
+            "[,1]",
+            "[1 2]",
+            "[1,,2]",
+            "{,}",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{\"a\" 1}",
+            "{a:1}",
+            "{1:1}",
+            "{'a':1}",
+            "{\"a\":1 \"b\":2}",
+            "{\"a\"::1}",
+            "1 2",
+            "{} {}",
+            "[] x",
+            "\u{feff}{}",
+            "nul",
+            "nulll",
+            "True",
+            "tru",
+            "NaN",
+            "Infinity",
+            "-Infinity",
+            "undefined",
+            "-",
+            "+1",
+            "01",
+            "-01",
+            "1.",
+            ".1",
+            "-.1",
+            "1.e1",
+            "1e",
+            "1e+",
+            "1E-",
+            "0x1",
+            "1_000",
+            "1.2.3",
+            "--1",
+            "1e1.5",
+            "\"",
+            "\"a",
+            "a\"",
+            "\"\\\"",
+            "\"\\x\"",
+            "\"\\u12\"",
+            "\"\\u12g4\"",
+            "\"\\u\"",
+            "\"\\",
+            "\"\\\\\\\"",
+            "\"\n\"",
+            "\"\t\"",
+            "\"\0\"",
+            "\"\u{1f}\"",
+            "\"abcdefgh\u{1}\"",
+            "'a'",
+            "// x\n1",
+            "/* x */ 1",
+            "[1]//",
+            "\u{a0}1",
+            "\u{b}1",
+            "\u{c}1",
+        ] {
+            assert!(!passes(text), "{text:?}");
+            agrees(text);
+            assert!(why(text).contains("line"), "{text:?}: {}", why(text));
+        }
+    }
+
+    #[test]
+    fn what_is_json_is_read_as_it_is_meant() {
+        for text in [
+            " {} ",
+            "\t[\r\n]\n",
+            "null",
+            "true",
+            "false",
+            "0",
+            "-0",
+            "-0.0",
+            "1",
+            "-1",
+            "1.5",
+            "1e3",
+            "1E+3",
+            "1e-3",
+            "0e0",
+            "0.1",
+            "18446744073709551615",
+            "18446744073709551616",
+            "-9223372036854775808",
+            "-9223372036854775809",
+            "1e308",
+            "5e-324",
+            "1e-999",
+            "123456789012345678901234567890",
+            "\"\"",
+            "\"a\"",
+            "\"\\u0041\\n\\\"\\\\\\/\\b\\f\\r\\t\"",
+            "\"\u{7f}é\u{2028}\"",
+            "\"\\ud83d\\ude00 😀\"",
+            "\"\\u0000\"",
+            "[1,[2,[3,{}]],{\"a\":[]}]",
+            "{\"a\":{\"b\":[1,{\"c\":null}]}, \"\": 0}",
+            "{\"a\":1,\"a\":2}",
+            "{\"\\u0061\":1,\"a\":2}",
+            "\"abcdefg\"",
+            "\"abcdefgh\"",
+            "\"abcdefghi\\n\"",
+        ] {
+            assert!(passes(text), "{text:?}");
+            assert!(read(text).is_some(), "{text:?}");
+            agrees(text);
+        }
+    }
+
+    #[test]
+    fn what_has_no_meaning_passes_only_unasked() {
+        for text in ["\"\\ud800\"", "\"\\ude00\\ud83d\"", "{\"\\ud800\":1}", "1e999", "-1e999"] {
+            assert!(passes(text) && read(text).is_none(), "{text:?}");
+            agrees(text);
+            assert!(why(text).contains("line"), "{text:?}: {}", why(text));
+        }
+    }
+
+    #[test]
+    fn nesting_has_an_end() {
+        for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+            let nested = |levels: usize| format!("{}1{}", open.repeat(levels), close.repeat(levels));
+            let (most, more) = (nested(DEEPEST as usize), nested(DEEPEST as usize + 1));
+            assert!(passes(&most) && !passes(&more));
+            agrees(&most);
+            agrees(&more);
+            assert!(why(&more).contains("recursion limit"), "{}", why(&more));
+        }
+    }
+
+    #[test]
+    fn every_byte_is_told_at_every_offset() {
+        for byte in 0..=u8::MAX {
+            for offset in 0..20 {
+                for length in offset + 1..24 {
+                    let mut bytes = vec![b'a'; length];
+                    bytes[offset] = byte;
+                    let expected = if matches!(byte, b'"' | b'\\' | 0..0x20) { offset } else { length };
+                    assert_eq!(special(&bytes, 0), expected, "{byte} at {offset} of {length}");
+                }
+            }
+        }
+    }
+
+    /// JSON, as text, with spaces, escapes and doubled names.
+    pub(in crate::check) fn documents() -> impl Strategy<Value = String> {
+        let text = || {
+            let part = prop_oneof![
+                6 => "[a-c]?", 2 => "[ -!#-\\[\\]-~é😀]{0,12}",
+                1 => prop::sample::select(vec!["\\n", "\\u0061", "\\\"", "\\\\", "\\ud83d\\ude00", "\\ud800"]).prop_map(str::to_owned),
+            ];
+            prop::collection::vec(part, 0..3).prop_map(|parts| format!("\"{}\"", parts.concat()))
+        };
+        let scalar = prop_oneof![
+            text(),
+            prop::sample::select(vec!["null", "true", "false", "0", "-0", "1e999"]).prop_map(str::to_owned),
+            any::<i64>().prop_map(|number| number.to_string()),
+            "-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,4})?(e-?[0-9]{1,2})?",
+        ];
+        let space = || prop::sample::select(vec!["", "", "", " ", "\n "]);
+        let value = scalar.prop_recursive(4, 24, 4, move |inner| {
+            let list = |parts: Vec<String>, space: &str| parts.join(&format!("{space},{space}"));
+            let element = inner.clone();
+            let member = (text(), inner, space()).prop_map(|(name, value, space)| format!("{name}{space}:{value}"));
+            prop_oneof![
+                (prop::collection::vec(element, 0..4), space())
+                    .prop_map(move |(all, s)| format!("[{s}{}{s}]", list(all, s))),
+                (prop::collection::vec(member, 0..4), space())
+                    .prop_map(move |(all, s)| format!("{{{s}{}{s}}}", list(all, s))),
+            ]
+        });
+        (space(), value, space()).prop_map(|(before, value, after)| format!("{before}{value}{after}"))
+    }
+
+    proptest! {
+        #[test]
+        fn documents_are_read_as_serde_json_reads_them(text in documents()) {
+            agrees(&text);
+        }
+
+        #[test]
+        fn a_changed_document_is_judged_as_serde_json_judges_it(
+            text in documents(), at: prop::sample::Index, with in "[\\[\\]{}:,\"\\\\ 0-9a-f.eE+\\-tn\n\u{1}é]{0,2}", cut in 0..3_usize,
+        ) {
+            let at = text.floor_char_boundary(at.index(text.len()));
+            let end = text.ceil_char_boundary((at + cut).min(text.len()));
+            agrees(&format!("{}{with}{}", &text[..at], &text[end..]));
+        }
+
+        #[test]
+        fn any_text_is_judged_as_serde_json_judges_it(text in "[\\[\\]{}:,\"\\\\ 0-9eE+.\\-truefalsn\n]{0,24}") {
+            agrees(&text);
+        }
+    }
+}
