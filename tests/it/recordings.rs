@@ -272,6 +272,35 @@ fn no_password_token_or_typed_key_is_recorded() {
 }
 
 #[test]
+fn a_token_that_leaks_to_another_thread_is_no_more_recorded_than_one_of_the_target_itself() {
+    let place = place();
+    let profile = include_str!("../../scenarios/targets/netra.yaml");
+    let ready =
+        profile.replace("capture: { build: [/version, /details/version] }", "capture: { key: { secret: [/key] } }");
+    assert_ne!(profile, ready);
+    place.write("target.yaml", &ready);
+    let site = Site::new()
+        .ready(|_| (200, json!({"status": "ready", "key": "key-of-the-target"}).to_string()))
+        .talking(|talk| {
+            talk.greet()?;
+            let ask = talk.ask()?;
+            talk.together(2);
+            // Users are dealt out among threads in turn.
+            let other = if talk.email.starts_with("qa1@") { "qa2" } else { "qa1" };
+            let leaked = format!("{TOKEN}{other}@example.com");
+            talk.event("agent_started", &ask, json!({"token": leaked, "key": "key-of-the-target"}))?;
+            talk.answer(&ask)
+        });
+    let site = site.serve();
+    run(&place, &site.url(), &["--users", "2", "--threads", "2"]);
+    let text = Recorded::read(&place.path().join("out/recording.gpr")).text;
+    assert!(!text.contains(TOKEN) && !text.contains("key-of-the-target"), "{text}");
+    for label in ["«secret:token:1»", "«secret:token:2»", "«secret:key»"] {
+        assert!(text.contains(label), "{label} is not in {text}");
+    }
+}
+
+#[test]
 fn nothing_is_recorded_where_nothing_is_to_be() {
     let place = place();
     let ended = place.run(&["run", "scenario.yaml", "-q", "--out", "out", "--target", "embedded", "--record", "none"]);
@@ -485,6 +514,20 @@ fn what_was_recorded_before_a_kill_can_be_judged() {
 }
 
 #[test]
+fn of_a_killed_execution_whose_failures_alone_are_kept_nothing_is_taken_for_everything() {
+    let place = place();
+    let site = Site::new().talking(|talk| talk.greet()).serve();
+    let arguments = ["run", "scenario.yaml", "-q", "--out", "out", "--url", &site.url(), "--record", "failures"];
+    let process = Process::start(place.goldenpath(&arguments));
+    site.wait_for("GET /ws", 4);
+    process.signal("KILL");
+    process.end();
+    let report = Report::parse(&place.run(&["judge", "out", "--format", "json"]).exits(130).stdout);
+    assert_eq!(named(&report, "unknown"), ["setup", "transport", "events", "answer", "isolation", "run max"]);
+    assert!(named(&report, "recomputed").is_empty());
+}
+
+#[test]
 fn files_that_are_no_good_recordings_are_told_apart_and_none_breaks_the_judge() {
     let place = place();
     place.run(&["run", "scenario.yaml", "-q", "--out", "out", "--target", "embedded"]).exits(0);
@@ -535,7 +578,7 @@ fn files_that_are_no_good_recordings_are_told_apart_and_none_breaks_the_judge() 
     ];
     for (bytes, wanted) in cases {
         fs::write(place.path().join("case.gpr"), bytes).unwrap();
-        let ended = place.run(&["judge", "case.gpr"]).exits(2);
+        let ended = place.run(&["judge", "case.gpr", "--format", "json"]).exits(2);
         assert_eq!(ended.stdout, "");
         assert!(ended.stderr.contains(wanted), "{wanted:?} is not in {}", ended.stderr);
         assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
