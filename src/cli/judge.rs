@@ -262,7 +262,7 @@ fn replay<R: std::io::Read>(
     execution: ExecutionId,
 ) -> Result<Replayed, String> {
     let mut judges: BTreeMap<u32, Replay> = BTreeMap::new();
-    let (mut live, mut left_out, mut last) = (None, 0, Stamp::ZERO);
+    let (mut live, mut left_out, mut last) = (None, 0_u64, Stamp::ZERO);
     let mut nth = 0_u64;
     while let Some(part) = reader.next_part().map_err(|error| error.to_string())? {
         nth += 1;
@@ -279,7 +279,7 @@ fn replay<R: std::io::Read>(
                     match line {
                         Line::Entry(entry) => last = last.max(judge.tell(&entry)),
                         Line::LeftOut { user, entries } => {
-                            left_out += entries;
+                            left_out = left_out.saturating_add(entries);
                             judge.skip(user);
                         }
                     }
@@ -428,4 +428,60 @@ pub fn recording_of(file: &Path, left_out: u64) -> report::Recording {
     let file = file.display().to_string();
     let command = format!("goldenpath judge {}", execute::quoted(&file));
     report::Recording { file, left_out, command }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::trace::recording::tests::{line, write_line};
+    use crate::trace::recording::{Head, Kind, encode, preface, write_head};
+
+    static EXPECT: LazyLock<Arc<Expectations>> = LazyLock::new(|| {
+        let mut loader = Loader::new(&Overrides::default(), Variables::new(), Unset::Warn);
+        Arc::new(loader.load(Path::new("scenarios/smoke.yaml")).expect("a scenario").expectations())
+    });
+
+    /// A recording of anything that a tape can hold, in any order.
+    fn recording(tapes: &[Vec<Line<'static>>]) -> Vec<u8> {
+        let mut bytes = preface();
+        bytes.extend(encode(Kind::Header, b"{}").expect("a block"));
+        for (tape, lines) in tapes.iter().enumerate() {
+            let mut content = Vec::new();
+            write_head(&mut content, Head { tape: tape as u32, sequence: 0 });
+            lines.iter().for_each(|line| write_line(&mut content, line));
+            bytes.extend(encode(Kind::Tape, &content).expect("a block"));
+        }
+        bytes
+    }
+
+    /// The same lines, but of few users, so that they meet.
+    fn crowded(line: Line<'static>) -> Line<'static> {
+        let few = |user: UserNumber| UserNumber(user.0 % 3);
+        match line {
+            Line::Entry(Entry { user, observed }) => Line::Entry(Entry { user: user.map(few), observed }),
+            Line::LeftOut { user, entries } => Line::LeftOut { user: few(user), entries },
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_recording_tells_is_judged_without_a_panic(
+            tapes in prop::collection::vec(prop::collection::vec(line().prop_map(crowded), 0..40), 0..3),
+        ) {
+            let expect = Arc::clone(&EXPECT);
+            let bytes = recording(&tapes);
+            let mut reader = Reader::open(&bytes[..]).expect("a recording");
+            let Ok(Replayed { judgement, left_out, live, .. }) = replay(&mut reader, &expect, ExecutionId(7)) else {
+                return Err(TestCaseError::fail("it can be read"));
+            };
+            let told = tapes.iter().flatten().map(|line| if let Line::LeftOut { entries, .. } = line { *entries } else { 0 });
+            prop_assert_eq!(left_out, told.fold(0, u64::saturating_add));
+            prop_assert!(live.is_none());
+            conclude(judgement, &expect, true, None);
+        }
+    }
 }
