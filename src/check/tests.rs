@@ -212,15 +212,7 @@ fn time_of(observed: &Observed<'_>) -> Stamp {
     match observed {
         Observed::Frame(frame) => frame.at,
         Observed::Quiet(at) => *at,
-        Observed::Fact(fact) => match fact {
-            Fact::Step { done: at, .. } | Fact::Dialed { done: at, .. } => *at,
-            Fact::Began { at, .. }
-            | Fact::Captured { at, .. }
-            | Fact::Asked { at, .. }
-            | Fact::Closed { at, .. }
-            | Fact::Interrupted { at }
-            | Fact::Ended { at } => *at,
-        },
+        Observed::Fact(fact) => fact.at(),
     }
 }
 

@@ -6,8 +6,8 @@
 use std::cell::RefCell;
 use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -164,6 +164,7 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<E
             Limiter::new(Some(defaults::LOGINS_IN_FLIGHT as usize), Some(defaults::LOGINS_PER_SECOND.into()))
         },
         connects: Limiter::new(Some(if local { DIALS_IN_FLIGHT } else { defaults::LOGINS_IN_FLIGHT as usize }), None),
+        secrets: RwLock::new(Scrubber::new()),
         tapes: None,
         progress: engine::Progress::default(),
         held_off_us: AtomicU64::new(0),
@@ -171,12 +172,12 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<E
     };
     let mut circumstances = context(loaded, invocation, &mission, &net);
     let folder = (invocation.folder)(&scenario.name, &circumstances.execution);
-    let header = || {
+    let recording = invocation.record.keep().map(|keep| {
         let participants = mission.plan.participants();
-        Header::new(loaded, invocation.sources, circumstances.clone(), participants)
-    };
-    let recording = invocation.record.keep().map(|keep| Recording::create(&folder, keep, &header())).transpose();
-    let (recording, not_made) = match recording {
+        let header = Header::new(loaded, invocation.sources, circumstances.clone(), participants, keep);
+        Recording::create(&folder, keep, &header)
+    });
+    let (recording, not_made) = match recording.transpose() {
         Ok(recording) => (recording, Ok(())),
         Err(error) => (None, Err(error)),
     };
@@ -279,7 +280,6 @@ fn bench<'a>(mission: &'a Mission, net: &Net, tape: u32) -> Bench<'a> {
         http: Http::new(net, mission.expect.timeouts.connect),
         judge: RefCell::new(Judge::new(Arc::clone(&mission.expect), mission.plan.execution)),
         recorder: mission.tapes.as_ref().map(|tapes| RefCell::new(Recorder::new(Arc::clone(tapes), tape))),
-        scrubber: RefCell::new(Scrubber::new()),
     }
 }
 

@@ -81,7 +81,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         let report = match judge(path, args, &mut loader) {
             Ok(report) => report,
             Err(Refused::Recording(why)) => {
-                eprintln!("goldenpath: {}: {why}", path.display());
+                eprintln!("goldenpath: {}: {}", path.display(), report::escape(&why));
                 exit = exit.worse(Exit::Usage);
                 continue;
             }
@@ -110,7 +110,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
             }
         }
     }
-    if args.format == Format::Json {
+    if args.format == Format::Json && !reports.is_empty() {
         let text = match reports.as_slice() {
             [one] if args.recordings.len() == 1 => report::to_json(one),
             all => report::all_to_json(all),
@@ -137,6 +137,7 @@ enum Refused {
 fn judge(path: &Path, args: &Args, loader: &mut Loader) -> Result<Report, Refused> {
     let file = if path.is_dir() { path.join(RECORDING) } else { path.to_path_buf() };
     let unreadable = |error: &dyn std::fmt::Display| Refused::Recording(error.to_string());
+    let size = std::fs::metadata(&file).map(|metadata| metadata.len()).unwrap_or_default();
     let opened = File::open(&file).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Refused::Recording(format!(
             "there is no recording; name a `{RECORDING}`, or a folder that `run --record` wrote into"
@@ -154,7 +155,10 @@ fn judge(path: &Path, args: &Args, loader: &mut Loader) -> Result<Report, Refuse
     })?;
     let measure = Measure::of(&header, args, loader)?;
     let execution = header.circumstances.execution.id;
-    let replayed = replay(&mut reader, &measure.expect, execution).map_err(Refused::Recording)?;
+    let mut replayed = replay(&mut reader, &measure.expect, execution).map_err(Refused::Recording)?;
+    // What is left out is counted at the end; without one, the size tells whether something can have been.
+    replayed.partial =
+        replayed.left_out > 0 || replayed.live.is_none() && header.everything_up_to.is_some_and(|most| size >= most);
     Ok(report(&file, &header, &measure, replayed))
 }
 
@@ -246,6 +250,8 @@ struct Replayed {
     live: Option<Report>,
     torn: Option<u64>,
     left_out: u64,
+    /// Not every user is there.
+    partial: bool,
     /// The latest stamp.
     last: Stamp,
 }
@@ -256,7 +262,7 @@ fn replay<R: std::io::Read>(
     execution: ExecutionId,
 ) -> Result<Replayed, String> {
     let mut judges: BTreeMap<u32, Replay> = BTreeMap::new();
-    let (mut live, mut left_out, mut last) = (None, 0, Stamp::ZERO);
+    let (mut live, mut left_out, mut last) = (None, 0_u64, Stamp::ZERO);
     let mut nth = 0_u64;
     while let Some(part) = reader.next_part().map_err(|error| error.to_string())? {
         nth += 1;
@@ -273,7 +279,7 @@ fn replay<R: std::io::Read>(
                     match line {
                         Line::Entry(entry) => last = last.max(judge.tell(&entry)),
                         Line::LeftOut { user, entries } => {
-                            left_out += entries;
+                            left_out = left_out.saturating_add(entries);
                             judge.skip(user);
                         }
                     }
@@ -292,7 +298,7 @@ fn replay<R: std::io::Read>(
     };
     let parts = judges.into_values().map(|replay| replay.judge.finish());
     let judgement = parts.fold(Judgement::default(), Judgement::merge);
-    Ok(Replayed { judgement, live, torn, left_out, last })
+    Ok(Replayed { judgement, live, torn, left_out, partial: left_out > 0, last })
 }
 
 /// One judge that is told a tape.
@@ -352,7 +358,7 @@ fn time_of(observed: &Observed<'_>) -> Stamp {
 // The report
 
 fn report(file: &Path, header: &Header, measure: &Measure, replayed: Replayed) -> Report {
-    let Replayed { judgement, live, torn, left_out, last } = replayed;
+    let Replayed { judgement, live, torn, left_out, partial, last } = replayed;
     let mut circumstances = live.as_ref().map_or_else(|| header.circumstances.clone(), Report::context);
     circumstances.tool = execute::tool();
     if live.is_none() {
@@ -366,7 +372,8 @@ fn report(file: &Path, header: &Header, measure: &Measure, replayed: Replayed) -
     circumstances.recording = Some(recording_of(file, left_out));
     let interrupted = circumstances.execution.interrupted;
     let today = execute::day(circumstances.execution.began_unix_us);
-    let complete = live.is_some() && left_out == 0;
+    let broke = live.as_ref().is_some_and(|live| live.verdict.outcome == Word::Broke);
+    let complete = live.is_some() && !partial && !broke;
     let mut judged = Judged {
         file: file.display().to_string(),
         complete,
@@ -375,15 +382,15 @@ fn report(file: &Path, header: &Header, measure: &Measure, replayed: Replayed) -
         repeated: Vec::new(),
         unknown: Vec::new(),
     };
-    let conclude = if left_out == 0 { conclude } else { conclude_part };
+    let conclude = if partial { conclude_part } else { conclude };
     let mut conclusion = conclude(judgement, &measure.expect, interrupted, today);
-    if live.as_ref().is_some_and(|live| live.verdict.outcome == Word::Broke) {
+    if broke {
         conclusion.outcome = Outcome::Broke;
     }
     let anew = Report::new(&conclusion, circumstances);
     let mut report = match live {
         // Nothing can be said that was not said live; what is there agrees, or it is not called recomputed.
-        Some(live) if left_out > 0 && measure.anew.is_empty() => {
+        Some(live) if partial && measure.anew.is_empty() => {
             for claim in &live.claims {
                 let shown = shows_the_same(&live, &anew, &claim.name);
                 if shown { &mut judged.recomputed } else { &mut judged.repeated }.push(claim.name.clone());
@@ -392,7 +399,7 @@ fn report(file: &Path, header: &Header, measure: &Measure, replayed: Replayed) -
         }
         _ => {
             for claim in &anew.claims {
-                let known = left_out == 0 || claim.verdict == Word::Fail;
+                let known = !partial || claim.verdict == Word::Fail;
                 if known { &mut judged.recomputed } else { &mut judged.unknown }.push(claim.name.clone());
             }
             anew
@@ -421,4 +428,60 @@ pub fn recording_of(file: &Path, left_out: u64) -> report::Recording {
     let file = file.display().to_string();
     let command = format!("goldenpath judge {}", execute::quoted(&file));
     report::Recording { file, left_out, command }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::trace::recording::tests::{line, write_line};
+    use crate::trace::recording::{Head, Kind, encode, preface, write_head};
+
+    static EXPECT: LazyLock<Arc<Expectations>> = LazyLock::new(|| {
+        let mut loader = Loader::new(&Overrides::default(), Variables::new(), Unset::Warn);
+        Arc::new(loader.load(Path::new("scenarios/smoke.yaml")).expect("a scenario").expectations())
+    });
+
+    /// A recording of anything that a tape can hold, in any order.
+    fn recording(tapes: &[Vec<Line<'static>>]) -> Vec<u8> {
+        let mut bytes = preface();
+        bytes.extend(encode(Kind::Header, b"{}").expect("a block"));
+        for (tape, lines) in tapes.iter().enumerate() {
+            let mut content = Vec::new();
+            write_head(&mut content, Head { tape: tape as u32, sequence: 0 });
+            lines.iter().for_each(|line| write_line(&mut content, line));
+            bytes.extend(encode(Kind::Tape, &content).expect("a block"));
+        }
+        bytes
+    }
+
+    /// The same lines, but of few users, so that they meet.
+    fn crowded(line: Line<'static>) -> Line<'static> {
+        let few = |user: UserNumber| UserNumber(user.0 % 3);
+        match line {
+            Line::Entry(Entry { user, observed }) => Line::Entry(Entry { user: user.map(few), observed }),
+            Line::LeftOut { user, entries } => Line::LeftOut { user: few(user), entries },
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_recording_tells_is_judged_without_a_panic(
+            tapes in prop::collection::vec(prop::collection::vec(line().prop_map(crowded), 0..40), 0..3),
+        ) {
+            let expect = Arc::clone(&EXPECT);
+            let bytes = recording(&tapes);
+            let mut reader = Reader::open(&bytes[..]).expect("a recording");
+            let Ok(Replayed { judgement, left_out, live, .. }) = replay(&mut reader, &expect, ExecutionId(7)) else {
+                return Err(TestCaseError::fail("it can be read"));
+            };
+            let told = tapes.iter().flatten().map(|line| if let Line::LeftOut { entries, .. } = line { *entries } else { 0 });
+            prop_assert_eq!(left_out, told.fold(0, u64::saturating_add));
+            prop_assert!(live.is_none());
+            conclude(judgement, &expect, true, None);
+        }
+    }
 }

@@ -9,6 +9,7 @@ use super::load::Loaded;
 use crate::document::tree::{Scalar, Value};
 use crate::document::{Node, Resolved, Sources};
 use crate::report::{Context, Report};
+use crate::session::recorder::Keep;
 
 /// What was to be done. Its JSON is the content of the first block.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -17,6 +18,8 @@ pub struct Header {
     pub circumstances: Context,
     /// How many users take part.
     pub participants: u32,
+    /// The size of the file in bytes up to which everything is kept; null without end.
+    pub everything_up_to: Option<u64>,
     /// The scenario, overrides included.
     pub scenario: Resolved,
     /// The target profile, its environment included.
@@ -35,7 +38,7 @@ const HIDDEN: &str = "(hidden)";
 
 impl Header {
     /// Of an execution that is about to begin.
-    pub fn new(loaded: &Loaded, sources: &Sources, circumstances: Context, participants: u32) -> Header {
+    pub fn new(loaded: &Loaded, sources: &Sources, circumstances: Context, participants: u32, keep: Keep) -> Header {
         let (mut scenario, mut profile) =
             (without_environments(&loaded.tree), without_environments(&loaded.target.tree));
         hide_password(&mut scenario);
@@ -47,6 +50,11 @@ impl Header {
         Header {
             circumstances,
             participants,
+            everything_up_to: match keep {
+                Keep::All => None,
+                Keep::Failures => Some(0),
+                Keep::AllUpTo(bytes) => Some(bytes),
+            },
             scenario: Resolved::of(&scenario, sources),
             profile: Resolved::of(&profile, sources),
         }

@@ -42,6 +42,7 @@ pub fn junit(report: &Report) -> String {
         ("build", target.build.clone()),
         ("verdict", Some(report.verdict.sentence.clone())),
         ("repeat", Some(report.execution.command.clone())),
+        ("judge", report.recording.as_ref().map(|recording| recording.command.clone())),
     ] {
         suite.add_properties(value.map(|value| Property::new(name, shown(&value))));
     }

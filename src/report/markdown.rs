@@ -187,6 +187,9 @@ fn foot(report: &Report) -> String {
         list("Note", vec![prose(note)]);
     }
     out.push_str(&format!("\nRepeat it:\n\n{}", fenced(std::slice::from_ref(&report.execution.command))));
+    if let Some(recording) = &report.recording {
+        out.push_str(&format!("\nJudge it again:\n\n{}", fenced(std::slice::from_ref(&recording.command))));
+    }
     out
 }
 

@@ -115,6 +115,7 @@ struct Waiting {
     before: Lines,
     /// The iteration in flight, without the set-up.
     current: Lines,
+    /// The set-up is over.
     asked: bool,
 }
 

@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use serde_json::Value as Json;
 use tokio::time::sleep_until;
@@ -60,6 +60,8 @@ pub struct Mission {
     pub logins: Limiter,
     /// Limits connects.
     pub connects: Limiter,
+    /// Every secret that is known, for all threads: what leaks may be another thread's.
+    pub secrets: RwLock<Scrubber>,
     /// Where what the judges are told is recorded, if it is.
     pub tapes: Option<Arc<Tapes>>,
     /// For somebody who watches.
@@ -81,8 +83,6 @@ pub struct Bench<'a> {
     pub judge: RefCell<Judge>,
     /// This thread's tape: what its judge is told.
     pub recorder: Option<RefCell<Recorder>>,
-    /// This thread's secrets.
-    pub scrubber: RefCell<Scrubber>,
 }
 
 /// Does the `ready` steps, once and for all users, and shares what they captured. Says whether the target became ready.
@@ -105,12 +105,12 @@ pub async fn make_ready(bench: &Bench<'_>) -> bool {
             if captured.secret
                 && let Json::String(secret) = &captured.value
             {
-                bench.scrubber.borrow_mut().learn(secret, &captured.name, None);
+                bench.learn(secret, &captured.name, None);
             }
             values.set(&captured.name, captured.value.clone());
             all.insert(captured.name, captured.value);
         }
-        let fact = scrubbed(performed.fact, &bench.scrubber.borrow());
+        let fact = scrubbed(performed.fact, &bench.scrubber());
         bench.judge.borrow_mut().ready(&fact);
         let good = succeeded(&fact);
         bench.record(None, &Observed::Fact(fact));
@@ -136,6 +136,14 @@ pub async fn drive(bench: &Bench<'_>, planned: PlannedUser, seat: Seat) {
 }
 
 impl<'a> Bench<'a> {
+    fn learn(&self, secret: &str, name: &str, user: Option<u32>) {
+        self.mission.secrets.write().unwrap_or_else(PoisonError::into_inner).learn(secret, name, user);
+    }
+
+    fn scrubber(&self) -> RwLockReadGuard<'_, Scrubber> {
+        self.mission.secrets.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn record(&self, user: Option<UserNumber>, observed: &Observed<'_>) {
         if let Some(recorder) = &self.recorder {
             let mut recorder = recorder.borrow_mut();
@@ -201,7 +209,7 @@ impl<'a> User<'a> {
             }
         }
         if let Some(Json::String(password)) = values.get("user.password").as_deref() {
-            bench.scrubber.borrow_mut().learn(password, "password", Some(planned.number.0));
+            bench.learn(password, "password", Some(planned.number.0));
         }
         User {
             bench,
@@ -368,14 +376,14 @@ impl<'a> User<'a> {
             if captured.secret
                 && let Json::String(secret) = &captured.value
             {
-                self.bench.scrubber.borrow_mut().learn(secret, &captured.name, Some(self.number.0));
+                self.bench.learn(secret, &captured.name, Some(self.number.0));
             }
             self.values.set(&captured.name, captured.value.clone());
             if matches!(phase, Phase::Login | Phase::Prepare) {
                 self.captured.push(captured.name.clone());
             }
         }
-        let fact = scrubbed(performed.fact, &self.bench.scrubber.borrow());
+        let fact = scrubbed(performed.fact, &self.bench.scrubber());
         let good = succeeded(&fact);
         self.tell(fact);
         for fact in told(&performed.captured, at) {
@@ -510,7 +518,7 @@ impl<'a> User<'a> {
 
     fn hear(&mut self, received: &Received) {
         self.bench.mission.progress.add(Stage::Frame, 1);
-        let scrubber = self.bench.scrubber.borrow();
+        let scrubber = self.bench.scrubber();
         let content = match received.content() {
             Content::Text(text) => Content::Text(scrub(&scrubber, text)),
             Content::Binary(bytes) => match std::str::from_utf8(&bytes).map(|text| scrubber.scrub(text)) {
@@ -522,6 +530,7 @@ impl<'a> User<'a> {
             Content::Violation { why } => Content::Violation { why: scrub(&scrubber, why) },
             other @ (Content::Ping | Content::Pong | Content::TooLarge { .. }) => other,
         };
+        drop(scrubber);
         self.dead |= content.ends_connection();
         let frame = received.frame(content);
         self.judged(&Observed::Frame(frame));
@@ -563,7 +572,7 @@ impl<'a> User<'a> {
             value.filter(|_| sent)
         };
         let thread = self.values.get("thread_id").and_then(|id| id.as_str().map(str::to_owned));
-        let prompt = self.bench.scrubber.borrow().scrub(&prompt).into_owned();
+        let prompt = self.bench.scrubber().scrub(&prompt).into_owned();
         let at = self.now();
         let (run, thread) = (chosen(IdRole::Run, Some(run)), chosen(IdRole::Thread, thread));
         self.tell(Fact::Asked { turn, at, run, thread, prompt });
@@ -578,7 +587,7 @@ impl<'a> User<'a> {
 
     /// Writes a message. A write that fails is not told: the reading side will hear why.
     async fn send(&mut self, at: Stamp, text: String) {
-        let clean = self.bench.scrubber.borrow().scrub(&text).into_owned();
+        let clean = self.bench.scrubber().scrub(&text).into_owned();
         let frame = Frame {
             connection: Connection(self.connections),
             direction: Direction::Sent,
@@ -636,7 +645,7 @@ impl<'a> User<'a> {
     }
 
     fn scrub_dial(&self, outcome: Dial) -> Dial {
-        let scrubber = self.bench.scrubber.borrow();
+        let scrubber = self.bench.scrubber();
         let clean = |text: String| scrubber.scrub(&text).into_owned();
         match outcome {
             Dial::Upgraded { subprotocol, echo_fits, echo_strict } => {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use goldenpath::identity::UserNumber;
@@ -89,6 +90,28 @@ fn owned(line: Line<'_>) -> Line<'static> {
             Line::Entry(Entry { user, observed })
         }
     }
+}
+
+/// The bytes of a recording whose blocks hold something else; their checksums are right.
+fn rewritten(path: &Path, change: &dyn Fn(Kind, String) -> String) -> Vec<u8> {
+    let bytes = fs::read(path).expect("a recording");
+    let mut reader = Reader::open(&bytes[..]).expect("a recording");
+    let mut rewritten = preface();
+    while let Some(part) = reader.next_part().expect("whole blocks") {
+        let (kind, content) = match part {
+            Part::Header(content) => (Kind::Header, content),
+            Part::Tape(head, lines) => {
+                let mut content = Vec::new();
+                recording::write_head(&mut content, head);
+                content.extend(lines);
+                (Kind::Tape, content)
+            }
+            Part::End(content) => (Kind::End, content),
+        };
+        let content = change(kind, String::from_utf8(content).expect("text"));
+        rewritten.extend(encode(kind, content.as_bytes()).expect("a block"));
+    }
+    rewritten
 }
 
 fn verdict(report: &Report, claim: &str) -> String {
@@ -272,6 +295,35 @@ fn no_password_token_or_typed_key_is_recorded() {
 }
 
 #[test]
+fn a_token_that_leaks_to_another_thread_is_no_more_recorded_than_one_of_the_target_itself() {
+    let place = place();
+    let profile = include_str!("../../scenarios/targets/netra.yaml");
+    let ready =
+        profile.replace("capture: { build: [/version, /details/version] }", "capture: { key: { secret: [/key] } }");
+    assert_ne!(profile, ready);
+    place.write("target.yaml", &ready);
+    let site = Site::new()
+        .ready(|_| (200, json!({"status": "ready", "key": "key-of-the-target"}).to_string()))
+        .talking(|talk| {
+            talk.greet()?;
+            let ask = talk.ask()?;
+            talk.together(2);
+            // Users are dealt out among threads in turn.
+            let other = if talk.email.starts_with("qa1@") { "qa2" } else { "qa1" };
+            let leaked = format!("{TOKEN}{other}@example.com");
+            talk.event("agent_started", &ask, json!({"token": leaked, "key": "key-of-the-target"}))?;
+            talk.answer(&ask)
+        });
+    let site = site.serve();
+    run(&place, &site.url(), &["--users", "2", "--threads", "2"]);
+    let text = Recorded::read(&place.path().join("out/recording.gpr")).text;
+    assert!(!text.contains(TOKEN) && !text.contains("key-of-the-target"), "{text}");
+    for label in ["«secret:token:1»", "«secret:token:2»", "«secret:key»"] {
+        assert!(text.contains(label), "{label} is not in {text}");
+    }
+}
+
+#[test]
 fn nothing_is_recorded_where_nothing_is_to_be() {
     let place = place();
     let ended = place.run(&["run", "scenario.yaml", "-q", "--out", "out", "--target", "embedded", "--record", "none"]);
@@ -318,6 +370,22 @@ fn another_budget_judges_anew() {
     assert_eq!((report.count("users"), verdict(&report, "isolation")), (4, "pass".into()));
     assert_eq!(verdict(&report, "run mean"), "fail");
     assert!(place.path().join("again/junit.xml").exists() && place.path().join("again/summary.md").exists());
+}
+
+#[test]
+fn a_known_issue_expires_by_the_day_of_the_execution() {
+    let place = place();
+    let known = "known: [{ rule: GP106, issue: \"https://example.com/1\", until: 2020-12-31 }]";
+    place.write("scenario.yaml", &SCENARIO.replace("expect: {", &format!("expect: {{ {known},")));
+    run(&place, &one_fails().serve().url(), &[]).exits(1);
+    let path = place.path().join("out/recording.gpr");
+    let began = regex::Regex::new(r#""began_unix_us":\d+"#).expect("a pattern");
+    // The first of January 2020, when the issue was still tolerated.
+    let then = r#""began_unix_us":1577880000000000"#;
+    let bytes = rewritten(&path, &|_, content| began.replace_all(&content, then).into_owned());
+    fs::write(&path, bytes).unwrap();
+    let again = Report::parse(&place.run(&["judge", "out", "--format", "json"]).exits(0).stdout);
+    assert_eq!(again.0["known"][0]["state"], "tolerated");
 }
 
 #[test]
@@ -419,6 +487,42 @@ fn of_failures_only_the_failing_user_is_kept_and_the_rest_is_repeated() {
 }
 
 #[test]
+fn a_failure_late_in_a_kept_session_is_judged_with_the_set_up_of_that_session() {
+    for session in ["keep", "fresh"] {
+        let place = place();
+        let asks = AtomicUsize::new(0);
+        let site = Site::new().talking(move |talk| {
+            talk.greet()?;
+            while let Ok(ask) = talk.ask() {
+                talk.work(&ask)?;
+                let mine = talk.email.starts_with("qa2@");
+                match mine && asks.fetch_add(1, Ordering::AcqRel) == 3 {
+                    true => talk.event("agent_error", &ask, json!({"error": "out of memory"}))?,
+                    false => talk.complete(&ask)?,
+                }
+            }
+            Ok(())
+        });
+        let site = site.serve();
+        let session = format!("users.session={session}");
+        let sets = ["--set", &session, "--set", "load.closed.iterations=5", "--set", "expect.isolation.min_overlap=0%"];
+        run(&place, &site.url(), &[&["--record", "failures"], &sets[..]].concat()).exits(1);
+        let again = Report::parse(&place.run(&["judge", "out", "--format", "json"]).exits(1).stdout);
+        assert_eq!(named(&again, "recomputed"), ["events"], "{session}");
+        // A kept session goes on at once: that the fourth failed is certain when the fifth has begun.
+        let lines = Recorded::read(&place.path().join("out/recording.gpr")).lines;
+        let iterations = lines.iter().filter_map(|line| match line {
+            Line::Entry(Entry { observed: Observed::Fact(Fact::Began { iteration, .. }), .. }) => Some(iteration.0),
+            _ => None,
+        });
+        let kept = if session.ends_with("keep") { vec![1, 4, 5] } else { vec![3, 4, 5] };
+        assert_eq!(iterations.collect::<Vec<_>>(), kept, "{session}");
+        let anew = judged(&place.path().join("out"), &["--set", "expect.budgets.run.max=49s"]).exits(1);
+        assert_eq!(Report::parse(&anew.stdout).failures(), [("GP106", 1)], "{session}");
+    }
+}
+
+#[test]
 fn both_sides_of_a_leak_are_kept() {
     let place = place();
     let site = Site::new().talking(|talk| {
@@ -485,38 +589,29 @@ fn what_was_recorded_before_a_kill_can_be_judged() {
 }
 
 #[test]
+fn of_a_killed_execution_whose_failures_alone_are_kept_nothing_is_taken_for_everything() {
+    let place = place();
+    let site = Site::new().talking(|talk| talk.greet()).serve();
+    let arguments = ["run", "scenario.yaml", "-q", "--out", "out", "--url", &site.url(), "--record", "failures"];
+    let process = Process::start(place.goldenpath(&arguments));
+    site.wait_for("GET /ws", 4);
+    process.signal("KILL");
+    process.end();
+    let report = Report::parse(&place.run(&["judge", "out", "--format", "json"]).exits(130).stdout);
+    assert_eq!(named(&report, "unknown"), ["setup", "transport", "events", "answer", "isolation", "run max"]);
+    assert!(named(&report, "recomputed").is_empty());
+}
+
+#[test]
 fn files_that_are_no_good_recordings_are_told_apart_and_none_breaks_the_judge() {
     let place = place();
     place.run(&["run", "scenario.yaml", "-q", "--out", "out", "--target", "embedded"]).exits(0);
-    let whole = fs::read(place.path().join("out/recording.gpr")).unwrap();
-    let parts = {
-        let mut reader = Reader::open(&whole[..]).unwrap();
-        let mut parts = Vec::new();
-        while let Some(part) = reader.next_part().unwrap() {
-            parts.push(part);
-        }
-        parts
-    };
-    let build = |change: &dyn Fn(Kind, Vec<u8>) -> Vec<u8>| {
-        let mut bytes = preface();
-        for part in &parts {
-            let (kind, content) = match part {
-                Part::Header(content) => (Kind::Header, content.clone()),
-                Part::Tape(head, content) => {
-                    (Kind::Tape, [format!("{}\n", serde_json::to_string(head).unwrap()).as_bytes(), content].concat())
-                }
-                Part::End(content) => (Kind::End, content.clone()),
-            };
-            bytes.extend(encode(kind, &change(kind, content)).unwrap());
-        }
-        bytes
-    };
+    let path = place.path().join("out/recording.gpr");
+    let whole = fs::read(&path).unwrap();
+    let build = |change: &dyn Fn(Kind, String) -> String| rewritten(&path, change);
     assert_eq!(build(&|_, content| content), whole, "the blocks are what was written");
     let changed = |wanted: Kind, from: &'static str, to: &'static str| {
-        build(&move |kind, content| match kind == wanted {
-            true => String::from_utf8(content).unwrap().replacen(from, to, 1).into_bytes(),
-            false => content,
-        })
+        build(&move |kind, content| if kind == wanted { content.replacen(from, to, 1) } else { content })
     };
     let mut middle = whole.clone();
     middle[whole.len() / 2] ^= 0x55;
@@ -535,7 +630,7 @@ fn files_that_are_no_good_recordings_are_told_apart_and_none_breaks_the_judge() 
     ];
     for (bytes, wanted) in cases {
         fs::write(place.path().join("case.gpr"), bytes).unwrap();
-        let ended = place.run(&["judge", "case.gpr"]).exits(2);
+        let ended = place.run(&["judge", "case.gpr", "--format", "json"]).exits(2);
         assert_eq!(ended.stdout, "");
         assert!(ended.stderr.contains(wanted), "{wanted:?} is not in {}", ended.stderr);
         assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
@@ -558,7 +653,7 @@ fn files_that_are_no_good_recordings_are_told_apart_and_none_breaks_the_judge() 
     .into_iter()
     .enumerate()
     {
-        let bytes = build(&|_, content| String::from_utf8(content).unwrap().replace(from, to).into_bytes());
+        let bytes = build(&|_, content| content.replace(from, to));
         assert_ne!(bytes, whole, "{from} is nowhere");
         names.push(format!("{index}.gpr"));
         fs::write(place.path().join(&names[index]), bytes).unwrap();

@@ -142,7 +142,7 @@ impl<'a> Line<'a> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -226,7 +226,7 @@ mod tests {
     }
 
     /// Anything that a judge can be told, and what can stand on a tape beside it.
-    pub(super) fn line() -> impl Strategy<Value = Line<'static>> {
+    pub(crate) fn line() -> impl Strategy<Value = Line<'static>> {
         let user = prop::option::of(any::<u32>().prop_map(UserNumber));
         let observed = prop_oneof![
             3 => frame().prop_map(Observed::Frame),
@@ -240,7 +240,7 @@ mod tests {
         ]
     }
 
-    pub(super) fn write_line(out: &mut Vec<u8>, line: &Line<'_>) {
+    pub(crate) fn write_line(out: &mut Vec<u8>, line: &Line<'_>) {
         match line {
             Line::Entry(Entry { user, observed }) => write_entry(out, *user, observed),
             Line::LeftOut { user, entries } => write_left_out(out, *user, *entries),
