@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::around::{self, Beside};
 use crate::check::{self, Conclusion, Counts, Outcome};
 use crate::finding::{Finding, Subject, counted};
 use crate::identity::{ExecutionId, Iteration, UserNumber};
@@ -389,6 +390,19 @@ pub struct Witness {
     pub marks: Vec<Mark>,
     /// Frames, answers and requests, shortened and without secrets, as the target wrote them.
     pub excerpts: Vec<Excerpt>,
+    /// Of what came to the wrong user: the user whose it was; null otherwise.
+    #[serde(default)]
+    pub owner: Option<UserNumber>,
+    /// Where nothing came: for how long before `at_us`, in microseconds; null otherwise.
+    #[serde(default)]
+    pub silence_us: Option<u64>,
+    /// Where a connection ended that should have lasted: how, as `closed 1011`; null otherwise.
+    #[serde(default)]
+    pub cut: Option<String>,
+    /// What others did meanwhile, as far as it was kept: the owner's run first, then runs of other users that overlapped.
+    #[serde(default)]
+    #[schemars(length(max = 3))]
+    pub beside: Vec<Beside>,
 }
 
 /// One event on a user's time line.
@@ -626,6 +640,10 @@ fn witness(finding: &Finding) -> Witness {
         excerpts: excerpts
             .map(|excerpt| Excerpt { at_us: excerpt.at.0, label: excerpt.label.clone(), text: excerpt.text.clone() })
             .collect(),
+        owner: around::owner(&finding.deviation),
+        silence_us: around::silence(&finding.deviation).map(|silence| silence.0),
+        cut: around::cut(&finding.deviation),
+        beside: Vec::new(),
     }
 }
 

@@ -207,7 +207,7 @@ fn a_run_leaves_every_file_and_the_latest_leads_to_it() {
     let (code, out, _) = run(place.path(), &["run", "scenarios/smoke.yaml", "--quiet"]);
     assert_eq!(code, 0, "{out}");
     let latest = place.path().join("reports/latest");
-    assert_eq!(names(&latest), ["junit.xml", "report.json", "summary.md"], "and nothing half written");
+    assert_eq!(names(&latest), ["junit.xml", "report.html", "report.json", "summary.md"], "and nothing half written");
     assert_eq!(report_in(&latest).verdict.outcome, Word::Pass);
     // Rendered again it is the same to the byte.
     let again = |format: &str| run(place.path(), &["report", "reports/latest", "--format", format]).1;
@@ -435,7 +435,7 @@ fn the_shell_recipe_runs_and_signals_arrive() {
     };
     let (code, out, err) = told(command(&["--quiet"]).output().expect("a shell"));
     assert_eq!(code, 0, "{out}{err}");
-    assert_eq!(names(&place.path().join("reports/ci")), ["junit.xml", "report.json", "summary.md"]);
+    assert_eq!(names(&place.path().join("reports/ci")), ["junit.xml", "report.html", "report.json", "summary.md"]);
 
     // Enough iterations that none of them is the last when the signal comes.
     let mut long = command(&["--set", "load.closed.iterations=5000"]);

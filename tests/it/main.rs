@@ -2,12 +2,14 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests stand at the edge: they read files and start processes")]
 
+mod browser;
 mod compare;
 mod corpus;
 mod dialects;
 mod docs;
 mod formats;
 mod hostile;
+mod pages;
 mod report;
 mod run;
 mod support;
