@@ -513,6 +513,14 @@ impl Deviation {
         }
     }
 
+    /// Whose the thing was that came to the wrong user.
+    pub fn owner(&self) -> Option<UserNumber> {
+        match self {
+            Deviation::ForeignCanary { owner, .. } | Deviation::ForeignIdentity { owner, .. } => Some(*owner),
+            _ => None,
+        }
+    }
+
     /// One sentence, lower case, without a period.
     pub fn message(&self) -> String {
         match self {

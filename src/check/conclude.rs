@@ -18,6 +18,7 @@ use crate::time::{Micros, Stamp};
 
 use super::alike::alike;
 use super::judgement::{Judgement, Latencies, Window};
+use super::value::{Value, value};
 
 /// The verdict of one claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -215,6 +216,8 @@ pub struct Conclusion {
     pub census: Vec<Census>,
     /// Why this verdict counts: users, runs, frames, attribution, overlap, marks.
     pub why: Vec<String>,
+    /// What it was worth to users.
+    pub value: Value,
 }
 
 /// Concludes the judgement of the whole. `interrupted`: a signal ended the execution. `today`: the day on which it began (UTC),
@@ -265,7 +268,8 @@ pub fn conclude(mut judgement: Judgement, expect: &Expectations, interrupted: bo
     let figures = Segment::ALL.iter().filter_map(|segment| figure(&judgement, *segment)).collect();
     let why = court.why();
     let outcome = outcome(&all, interrupted);
-    Conclusion { outcome, claims: all, unclaimed, figures, known, rules, judgement, overlap, census, why }
+    let value = value(&judgement, expect);
+    Conclusion { value, outcome, claims: all, unclaimed, figures, known, rules, judgement, overlap, census, why }
 }
 
 fn census(judgement: &Judgement, expect: &Expectations) -> Vec<Census> {

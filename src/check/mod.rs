@@ -8,7 +8,9 @@
 //! | `content.rs` | the answer of one run |
 //! | `lane.rs` | one user's stream: set-up, greeting, runs, silence |
 //! | `judgement.rs` | what judging leaves behind, and how it merges |
+//! | `course.rs` | how it went over time, for people |
 //! | `conclude.rs` | claims and the verdict of the whole |
+//! | `value.rs` | what it was worth to users |
 //! | `reach.rs` | how often a plan passes each segment |
 //!
 //! There is no clock, no socket, no task and no randomness here. Time is an argument: `expire(t)` promises that everything that
@@ -19,19 +21,23 @@ mod alike;
 mod automaton;
 mod conclude;
 mod content;
+mod course;
 pub mod decode;
 mod judgement;
 mod lane;
 mod reach;
 #[cfg(test)]
 mod tests;
+mod value;
 
 pub use conclude::{
     Census, ChangedRule, Claim, ClaimKind, Conclusion, Figure, KnownIssue, KnownState, Outcome, Verdict, conclude,
 };
+pub use course::{Course, PassedRun};
 pub use judgement::{Counts, FindingLog, Judgement, Latencies, Ledger, OpenId, Sighting, Window};
 pub use lane::Move;
 pub use reach::Planned;
+pub use value::{Value, Within};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -10,6 +10,7 @@
 //! | `html/` | one page for whoever looks for the cause |
 //! | `github.rs` | annotations for GitHub's runner |
 //! | `around.rs` | what happened around a finding, as part of the tree |
+//! | `deliverables.rs` | what test plans ask for, as part of the tree |
 //! | `witness.rs` | what several of them say of a finding in the same words |
 //! | `compare/` | what changed from one report to the next |
 //! | `text.rs` | hostile text made harmless, widths, wrapping |
@@ -20,6 +21,7 @@
 
 mod around;
 mod compare;
+mod deliverables;
 mod github;
 mod html;
 mod json;
@@ -34,6 +36,7 @@ pub use around::Beside;
 pub use compare::{
     Comparison, Incomparable, Side, Trend, compare, comparison_markdown, comparison_text, comparison_to_json,
 };
+pub use deliverables::{Deliverable, Value, Within};
 pub use github::annotations;
 pub use html::{PAGE_BYTES, html};
 pub use json::{Unreadable, all_to_json, from_json, schema, to_json};
@@ -42,6 +45,7 @@ pub use markdown::{SUMMARY_BYTES, markdown};
 pub use terminal::{Page, render};
 pub use text::{escape, wrap};
 pub use tree::{
-    ChangedRule, Claim, Clock, Context, Excerpt, Execution, FindingGroup, KnownIssue, KnownState, Mark, Origin, Report,
-    Scenario, Segment, Session, Slowest, Target, Tool, VERSION, Verdict, Wait, WhichClock, Witness, Word,
+    ChangedRule, Claim, Clock, Context, Excerpt, Execution, FindingGroup, KnownIssue, KnownState, Leak, Mark, Origin,
+    Report, Scenario, Segment, Session, Slice, Slowest, Target, Tool, VERSION, Verdict, Wait, WhichClock, Witness,
+    Word,
 };

@@ -72,7 +72,7 @@ fn filters_show_what_fits_and_a_mark_shows_its_frame() {
         seen.gone = document.getElementById("frame").hidden;
     "##;
     let seen = chromium.probe(&html(&failed()), WIDE, script);
-    assert_eq!(seen["options"], json!([["rule", 6], ["user", 7], ["run", 6]]), "{seen}");
+    assert_eq!(seen["options"], json!([["rule", 6], ["user", 9], ["run", 6]]), "{seen}");
     assert_eq!(seen["rule"]["findings"], json!(["GP101"]));
     assert_eq!(seen["rule"]["drawings"], json!(["GP101"]));
     assert_eq!(seen["rule"]["witnesses"], json!(["3", "7"]));

@@ -5,6 +5,7 @@
 mod browser;
 mod compare;
 mod corpus;
+mod course;
 mod dialects;
 mod docs;
 mod formats;

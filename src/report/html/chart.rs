@@ -1,4 +1,4 @@
-//! Charts as SVG, drawn by a library: how latencies are distributed.
+//! Charts as SVG, drawn by a library: how latencies are distributed, and how they went over time.
 //!
 //! Colours are tokens that the page's style sheet replaces, so that one drawing serves light, dark and paper. Nothing but
 //! numbers of ours is written into a chart.
@@ -10,6 +10,7 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use super::super::tree::Slice;
 use crate::stats::Histogram;
 use crate::time::Micros;
 
@@ -23,6 +24,7 @@ const AXIS: RGBColor = RGBColor(0, 0, 1);
 const GRID: RGBColor = RGBColor(0, 0, 2);
 const MAIN: RGBColor = RGBColor(0, 0, 3);
 const MARK: RGBColor = RGBColor(0, 0, 4);
+const PALE: RGBColor = RGBColor(0, 0, 5);
 
 /// How many latencies lie where, on a logarithmic scale, with the median and the 95th percentile; `None` without any.
 pub(super) fn distribution(histogram: &Histogram, p50_us: Option<u64>, p95_us: Option<u64>) -> Option<String> {
@@ -57,6 +59,27 @@ pub(super) fn distribution(histogram: &Histogram, p50_us: Option<u64>, p95_us: O
             let shift = if matches!(side, HPos::Right) { -3 } else { 3 };
             chart.draw_series(std::iter::once(EmptyElement::at((at, top)) + Text::new(name, (shift, 0), style)))?;
         }
+        Ok(())
+    })
+}
+
+/// The median as a line, the 95th percentile as another where there is one, and the largest as dots, over the time at which
+/// iterations began; `None` without a course to show.
+pub(super) fn over_time(slices: &[Slice]) -> Option<String> {
+    let [first, .., last] = slices else { return None };
+    let (from, to) = (first.from_us as f64, (last.from_us + last.width_us) as f64);
+    let most = slices.iter().map(|slice| slice.max_us).max()?.max(1) as f64;
+    let time = |us: &f64| Micros(us.round() as u64).to_string();
+    let x = Scale::new(from..to, even(from, to), time);
+    let y = Scale::new(0.0..most * 1.08, even(0.0, most), time);
+    let middle = |slice: &Slice| (slice.from_us + slice.width_us / 2) as f64;
+    draw(x, y, |chart| {
+        let dots = slices.iter().map(|slice| (middle(slice), slice.max_us as f64));
+        chart.draw_series(dots.map(|dot| Circle::new(dot, 2, PALE.filled())))?;
+        let tail = slices.iter().filter_map(|slice| Some((middle(slice), slice.p95_us? as f64)));
+        chart.draw_series(LineSeries::new(tail, MARK.stroke_width(1)))?;
+        let median = slices.iter().map(|slice| (middle(slice), slice.p50_us as f64));
+        chart.draw_series(LineSeries::new(median, MAIN.stroke_width(2)))?;
         Ok(())
     })
 }
@@ -171,6 +194,24 @@ mod tests {
         }
         assert_eq!(counts(2), [0.0, 1.0, 2.0]);
         assert_eq!(counts(10), [0.0, 5.0, 10.0]);
+    }
+
+    #[test]
+    fn a_course_needs_two_points() {
+        let slice = |n: u64| Slice {
+            from_us: n * 100_000,
+            width_us: 100_000,
+            runs: 30,
+            p50_us: 1_000 * n,
+            p95_us: (n > 1).then_some(5_000),
+            max_us: 9_000,
+        };
+        assert_eq!(over_time(&[]), None);
+        assert_eq!(over_time(&[slice(1)]), None);
+        let svg = over_time(&[slice(1), slice(2), slice(9)]).expect("a chart");
+        assert_eq!(svg.matches("<circle").count(), 3, "{svg}");
+        assert_eq!(svg.matches("stroke=\"#000003\"").count(), 1, "the median: {svg}");
+        assert_eq!(svg.matches("stroke=\"#000004\"").count(), 1, "the tail: {svg}");
     }
 
     #[test]

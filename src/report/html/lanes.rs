@@ -31,7 +31,6 @@ pub(super) struct Drawing {
     pub(super) arrows: Vec<Arrow>,
     /// What the letters stand for.
     pub(super) legend: Vec<(String, String)>,
-    pub(super) users: Vec<u32>,
     pub(super) cut: usize,
 }
 
@@ -46,6 +45,8 @@ pub(super) struct Tick {
 #[derive(Debug, Serialize)]
 pub(super) struct Lane {
     title: String,
+    /// It is there for company.
+    company: bool,
     user: Option<u32>,
     run: Option<String>,
     y: usize,
@@ -107,7 +108,11 @@ fn window(witness: &Witness) -> Option<(u64, u64)> {
     let marks = witness.marks.iter().map(|mark| mark.at_us);
     let excerpts = witness.excerpts.iter().map(|excerpt| excerpt.at_us);
     let silence = witness.silence_us.map(|silence| witness.at_us.saturating_sub(silence));
-    let times = marks.chain(excerpts).chain(silence).chain(Some(witness.at_us).filter(|at| *at > 0));
+    // A run that is told beside its own finding is what the finding is about.
+    let own = witness.beside.iter().filter(|run| Some(run.user) == witness.subject.user);
+    let own = own.flat_map(|run| [run.asked_us, run.over_us]);
+    let excerpts = excerpts.filter(|at| *at > 0);
+    let times = marks.chain(own).chain(excerpts).chain(silence).chain(Some(witness.at_us).filter(|at| *at > 0));
     let (from, to) = times.fold((u64::MAX, 0), |(from, to), at| (from.min(at), to.max(at)));
     witness.subject.user.filter(|_| from <= to)?;
     Some((from, to))
@@ -121,8 +126,8 @@ struct Filling<'w> {
     /// What was found, and what was cut.
     found: Vec<(u64, &'static str, String, &'w str)>,
     silences: Vec<(u64, u64)>,
-    /// A run beside the finding.
-    beside: bool,
+    /// A finding is about it; otherwise it is there for company.
+    subject: bool,
 }
 
 impl<'w> Filling<'w> {
@@ -141,6 +146,7 @@ fn draw(group: &FindingGroup, (from, to): (u64, u64), witnesses: &[&Witness]) ->
         let key = (subject.user.map_or(0, |user| user.0), subject.iteration.map_or(0, |iteration| iteration.0));
         let lane = lanes.entry(key).or_default();
         lane.run = lane.run.or(subject.run.as_deref());
+        lane.subject = true;
         lane.fill(&witness.marks);
         let mut frame = "";
         for excerpt in &witness.excerpts {
@@ -156,11 +162,13 @@ fn draw(group: &FindingGroup, (from, to): (u64, u64), witnesses: &[&Witness]) ->
             Some(cut) => ("cut", cut.clone()),
             None => ("found", group.name.clone()),
         };
-        lane.found.push((witness.at_us, kind, format!("{what}: {}", witness.message), frame));
+        // What only the whole execution shows has no time of its own.
+        if witness.at_us > 0 {
+            lane.found.push((witness.at_us, kind, format!("{what}: {}", witness.message), frame));
+        }
         for run in &witness.beside {
             let lane = lanes.entry((run.user.0, run.iteration.0)).or_default();
             lane.fill(&run.marks);
-            lane.beside |= lane.found.is_empty();
         }
         if let Some(owner) = witness.owner {
             let run = witness.beside.iter().find(|run| run.user == owner);
@@ -170,11 +178,13 @@ fn draw(group: &FindingGroup, (from, to): (u64, u64), witnesses: &[&Witness]) ->
         }
     }
     let cut = lanes.len().saturating_sub(LANES);
-    let keys: Vec<(u32, u32)> = lanes.keys().copied().take(LANES).collect();
+    // Whom it is about, and whose it was; then company.
+    let company = |key: &(u32, u32)| !lanes[key].subject && leaks.iter().all(|(_, owner, ..)| owner != key);
+    let mut keys: Vec<(u32, u32)> = lanes.keys().copied().collect();
+    keys.sort_by_key(|key| (company(key), *key));
+    keys.truncate(LANES);
     let clock = Clock { from, to: to.max(from + 1) };
     let mut legend = Legend::default();
-    let mut users: Vec<u32> = keys.iter().map(|(user, _)| *user).collect();
-    users.dedup();
     let lanes: Vec<Lane> =
         keys.iter().enumerate().map(|(index, key)| lane(index, *key, &lanes[key], &clock, &mut legend)).collect();
     let row = |key: &(u32, u32)| keys.iter().position(|known| known == key).map(line);
@@ -190,7 +200,6 @@ fn draw(group: &FindingGroup, (from, to): (u64, u64), witnesses: &[&Witness]) ->
         arrows: arrows.collect(),
         lanes,
         legend: legend.rows,
-        users,
         cut,
     }
 }
@@ -207,7 +216,7 @@ fn lane(index: usize, key: (u32, u32), filling: &Filling<'_>, clock: &Clock, leg
     }
     if filling.marks.is_empty() && filling.found.is_empty() {
         title.push_str(" (what it did then was not kept)");
-    } else if filling.beside {
+    } else if !filling.subject {
         title.push_str(" (meanwhile)");
     }
     let ends = filling.marks.keys().next().zip(filling.marks.keys().next_back());
@@ -216,6 +225,7 @@ fn lane(index: usize, key: (u32, u32), filling: &Filling<'_>, clock: &Clock, leg
     let mut marks: Vec<Place> = filling
         .marks
         .iter()
+        .filter(|((at, _), _)| clock.shows(*at))
         .map(|((at, label), frame)| {
             let share = clock.share(*at);
             let apart = share - last >= APART;
@@ -246,6 +256,7 @@ fn lane(index: usize, key: (u32, u32), filling: &Filling<'_>, clock: &Clock, leg
     });
     Lane {
         title,
+        company: !filling.subject,
         user: Some(user),
         run: filling.run.map(str::to_owned),
         y: line(index),
@@ -262,6 +273,10 @@ struct Clock {
 }
 
 impl Clock {
+    fn shows(&self, at: u64) -> bool {
+        (self.from..=self.to).contains(&at)
+    }
+
     /// From 0 to 1; what lies outside stands at the edge.
     fn share(&self, at: u64) -> f64 {
         (at.clamp(self.from, self.to) - self.from) as f64 / (self.to - self.from) as f64

@@ -80,6 +80,7 @@ fn render(template: &str, limits: Limits, view: impl Serialize) -> String {
     // Nothing that a template says may pass for one of ours.
     environment.remove_filter("safe");
     environment.add_filter("time", |us: u64| Micros(us).to_string());
+    environment.add_filter("prose", move |text: &str| Value::from_safe_string(prose(text, limits.text)));
     let safe = |text: &str| Value::from_safe_string(text.to_owned());
     let page = minijinja::context! {
         style => safe(STYLE),
@@ -88,6 +89,20 @@ fn render(template: &str, limits: Limits, view: impl Serialize) -> String {
         ..Value::from(Serde(view))
     };
     environment.render_str(template, page).expect("the templates are part of this build and are tried on every report")
+}
+
+/// A sentence of ours, in which backticks mark what is typed; unpaired ones are somebody else's and stay.
+fn prose(text: &str, limit: usize) -> String {
+    let text = bounded(text, limit);
+    let pieces: Vec<&str> = match text.matches('`').count().is_multiple_of(2) {
+        true => text.split('`').collect(),
+        false => vec![&*text],
+    };
+    let pieces = pieces.iter().enumerate().map(|(index, piece)| match index % 2 {
+        0 => HtmlEscape(piece).to_string(),
+        _ => format!("<code>{}</code>", HtmlEscape(piece)),
+    });
+    pieces.collect()
 }
 
 /// The page's content security policy: its own style and script by their digests, and nothing else.

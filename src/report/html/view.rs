@@ -2,11 +2,13 @@
 //!
 //! Nothing is escaped here; that is done where text is written.
 
+use std::collections::BTreeSet;
+
 use minijinja::value::{Serde, Value};
 use serde::Serialize;
 
 use super::super::tree::{
-    ChangedRule, Claim, FindingGroup, KnownIssue, Report, Segment, Wait, Witness, Word, only_users,
+    ChangedRule, Claim, FindingGroup, KnownIssue, Leak, Report, Segment, Wait, Witness, Word, only_users,
 };
 use super::super::witness::{Lane, hunt, sentence};
 use super::lanes::{self, Drawing};
@@ -35,6 +37,13 @@ pub(super) struct Page<'r> {
     waits: Vec<&'r Wait>,
     notes: Vec<&'r String>,
     unsure: Option<String>,
+    /// Users wait for their answers before they ask again.
+    closed_load: bool,
+    matrix: Matrix<'r>,
+    ends: Vec<(&'r String, u64)>,
+    value: &'r super::super::Value,
+    limits: Vec<&'r super::super::Within>,
+    deliverables: Vec<(Option<Look>, &'r super::super::Deliverable, &'static str)>,
     facts: Vec<(&'static str, String)>,
     commands: Vec<(&'static str, String)>,
     /// What was left out, one phrase each.
@@ -103,6 +112,16 @@ struct SegmentView<'r> {
     max: String,
     mean: String,
     chart: Option<Value>,
+    over_time: Option<Value>,
+}
+
+/// Who got something of whom.
+#[derive(Debug, Serialize)]
+struct Matrix<'r> {
+    receivers: Vec<u32>,
+    /// Owners, each with a count per receiver.
+    rows: Vec<(u32, Vec<u64>)>,
+    list: Vec<&'r Leak>,
 }
 
 #[derive(Debug, Serialize)]
@@ -110,6 +129,12 @@ struct CensusView<'r> {
     event: &'r str,
     envelopes: Vec<(&'r str, u64)>,
 }
+
+/// Owners and receivers that a matrix shows at most; beyond there are only rows.
+const SIDE: usize = 16;
+
+/// Where the deliverables stand on the page, in their order.
+const DELIVERED: [&str; 7] = ["verdict", "claims", "matrix", "latency", "value", "census", "do"];
 
 /// Lists cut to a bound, and what was cut of them.
 #[derive(Debug, Default)]
@@ -145,6 +170,9 @@ pub(super) fn page(report: &Report, limits: Limits) -> Page<'_> {
     let leftovers = cut.first("left-overs", rows, &report.leftovers);
     let unknown = cut.first("unknown events", rows, report.unknown_events.iter().map(|(name, count)| (name, *count)));
     let events = cut.first("events", rows, report.events.iter().map(|(name, count)| (name, *count)));
+    let matrix = matrix(report, &mut cut);
+    let ends = cut.first("kinds of ends", rows, report.ends.iter().map(|(how, count)| (how, *count)));
+    let limits = cut.first("limits", rows, &report.value.limits);
     let waits = cut.first("waits", rows, &report.waits);
     let notes = cut.first("notes", rows, &report.notes);
     Page {
@@ -182,10 +210,36 @@ pub(super) fn page(report: &Report, limits: Limits) -> Page<'_> {
             .max()
             .filter(|us| *us > 0)
             .map(|us| Micros(us).to_string()),
+        closed_load: report.scenario.iterations.is_some(),
+        matrix,
+        ends,
+        value: &report.value,
+        limits,
+        deliverables: report
+            .deliverables
+            .iter()
+            .zip(DELIVERED)
+            .map(|(deliverable, at)| (deliverable.verdict.map(look), deliverable, at))
+            .collect(),
         facts: facts(report),
         commands: commands(report),
         cut: cut.0,
     }
+}
+
+fn matrix<'r>(report: &'r Report, cut: &mut Cutter) -> Matrix<'r> {
+    let side =
+        |of: fn(&Leak) -> u32| -> Vec<u32> { BTreeSet::from_iter(report.leaks.iter().map(of)).into_iter().collect() };
+    let (owners, receivers) = (side(|leak| leak.owner.0), side(|leak| leak.user.0));
+    let list = cut.first("pairs of users", 100, &report.leaks);
+    if owners.len() > SIDE || receivers.len() > SIDE {
+        return Matrix { receivers: Vec::new(), rows: Vec::new(), list };
+    }
+    let count = |owner: u32, user: u32| {
+        report.leaks.iter().filter(|leak| (leak.owner.0, leak.user.0) == (owner, user)).map(|leak| leak.count).sum()
+    };
+    let row = |owner: u32| (owner, receivers.iter().map(|user| count(owner, *user)).collect());
+    Matrix { rows: owners.into_iter().map(row).collect(), list, receivers }
 }
 
 pub(super) fn look(word: Word) -> Look {
@@ -252,6 +306,7 @@ fn segment(segment: &Segment) -> SegmentView<'_> {
         max: figure(segment.max_us),
         mean: figure(segment.mean_us),
         chart: chart::distribution(&segment.histogram, segment.p50_us, segment.p95_us).map(Value::from_safe_string),
+        over_time: chart::over_time(&segment.over_time).map(Value::from_safe_string),
     }
 }
 
