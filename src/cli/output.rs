@@ -40,6 +40,7 @@ pub fn save(folder: &Path, report: &Report, comparison: Option<&Comparison>) -> 
     ];
     if let Some(comparison) = comparison {
         files.push(("compare.json", report::comparison_to_json(comparison)));
+        files.push(("compare.html", report::comparison_html(comparison)));
         files.push(("compare.md", report::comparison_markdown(comparison)));
     }
     for (name, text) in files {

@@ -38,7 +38,7 @@ pub use compare::{
 };
 pub use deliverables::{Deliverable, Value, Within};
 pub use github::annotations;
-pub use html::{PAGE_BYTES, html};
+pub use html::{PAGE_BYTES, comparison_html, html};
 pub use json::{Unreadable, all_to_json, from_json, schema, to_json};
 pub use junit::junit;
 pub use markdown::{SUMMARY_BYTES, markdown};

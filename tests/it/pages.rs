@@ -2,7 +2,7 @@
 //!
 //! How a browser takes them is tried in `browser`.
 
-use goldenpath::report::{PAGE_BYTES, html};
+use goldenpath::report::{PAGE_BYTES, compare, comparison_html, html};
 
 use super::formats::{assert_inert, enormous};
 use super::report::{blocked, examples, failed, hostile, inconclusive, passed};
@@ -18,6 +18,11 @@ fn a_failure_as_a_page() {
 #[test]
 fn hostile_text_as_a_page() {
     insta::assert_snapshot!(words(&html(&hostile())));
+}
+
+#[test]
+fn a_comparison_as_a_page() {
+    insta::assert_snapshot!(words(&comparison_html(&compare(&passed(), &failed()).unwrap())));
 }
 
 #[test]
@@ -81,11 +86,11 @@ fn users_around_a_finding_share_a_clock() {
 
 #[test]
 fn a_page_loads_nothing_and_runs_nothing_but_its_own_script() {
-    for report in examples().into_iter().chain([enormous()]) {
-        let page = html(&report);
+    for page in pages() {
         let tags = tags(&page);
         let count = |name: &str| tags.iter().filter(|tag| tag.name == name && !tag.closes).count();
-        assert_eq!((count("script"), count("style"), count("meta")), (1, 1, 4));
+        let scripts = usize::from(page.contains("id=\"filter\""));
+        assert_eq!((count("script"), count("style"), count("meta")), (scripts, 1, 4));
         for tag in &tags {
             assert!(KNOWN.contains(&tag.name.as_str()), "<{}> is none of ours", tag.name);
             for (name, value) in &tag.attributes {
@@ -156,8 +161,7 @@ const KNOWN: [&str; 51] = [
 
 #[test]
 fn every_tag_is_closed_where_it_was_opened() {
-    for report in examples().into_iter().chain([enormous()]) {
-        let page = html(&report);
+    for page in pages() {
         let mut open: Vec<String> = Vec::new();
         for tag in tags(&page) {
             if tag.closes {
@@ -172,8 +176,7 @@ fn every_tag_is_closed_where_it_was_opened() {
 
 #[test]
 fn hostile_text_is_inert_on_a_page() {
-    for report in [hostile(), enormous()] {
-        let page = html(&report);
+    for page in pages() {
         assert_inert(&page);
         let outside = without_our_own(&page);
         for acting in ["<script>alert", "<img", "javascript:alert(1)\"", "<!-- ", "<![CDATA["] {
@@ -187,8 +190,10 @@ fn hostile_text_is_inert_on_a_page() {
 
 #[test]
 fn a_page_stays_small_and_says_what_was_cut() {
+    for page in pages() {
+        assert!(page.len() <= PAGE_BYTES, "{} bytes", page.len());
+    }
     let page = html(&enormous());
-    assert!(page.len() <= PAGE_BYTES, "{} bytes", page.len());
     let said = text(&page);
     assert!(
         said.contains("Cut to keep this page small: ") && said.contains(" rules with findings"),
@@ -209,6 +214,14 @@ fn the_same_report_is_the_same_page() {
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Reading pages
+
+/// Every kind of page, of all examples and of the worst.
+fn pages() -> Vec<String> {
+    let reports: Vec<_> = examples().into_iter().chain([enormous()]).collect();
+    let pairs = [(passed(), failed()), (failed(), passed()), (passed(), enormous()), (enormous(), hostile())];
+    let comparisons = pairs.iter().map(|(base, new)| comparison_html(&compare(base, new).expect("of one scenario")));
+    reports.iter().map(html).chain(comparisons).collect()
+}
 
 #[derive(Debug)]
 struct Tag {
@@ -244,8 +257,10 @@ fn tags(page: &str) -> Vec<Tag> {
 fn without_our_own(page: &str) -> String {
     let mut out = page.to_owned();
     for (from, to) in [("<style>", "</style>"), ("<script>", "</script>")] {
-        let (begin, end) = (find(&out, from) + from.len(), out.rfind(to).expect("it ends"));
-        out.replace_range(begin..end, "");
+        if let Some(begin) = out.find(from) {
+            let end = out.rfind(to).expect("it ends");
+            out.replace_range(begin + from.len()..end, "");
+        }
     }
     out
 }

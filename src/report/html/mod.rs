@@ -4,15 +4,17 @@
 //! |---|---|
 //! | `mod.rs` | the only way onto a page: templates, escaping, the bound on its size |
 //! | `view.rs` | what the page shows, as texts and lists of bounded length |
+//! | `comparison.rs` | the same of a comparison |
 //! | `chart.rs` | latencies as drawings |
 //! | `lanes.rs` | users around a finding on a common clock |
-//! | `page.html`, `style.css`, `script.js` | how it looks, and filters |
+//! | `page.html`, `compare.html`, `style.css`, `script.js` | how they look, and filters |
 //!
 //! A page is one file that loads nothing and works with scripts off; its policy forbids everything but its own style and
 //! script. Every text is escaped by the formatter, template or not, so whoever adds a section cannot forget it. What does not
 //! fit is left out and the page says what.
 
 mod chart;
+mod comparison;
 mod lanes;
 mod view;
 
@@ -23,6 +25,7 @@ use minijinja::{Environment, HtmlEscape, UndefinedBehavior};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::compare::Comparison;
 use super::text::bounded;
 use super::tree::Report;
 use crate::time::Micros;
@@ -33,6 +36,7 @@ pub const PAGE_BYTES: usize = 5_000_000;
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 const PAGE: &str = include_str!("page.html");
+const COMPARE: &str = include_str!("compare.html");
 
 /// How much a page shows of what may be long.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +61,11 @@ const LIMITS: [Limits; 3] = [
 /// The report as one HTML page, at most [`PAGE_BYTES`] long.
 pub fn html(report: &Report) -> String {
     fitting(|limits| render(PAGE, limits, view::page(report, limits)))
+}
+
+/// The comparison as one HTML page, at most [`PAGE_BYTES`] long.
+pub fn comparison_html(comparison: &Comparison) -> String {
+    fitting(|limits| render(COMPARE, limits, comparison::page(comparison, limits)))
 }
 
 fn fitting(render: impl Fn(Limits) -> String) -> String {

@@ -65,10 +65,10 @@ struct Head<'r> {
 /// A verdict as it looks.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct Look {
-    symbol: &'static str,
-    word: &'static str,
+    pub(super) symbol: &'static str,
+    pub(super) word: &'static str,
     /// The class of its colour: `good`, `bad`, `open`.
-    class: &'static str,
+    pub(super) class: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -138,11 +138,11 @@ const DELIVERED: [&str; 7] = ["verdict", "claims", "matrix", "latency", "value",
 
 /// Lists cut to a bound, and what was cut of them.
 #[derive(Debug, Default)]
-struct Cutter(Vec<String>);
+pub(super) struct Cutter(Vec<String>);
 
 impl Cutter {
     /// At most `most` of all.
-    fn first<T>(&mut self, what: &str, most: usize, all: impl IntoIterator<Item = T>) -> Vec<T> {
+    pub(super) fn first<T>(&mut self, what: &str, most: usize, all: impl IntoIterator<Item = T>) -> Vec<T> {
         let mut all = all.into_iter();
         let shown: Vec<T> = all.by_ref().take(most).collect();
         let more = all.count();
@@ -150,6 +150,11 @@ impl Cutter {
             self.0.push(format!("{more} of {} {what}", more + shown.len()));
         }
         shown
+    }
+
+    /// What was cut.
+    pub(super) fn into_phrases(self) -> Vec<String> {
+        self.0
     }
 }
 
@@ -223,7 +228,7 @@ pub(super) fn page(report: &Report, limits: Limits) -> Page<'_> {
             .collect(),
         facts: facts(report),
         commands: commands(report),
-        cut: cut.0,
+        cut: cut.into_phrases(),
     }
 }
 
