@@ -22,7 +22,7 @@ use super::values::{Shared, Values};
 use crate::check::{Judge, Move};
 use crate::document::text::{Template, Text};
 use crate::engine::{Level, Limiter, Opened, Progress, Seat, Stage, Stop};
-use crate::expect::{Expectations, IdRole, IdSource};
+use crate::expect::{Expectations, IdRole, IdSource, Segment};
 use crate::identity::{Connection, Iteration, UserNumber};
 use crate::plan::{Plan, PlannedUser};
 use crate::scenario::{Scenario, Session};
@@ -123,7 +123,7 @@ pub async fn drive(bench: &Bench<'_>, planned: PlannedUser, seat: Seat) {
         }
         bench.mission.iterations.enter().await;
         user.iterate(Iteration(iteration)).await;
-        bench.mission.progress.add(Stage::Iteration, 1);
+        bench.mission.progress.iterated(user.number);
     }
     user.hang_up().await;
 }
@@ -536,7 +536,7 @@ impl<'a> User<'a> {
         let at = self.now();
         let (run, thread) = (chosen(IdRole::Run, Some(run)), chosen(IdRole::Thread, thread));
         self.tell(&Fact::Asked { turn, at, run, thread, prompt });
-        mission.progress.add(Stage::Asked, 1);
+        mission.progress.asked(self.number, at);
         self.send(at, text).await;
     }
 
@@ -594,12 +594,16 @@ impl<'a> User<'a> {
     /// Lets the judge see something, and whoever watches what came of it.
     fn judged(&self, show: impl FnOnce(&mut Judge, UserNumber)) {
         let mut judge = self.bench.judge.borrow_mut();
-        let before = (judge.so_far().findings.total(), judge.so_far().counts.runs);
+        let before = Watched::of(&judge);
         show(&mut judge, self.number);
-        let after = (judge.so_far().findings.total(), judge.so_far().counts.runs);
+        let after = Watched::of(&judge);
         let progress = &self.bench.mission.progress;
-        progress.add(Stage::Finding, after.0 - before.0);
-        progress.add(Stage::Settled, after.1 - before.1);
+        progress.add(Stage::Finding, after.findings - before.findings);
+        progress.settled(self.number, after.runs - before.runs);
+        // One thing shown ends one run at most.
+        if after.good > before.good {
+            progress.took(Micros(after.took_us - before.took_us));
+        }
     }
 
     fn scrub_dial(&self, outcome: Dial) -> Dial {
@@ -617,6 +621,24 @@ impl<'a> User<'a> {
                 Dial::Failed(NetFailure { doing: clean(doing), error: clean(error), hung })
             }
         }
+    }
+}
+
+/// What a judge has seen that is looked at while it goes on.
+struct Watched {
+    findings: u64,
+    runs: u64,
+    /// Runs that ended well, and how long they took together.
+    good: u64,
+    took_us: u64,
+}
+
+impl Watched {
+    fn of(judge: &Judge) -> Watched {
+        let seen = judge.so_far();
+        let good = seen.segments.get(&Segment::Run).map(|latencies| (latencies.latest.len(), latencies.latest.sum()));
+        let (good, took_us) = good.unwrap_or_default();
+        Watched { findings: seen.findings.total(), runs: seen.counts.runs, good, took_us }
     }
 }
 

@@ -6,6 +6,7 @@
 //! | `proportion.rs` | Clopper-Pearson bounds for "at least 99.9 % of the runs" |
 //! | `quantile.rs` | order-statistic bounds for "95 % of the runs within 2 s" |
 //! | `histogram.rs` | latencies in microseconds, merged from any number of shards |
+//! | `coarse.rs` | values in few buckets, for pictures |
 //! | `series.rs` | latencies over time, coarse, for a picture |
 //! | `verdict.rs` | a histogram held against a limit |
 //! | `change.rs` | two samples held against each other |
@@ -16,6 +17,7 @@
 
 mod binomial;
 mod change;
+pub mod coarse;
 mod histogram;
 mod proportion;
 mod quantile;

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use super::coarse::{bucket, value_at_rank};
 use super::quantile::rank;
 
 /// The width of a slice at first, in microseconds.
@@ -107,29 +108,9 @@ impl Counts {
     }
 
     fn quantile(&self, count: u64, q: f64) -> u64 {
-        let rank = rank(count, q).unwrap_or(1);
-        let mut below = 0;
-        let found = self.buckets.iter().find(|(_, count)| {
-            below += **count;
-            below >= rank
-        });
-        found.map_or(self.max_us, |(bucket, _)| top(*bucket).min(self.max_us))
-    }
-}
-
-/// Eight buckets per octave; up to 15 each value has its own.
-fn bucket(us: u64) -> u16 {
-    let Some(octave) = us.checked_ilog2().filter(|octave| *octave >= 3) else { return us as u16 };
-    let eighth = (us >> (octave - 3)) & 7;
-    (octave as u16 - 2) * 8 + eighth as u16
-}
-
-/// The largest value of a bucket.
-fn top(bucket: u16) -> u64 {
-    let (octave, eighth) = (bucket / 8, u64::from(bucket % 8));
-    match octave {
-        0 => eighth,
-        _ => (8 + eighth) << (octave - 1) | ((1 << (octave - 1)) - 1),
+        let buckets = self.buckets.iter().map(|(bucket, count)| (*bucket, *count));
+        let found = rank(count, q).and_then(|rank| value_at_rank(buckets, rank));
+        found.unwrap_or(self.max_us).min(self.max_us)
     }
 }
 
@@ -145,15 +126,6 @@ mod tests {
             series.record(*at, *us);
         }
         series
-    }
-
-    #[test]
-    fn buckets_are_an_eighth_wide_and_without_gaps() {
-        for us in (0..10_000).chain([u64::MAX / 3, u64::MAX]) {
-            let (bucket, next) = (bucket(us), bucket(us.saturating_add(1)));
-            assert!(top(bucket) >= us && top(bucket) - us <= us / 8, "{us} in {bucket} up to {}", top(bucket));
-            assert!(next == bucket || next == bucket + 1, "{us}");
-        }
     }
 
     #[test]
