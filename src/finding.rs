@@ -453,14 +453,6 @@ pub enum Deviation {
 }
 
 impl Deviation {
-    /// Whose what came to another user is, where it is known.
-    pub fn owner(&self) -> Option<UserNumber> {
-        match self {
-            Deviation::ForeignCanary { owner, .. } | Deviation::ForeignIdentity { owner, .. } => Some(*owner),
-            _ => None,
-        }
-    }
-
     /// The rule that was broken.
     pub fn rule(&self) -> Rule {
         match self {
@@ -518,6 +510,14 @@ impl Deviation {
             Deviation::SameAnswer { .. } => Rule::SameAnswer,
             Deviation::NoBusinessValue { .. } => Rule::NoBusinessValue,
             Deviation::AfterFailed { .. } => Rule::AfterFailed,
+        }
+    }
+
+    /// Whose the thing was that came to the wrong user.
+    pub fn owner(&self) -> Option<UserNumber> {
+        match self {
+            Deviation::ForeignCanary { owner, .. } | Deviation::ForeignIdentity { owner, .. } => Some(*owner),
+            _ => None,
         }
     }
 

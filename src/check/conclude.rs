@@ -19,6 +19,7 @@ use crate::time::{Micros, Stamp};
 
 use super::alike::alike;
 use super::judgement::{Judgement, Latencies, Ledger, Window};
+use super::value::{Value, value};
 
 /// The verdict of one claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -216,6 +217,8 @@ pub struct Conclusion {
     pub census: Vec<Census>,
     /// Why this verdict counts: users, runs, frames, attribution, overlap, marks.
     pub why: Vec<String>,
+    /// What it was worth to users.
+    pub value: Value,
 }
 
 /// Concludes the judgement of the whole. `interrupted`: a signal ended the execution. `today`: the day on which it began (UTC),
@@ -266,7 +269,8 @@ pub fn conclude(mut judgement: Judgement, expect: &Expectations, interrupted: bo
     let figures = Segment::ALL.iter().filter_map(|segment| figure(&judgement, *segment)).collect();
     let why = court.why();
     let outcome = outcome(&all, interrupted);
-    Conclusion { outcome, claims: all, unclaimed, figures, known, rules, judgement, overlap, census, why }
+    let value = value(&judgement, expect);
+    Conclusion { value, outcome, claims: all, unclaimed, figures, known, rules, judgement, overlap, census, why }
 }
 
 /// Concludes what was judged of the users that failed, of an execution whose others are not known: what fails by itself stands,

@@ -8,6 +8,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use super::course::Course;
 use crate::event::{Envelope, KindId};
 use crate::expect::{Exceptions, IdRole, Segment};
 use crate::finding::{Evidence, Excerpt, Finding, Subject};
@@ -43,6 +44,8 @@ pub struct Judgement {
     pub same_answers: SameAnswers,
     /// Clean-up steps that failed, as `user N: step: reason`; the first `NAMES_KEPT`.
     pub leftovers: BTreeSet<String>,
+    /// How it went over time, for people.
+    pub course: Course,
 }
 
 /// How many unknown names and leftovers one part of an execution keeps.
@@ -120,6 +123,9 @@ pub struct Counts {
     pub runs_good: u64,
     /// Answers judged.
     pub answers: u64,
+    /// Answers judged that no finding fails; whether they are the same as others is not counted here.
+    #[serde(default)]
+    pub answers_good: u64,
     /// Runs after which the whole quiet time was waited.
     pub quiets: u64,
     /// Frames received, control frames included.
@@ -191,7 +197,16 @@ pub struct FindingLog {
     rules: BTreeMap<Rule, RuleLog>,
     /// Findings that are known issues, by their index among those declared.
     known: BTreeMap<usize, RuleLog>,
+    /// How often something of one user came to another, by rule, owner and receiver; the first `PAIRS_KEPT`.
+    leaks: BTreeMap<Leak, u64>,
 }
+
+/// A rule, whose the thing was that came to the wrong user, and to whom it came.
+pub type Leak = (Rule, UserNumber, UserNumber);
+
+/// How many pairs of owner and receiver are told apart. They are kept by their order, so that each that is kept has its whole
+/// count however they are merged.
+const PAIRS_KEPT: usize = 10_000;
 
 #[derive(Debug, Clone, Default, PartialEq)]
 struct RuleLog {
@@ -347,6 +362,7 @@ impl Judgement {
         self.recognised.extend(other.recognised);
         self.same_answers.merge(other.same_answers);
         self.leftovers.extend(other.leftovers);
+        self.course.merge(other.course);
         self
     }
 
@@ -411,6 +427,7 @@ impl Counts {
             runs: self.runs + other.runs,
             runs_good: self.runs_good + other.runs_good,
             answers: self.answers + other.answers,
+            answers_good: self.answers_good + other.answers_good,
             quiets: self.quiets + other.quiets,
             frames: self.frames + other.frames,
             texts: self.texts + other.texts,
@@ -431,6 +448,10 @@ impl FindingLog {
 
     /// Adds a finding; says whether it is a known issue.
     pub fn add(&mut self, finding: Finding, exceptions: &Exceptions) -> bool {
+        if let (Some(owner), Some(user)) = (finding.deviation.owner(), finding.subject.user) {
+            *self.leaks.entry((finding.deviation.rule(), owner, user)).or_default() += 1;
+            self.bound_leaks();
+        }
         let known = exceptions.known(&finding.deviation);
         let log = match known {
             Some(index) => self.known.entry(index).or_default(),
@@ -464,6 +485,23 @@ impl FindingLog {
         self.rules.iter().map(|(rule, log)| (*rule, log.count, log.users.len() as u64, log.first.as_slice()))
     }
 
+    /// Pairs of whose it was and to whom it came, by rule, with how often.
+    pub fn leaks(&self) -> impl Iterator<Item = (Leak, u64)> {
+        self.leaks.iter().map(|(leak, count)| (*leak, *count))
+    }
+
+    /// Users with findings of rules that `counts`, each as often as there are such rules. Those of known issues are not among
+    /// them.
+    pub fn users(&self, counts: impl Fn(Rule) -> bool) -> impl Iterator<Item = UserNumber> {
+        self.rules.iter().filter(move |(rule, _)| counts(**rule)).flat_map(|(_, log)| log.users.iter().copied())
+    }
+
+    fn bound_leaks(&mut self) {
+        while self.leaks.len() > PAIRS_KEPT {
+            self.leaks.pop_last();
+        }
+    }
+
     /// How many findings of a rule there are.
     pub fn count(&self, rule: Rule) -> u64 {
         self.rules.get(&rule).map_or(0, |log| log.count)
@@ -481,6 +519,10 @@ impl FindingLog {
         for (index, theirs) in other.known {
             self.known.entry(index).or_default().merge(theirs);
         }
+        for (leak, count) in other.leaks {
+            *self.leaks.entry(leak).or_default() += count;
+        }
+        self.bound_leaks();
     }
 }
 
@@ -555,6 +597,7 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::finding::Deviation;
 
     fn in_flight(runs: &[(u32, u64, u64)]) -> Judgement {
         let mut judgement = Judgement::default();
@@ -562,6 +605,35 @@ mod tests {
             judgement.in_flight.entry(UserNumber(*user)).or_default().push((Stamp(*from), Stamp(*to)));
         }
         judgement
+    }
+
+    #[test]
+    fn pairs_of_a_leak_keep_their_whole_count_however_they_are_merged() {
+        let leak = |owner: u32, user: u32| {
+            let deviation = Deviation::ForeignCanary { owner: UserNumber(owner), iteration: Iteration(1) };
+            let subject = Subject { user: Some(UserNumber(user)), ..Subject::default() };
+            Finding { at: Stamp(1), subject, deviation, evidence: Evidence::default() }
+        };
+        let part = |pairs: &[(u32, u32)]| {
+            let mut log = FindingLog::default();
+            for (owner, user) in pairs {
+                log.add(leak(*owner, *user), &Exceptions::default());
+            }
+            log
+        };
+        let many: Vec<(u32, u32)> = (0..PAIRS_KEPT as u32 + 50).map(|n| (n / 200, n % 200)).collect();
+        let (a, b, c) = (part(&many[..7_000]), part(&many[3_000..]), part(&[(0, 1), (900, 1), (0, 1)]));
+        let joined = |parts: [&FindingLog; 3]| {
+            let mut all = FindingLog::default();
+            parts.into_iter().for_each(|part| all.merge(part.clone()));
+            all
+        };
+        let all = joined([&a, &b, &c]);
+        assert_eq!(all, joined([&c, &b, &a]));
+        let pairs: Vec<(Leak, u64)> = all.leaks().collect();
+        assert_eq!(pairs.len(), PAIRS_KEPT);
+        assert_eq!(pairs[1], ((Rule::ForeignCanary, UserNumber(0), UserNumber(1)), 3), "in a once, in c twice");
+        assert!(pairs.iter().all(|((_, owner, _), _)| *owner != UserNumber(900)));
     }
 
     #[test]

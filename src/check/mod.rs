@@ -9,7 +9,9 @@
 //! | `content.rs` | the answer of one run |
 //! | `lane.rs` | one user's stream: set-up, greeting, runs, silence |
 //! | `judgement.rs` | what judging leaves behind, and how it merges |
+//! | `course.rs` | how it went over time, for people |
 //! | `conclude.rs` | claims and the verdict of the whole |
+//! | `value.rs` | what it was worth to users |
 //! | `reach.rs` | how often a plan passes each segment |
 //!
 //! There is no clock, no socket, no task and no randomness here. Time is an argument: `expire(t)` promises that everything that
@@ -20,6 +22,7 @@ mod alike;
 mod automaton;
 mod conclude;
 mod content;
+mod course;
 pub mod decode;
 pub mod json;
 mod judgement;
@@ -27,14 +30,17 @@ mod lane;
 mod reach;
 #[cfg(test)]
 mod tests;
+mod value;
 
 pub use conclude::{
     Census, ChangedRule, Claim, ClaimKind, Conclusion, Figure, KnownIssue, KnownState, Outcome, Verdict, conclude,
     conclude_part,
 };
+pub use course::{Course, PassedRun};
 pub use judgement::{Counts, FindingLog, Judgement, Latencies, Ledger, OpenId, Sighting, Window};
 pub use lane::Move;
 pub use reach::Planned;
+pub use value::{Value, Within};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -39,6 +39,8 @@ enum Format {
     Text,
     /// For a step summary or a pull request comment
     Markdown,
+    /// One page for a browser
+    Html,
     /// For programs
     Json,
 }
@@ -68,6 +70,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let text = match args.format {
         Format::Text => text(&comparison, stdout.is_terminal()),
         Format::Markdown => report::comparison_markdown(&comparison),
+        Format::Html => report::comparison_html(&comparison),
         Format::Json => report::comparison_to_json(&comparison),
     };
     stdout.write_all(text.as_bytes())?;
@@ -128,6 +131,10 @@ mod tests {
             known_findings: vec![],
             new_events: vec![],
             lost_events: vec![],
+            new_envelopes: vec![],
+            lost_envelopes: vec![],
+            new_ends: vec![],
+            lost_ends: vec![],
             method: String::new(),
         }
     }

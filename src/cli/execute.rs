@@ -360,17 +360,20 @@ impl Watched<'_> {
     fn snapshot(&self, mission: &Mission) -> Snapshot {
         let counts = mission.progress.counts();
         let users = self.mission_users;
+        let now = self.clock.now();
         let iterations = u64::from(mission.plan.iterations);
         Snapshot {
             users,
             logged_in: counts.logged_in.min(users),
             connected: counts.connected.min(users),
-            asking: counts.asking(),
+            asking: counts.asking().min(users),
             settled: counts.iterations / iterations.max(1),
             iterations_done: counts.iterations,
             iterations_total: Some(mission.plan.all_iterations()),
             findings: counts.findings,
-            elapsed: self.clock.now().since(crate::time::Stamp::ZERO),
+            p95: mission.progress.p95(),
+            longest: mission.progress.longest(now),
+            elapsed: now.since(crate::time::Stamp::ZERO),
         }
     }
 }

@@ -36,9 +36,11 @@ pub fn save(folder: &Path, report: &Report, comparison: Option<&Comparison>) -> 
         (REPORT, report::to_json(report)),
         ("summary.md", report::markdown(report, report::SUMMARY_BYTES)),
         ("junit.xml", report::junit(report)),
+        ("report.html", report::html(report)),
     ];
     if let Some(comparison) = comparison {
         files.push(("compare.json", report::comparison_to_json(comparison)));
+        files.push(("compare.html", report::comparison_html(comparison)));
         files.push(("compare.md", report::comparison_markdown(comparison)));
     }
     for (name, text) in files {

@@ -3,11 +3,13 @@
 //! It shows numbers it is given and measures nothing; what they mean for the verdict is the report's to say. A failing stderr
 //! is ignored: progress is not worth an execution.
 
+use std::collections::VecDeque;
 use std::io::Write as _;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::finding::counted;
+use crate::identity::UserNumber;
 use crate::time::Micros;
 
 /// How far an execution is. Where it is not said otherwise, numbers are sums from the beginning and never fall.
@@ -29,6 +31,10 @@ pub struct Snapshot {
     pub iterations_total: Option<u64>,
     /// Findings so far, whatever they weigh.
     pub findings: u64,
+    /// The 95th percentile of good runs so far; `None` with too few.
+    pub p95: Option<Micros>,
+    /// Who has waited longest for a run that is in flight, and for how long.
+    pub longest: Option<(UserNumber, Micros)>,
     /// Since the execution began.
     pub elapsed: Micros,
 }
@@ -62,6 +68,16 @@ enum Stage {
 pub struct Progress {
     how: How,
     stage: Stage,
+    /// What was seen in the last seconds, for rates.
+    seen: VecDeque<Snapshot>,
+}
+
+/// How many a second, of late.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Rates {
+    logins: f64,
+    connections: f64,
+    iterations: f64,
 }
 
 #[derive(Debug)]
@@ -70,6 +86,12 @@ enum How {
     Lines { last: Option<(Stage, Micros)> },
     Nothing,
 }
+
+/// Rates are those of so long: short enough to show a target that slows down, long enough to stay calm.
+const OF_LATE: Micros = Micros::from_secs(5);
+/// A run in flight is slow when it has taken so long, and several times as long as most.
+const SLOW: Micros = Micros::from_secs(10);
+const TIMES_AS_LONG: u64 = 4;
 
 /// Between two lines of a log.
 const HEARTBEAT: Micros = Micros::from_secs(5);
@@ -98,20 +120,25 @@ impl Progress {
                 How::Picture { bar, color }
             }
         };
-        Progress { how, stage: Stage::Reaching }
+        Progress { how, stage: Stage::Reaching, seen: VecDeque::new() }
     }
 
     /// Shows how far it is now. Meant to be called a few times a second.
     pub fn update(&mut self, snapshot: &Snapshot) {
         // Users go back and forth from iteration to iteration; the execution as a whole goes on.
         self.stage = self.stage.max(Stage::of(snapshot));
+        self.seen.push_back(*snapshot);
+        while self.seen.get(1).is_some_and(|second| snapshot.elapsed - second.elapsed >= OF_LATE) {
+            self.seen.pop_front();
+        }
+        let rates = self.seen.front().map(|first| Rates::between(first, snapshot)).unwrap_or_default();
         match &mut self.how {
             How::Nothing => {}
-            How::Picture { bar, color } => bar.set_message(picture(self.stage, snapshot, *color)),
+            How::Picture { bar, color } => bar.set_message(picture(snapshot, rates, *color)),
             How::Lines { last } => {
                 if due(*last, self.stage, snapshot.elapsed) {
                     *last = Some((self.stage, snapshot.elapsed));
-                    write_line(&line(self.stage, snapshot));
+                    write_line(&line(self.stage, snapshot, rates));
                 }
             }
         }
@@ -159,14 +186,32 @@ fn write_line(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
+impl Rates {
+    fn between(first: &Snapshot, now: &Snapshot) -> Rates {
+        let seconds = (now.elapsed - first.elapsed).0 as f64 / 1e6;
+        let rate = |before: u64, after: u64| match seconds > 0.0 {
+            true => after.saturating_sub(before) as f64 / seconds,
+            false => 0.0,
+        };
+        Rates {
+            logins: rate(first.logged_in, now.logged_in),
+            connections: rate(first.connected, now.connected),
+            iterations: rate(first.iterations_done, now.iterations_done),
+        }
+    }
+}
+
 /// One line for a log.
-fn line(stage: Stage, snapshot: &Snapshot) -> String {
+fn line(stage: Stage, snapshot: &Snapshot, rates: Rates) -> String {
     let Snapshot { users, logged_in, connected, asking, settled, findings, .. } = *snapshot;
+    let p95 = snapshot.p95.map(|p95| format!("; p95 {p95}")).unwrap_or_default();
+    let slow = slow(snapshot).map(|slow| format!("; {slow}")).unwrap_or_default();
     format!(
-        "{:>6}  {:<10}  {}; {}: {}, {}, {asking} asking, {settled} settled; {}",
+        "{:>6}  {:<10}  {}{}; {}: {}, {}, {asking} asking, {settled} settled; {}{p95}{slow}",
         clock(snapshot.elapsed),
         stage.name(),
         iterations(snapshot),
+        if rates.iterations > 0.0 { format!(", {}", rate(rates.iterations).trim_start()) } else { String::new() },
         counted(users, "user"),
         counted(logged_in, "login"),
         counted(connected, "connection"),
@@ -174,11 +219,43 @@ fn line(stage: Stage, snapshot: &Snapshot) -> String {
     )
 }
 
-/// Two lines, redrawn in place. Every number has the width of the largest it can become, so that nothing jumps.
-fn picture(stage: Stage, snapshot: &Snapshot, color: bool) -> String {
-    let bar = snapshot.iterations_total.map(|total| bar(snapshot.iterations_done, total, color)).unwrap_or_default();
-    let (iterations, clock) = (iterations(snapshot), clock(snapshot.elapsed));
-    format!("  {:<10}  {bar}{iterations}  {clock:>6}\n  {}", stage.name(), users(snapshot, color))
+/// A bar per stage and a line of what else there is, redrawn in place. Every number has the width of the largest it can become,
+/// and there are always as many lines, so that nothing jumps.
+fn picture(snapshot: &Snapshot, rates: Rates, color: bool) -> String {
+    let Snapshot { users, logged_in, connected, asking, findings, iterations_done, iterations_total, .. } = *snapshot;
+    let width = digits(users.max(iterations_total.unwrap_or_default())).max(6);
+    let row = |name: &str, done: u64, total: Option<u64>, rate_now: f64| {
+        let (bar, of) = match total {
+            Some(total) => (bar(done, total, color), format!("{done:>width$}/{total:<width$}")),
+            None => (" ".repeat(BAR as usize + 2), format!("{done:>width$} {:width$}", "")),
+        };
+        format!("  {name:<11} {bar}{of} {}", rate(rate_now))
+    };
+    let p95 = snapshot.p95.map_or("-".to_owned(), |p95| p95.to_string());
+    let found = paint(&counted(findings, "finding"), "1;31", color && findings > 0);
+    let mut last = format!(
+        "  {:<11} {asking:>asking_width$} asking, p95 {p95:<8} {found}",
+        clock(snapshot.elapsed),
+        asking_width = digits(users)
+    );
+    if let Some(slow) = slow(snapshot) {
+        last.push_str(&format!(", {}", paint(&slow, "33", color)));
+    }
+    [
+        row("logins", logged_in, Some(users), rates.logins),
+        row("connections", connected, Some(users), rates.connections),
+        row("iterations", iterations_done, iterations_total, rates.iterations),
+        last,
+    ]
+    .join("\n")
+}
+
+/// Who waits for a run that is slow.
+fn slow(snapshot: &Snapshot) -> Option<String> {
+    let (user, waited) = snapshot.longest?;
+    let usual = snapshot.p95.map_or(0, |p95| p95.0.saturating_mul(TIMES_AS_LONG));
+    let seconds = waited.0 / 1_000_000;
+    (waited >= SLOW && waited.0 >= usual).then(|| format!("user {user} waits {seconds} s"))
 }
 
 /// Columns of the bar.
@@ -195,13 +272,13 @@ fn paint(text: &str, codes: &str, color: bool) -> String {
     if color { format!("\u{1b}[{codes}m{text}\u{1b}[0m") } else { text.to_owned() }
 }
 
-fn users(snapshot: &Snapshot, color: bool) -> String {
-    let Snapshot { users, logged_in, connected, asking, findings, iterations_total, .. } = *snapshot;
-    let (most, width) = (digits(users.max(iterations_total.unwrap_or_default())), digits(users));
-    let findings = paint(&counted(findings, "finding"), "1;31", color && findings > 0);
-    format!(
-        "{users} users: {logged_in:>most$} logins, {connected:>most$} connections, {asking:>width$} asking; {findings}"
-    )
+/// Eight columns, blank where nothing moves: `  12.5/s`, `   340/s`.
+fn rate(per_second: f64) -> String {
+    match per_second {
+        none if none < 0.05 => " ".repeat(8),
+        few if few < 99.95 => format!("{few:>6.1}/s"),
+        many => format!("{many:>6.0}/s"),
+    }
 }
 
 fn iterations(snapshot: &Snapshot) -> String {
@@ -234,6 +311,8 @@ mod tests {
         iterations_done: 0,
         iterations_total: Some(150),
         findings: 0,
+        p95: None,
+        longest: None,
         elapsed: Micros::ZERO,
     };
     const ASKING: Snapshot = Snapshot {
@@ -293,40 +372,79 @@ mod tests {
         }
     }
 
+    const RATES: Rates = Rates { logins: 0.0, connections: 0.0, iterations: 3.26 };
+    const SLOWLY: Snapshot = Snapshot {
+        p95: Some(Micros::from_millis(1_240)),
+        longest: Some((UserNumber(17), Micros::from_secs(34))),
+        ..ASKING
+    };
+
     #[test]
     fn lines_say_everything_in_words() {
         assert_eq!(
-            line(Stage::Asking, &ASKING),
-            "  1:07  asking       34/150 iterations; 50 users: 60 logins, 58 connections, 23 asking, 35 settled; 1 finding"
+            line(Stage::Asking, &SLOWLY, RATES),
+            "  1:07  asking       34/150 iterations, 3.3/s; 50 users: 60 logins, 58 connections, 23 asking, 35 settled; \
+             1 finding; p95 1.24 s; user 17 waits 34 s"
         );
         assert_eq!(
-            line(Stage::Reaching, &Snapshot { users: 1, iterations_total: None, ..BEGUN }),
+            line(Stage::Reaching, &Snapshot { users: 1, iterations_total: None, ..BEGUN }, Rates::default()),
             "  0:00  reaching         0 iterations; 1 user: 0 logins, 0 connections, 0 asking, 0 settled; 0 findings"
         );
     }
 
     #[test]
-    fn numbers_keep_their_place() {
-        let before = users(&Snapshot { asking: 9, findings: 0, ..ASKING }, false);
-        let after = users(&Snapshot { asking: 10, findings: 0, ..ASKING }, false);
-        assert_eq!(before.len(), after.len());
-        assert_eq!(after, "50 users:  60 logins,  58 connections, 10 asking; 0 findings");
-        assert_eq!(iterations(&BEGUN).len(), iterations(&ASKING).len());
+    fn a_run_is_slow_when_it_takes_long_and_longer_than_others() {
+        let waits = |secs, p95| Snapshot { longest: Some((UserNumber(17), Micros::from_secs(secs))), p95, ..ASKING };
+        for (snapshot, slow) in [
+            (waits(9, None), false),
+            (waits(10, None), true),
+            (waits(10, Some(Micros::from_secs(1))), true),
+            (waits(35, Some(Micros::from_secs(9))), false),
+            (waits(36, Some(Micros::from_secs(9))), true),
+            (ASKING, false),
+        ] {
+            assert_eq!(super::slow(&snapshot).is_some(), slow, "{snapshot:?}");
+        }
     }
 
     #[test]
-    fn the_picture_is_two_lines_of_eighty_columns() {
-        let text = picture(Stage::Asking, &ASKING, false);
+    fn rates_are_those_of_late() {
+        let mut progress = Progress::new(Show::Nothing);
+        for secs in 0..=20 {
+            // Ten a second at first, one a second then.
+            let done = if secs <= 10 { secs * 10 } else { 100 + secs - 10 };
+            progress.update(&Snapshot { iterations_done: done, elapsed: Micros::from_secs(secs), ..ASKING });
+        }
+        let (first, last) = (progress.seen.front().unwrap(), progress.seen.back().unwrap());
+        assert_eq!(Rates::between(first, last).iterations, 1.0);
+        assert!(progress.seen.len() <= 6, "{}", progress.seen.len());
+        assert_eq!(Rates::between(last, last), Rates::default());
+    }
+
+    #[test]
+    fn the_picture_keeps_its_places() {
         assert_eq!(
-            text,
-            "  asking      ━━━━━━──────────────────────   34/150 iterations    1:07\n  \
-             50 users:  60 logins,  58 connections, 23 asking; 1 finding"
+            picture(&SLOWLY, RATES, false).lines().collect::<Vec<_>>(),
+            [
+                "  logins      ━━━━━━━━━━━━━━━━━━━━━━━━━━━━      60/50             ",
+                "  connections ━━━━━━━━━━━━━━━━━━━━━━━━━━━━      58/50             ",
+                "  iterations  ━━━━━━──────────────────────      34/150       3.3/s",
+                "  1:07        23 asking, p95 1.24 s   1 finding, user 17 waits 34 s",
+            ]
         );
-        let most = Snapshot { users: 5_000, iterations_total: Some(50_000), ..ASKING };
-        for snapshot in [most, Snapshot { iterations_total: None, ..most }, Snapshot::default()] {
-            for line in picture(Stage::Connecting, &snapshot, false).lines() {
+        let most = Snapshot { users: 50_000, iterations_total: Some(5_000_000), findings: 99_999, ..SLOWLY };
+        let rates = Rates { logins: 12.3, connections: 99_999.0, iterations: 0.06 };
+        let widths = |snapshot: &Snapshot, rates| -> Vec<usize> {
+            picture(snapshot, rates, false).lines().take(3).map(|line| line.chars().count()).collect()
+        };
+        for snapshot in [most, Snapshot { iterations_total: None, ..most }, Snapshot::default(), BEGUN] {
+            let text = picture(&snapshot, rates, false);
+            assert_eq!(text.lines().count(), 4, "{text}");
+            for line in text.lines() {
                 assert!(line.chars().count() < 80, "{line}");
             }
+            let later = Snapshot { logged_in: snapshot.users, iterations_done: 4_999, ..snapshot };
+            assert_eq!(widths(&snapshot, rates), widths(&later, Rates::default()));
         }
     }
 
@@ -339,8 +457,8 @@ mod tests {
 
     #[test]
     fn colour_is_the_callers_choice() {
-        assert!(!picture(Stage::Asking, &ASKING, false).contains('\u{1b}'));
-        assert!(picture(Stage::Asking, &ASKING, true).contains("\u{1b}[1;31m1 finding\u{1b}[0m"));
-        assert!(!picture(Stage::Asking, &Snapshot { findings: 0, ..ASKING }, true).contains("1;31"));
+        assert!(!picture(&ASKING, RATES, false).contains('\u{1b}'));
+        assert!(picture(&ASKING, RATES, true).contains("\u{1b}[1;31m1 finding\u{1b}[0m"));
+        assert!(!picture(&Snapshot { findings: 0, ..ASKING }, RATES, true).contains("1;31"));
     }
 }

@@ -29,6 +29,8 @@ enum Format {
     Markdown,
     /// For pipelines that list tests
     Junit,
+    /// One page for a browser, charts and time lines included
+    Html,
     /// The report itself
     Json,
     /// Annotations for GitHub's runner
@@ -53,6 +55,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         }
         Format::Markdown => report::markdown(&report, report::SUMMARY_BYTES),
         Format::Junit => report::junit(&report),
+        Format::Html => report::html(&report),
         Format::Json => report::to_json(&report),
         Format::Github => report::annotations(&report).iter().map(|line| format!("{line}\n")).collect(),
     };

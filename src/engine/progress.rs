@@ -2,7 +2,13 @@
 //!
 //! Numbers to look at while it runs. Nothing is judged from them: what counts is in what the threads bring back.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::identity::UserNumber;
+use crate::stats::{coarse, rank};
+use crate::time::{Micros, Stamp};
 
 /// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,9 +30,24 @@ pub enum Stage {
 }
 
 /// Counters that all threads add to. One is made per execution and lent to the threads, or shared in an `Arc`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Progress {
     counters: [AtomicU64; STAGES],
+    /// How long good runs took, by bucket.
+    took: [AtomicU64; coarse::BUCKETS],
+    /// Users with runs in flight: when the last of them was asked for, and how many. Locked once per ask and once per end.
+    asking: Mutex<BTreeMap<UserNumber, (Stamp, u64)>>,
+}
+
+impl Default for Progress {
+    fn default() -> Progress {
+        let zeros = || AtomicU64::new(0);
+        Progress {
+            counters: std::array::from_fn(|_| zeros()),
+            took: std::array::from_fn(|_| zeros()),
+            asking: Mutex::default(),
+        }
+    }
 }
 
 /// The counters at one time. They are read one after the other, so they may disagree by what happened meanwhile.
@@ -66,6 +87,62 @@ impl Progress {
         self.counters[stage as usize].fetch_add(times, Ordering::Relaxed);
     }
 
+    /// A user asked.
+    pub fn asked(&self, user: UserNumber, at: Stamp) {
+        self.note(Stage::Asked);
+        self.in_flight(|asking| {
+            // The end of a run is told once its quiet time is over; the next turn may have been asked by then.
+            let (since, runs) = asking.entry(user).or_default();
+            (*since, *runs) = (at, *runs + 1);
+        });
+    }
+
+    /// So many runs of a user are over.
+    pub fn settled(&self, user: UserNumber, runs: u64) {
+        self.add(Stage::Settled, runs);
+        if runs > 0 {
+            self.in_flight(|asking| {
+                let Some((_, left)) = asking.get_mut(&user) else { return };
+                *left = left.saturating_sub(runs);
+                if *left == 0 {
+                    asking.remove(&user);
+                }
+            });
+        }
+    }
+
+    /// An iteration of a user is over, however its runs ended.
+    pub fn iterated(&self, user: UserNumber) {
+        self.note(Stage::Iteration);
+        self.in_flight(|asking| asking.remove(&user));
+    }
+
+    /// A good run took so long.
+    pub fn took(&self, took: Micros) {
+        self.took[usize::from(coarse::bucket(took.0))].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The 95th percentile of good runs so far, at most an eighth more than the truth; `None` with fewer than 20, which have
+    /// none.
+    pub fn p95(&self) -> Option<Micros> {
+        let counts = self.took.iter().map(|count| count.load(Ordering::Relaxed));
+        let counts: Vec<(u16, u64)> = (0..).zip(counts).filter(|(_, count)| *count > 0).collect();
+        let runs = counts.iter().map(|(_, count)| count).sum();
+        let rank = rank(runs, 0.95).filter(|_| runs >= 20)?;
+        coarse::value_at_rank(counts, rank).map(Micros)
+    }
+
+    /// Who has waited longest for a run that is still in flight, and for how long.
+    pub fn longest(&self, now: Stamp) -> Option<(UserNumber, Micros)> {
+        let first = self.in_flight(|asking| asking.iter().map(|(user, (since, _))| (*since, *user)).min());
+        first.map(|(since, user)| (user, now.since(since)))
+    }
+
+    fn in_flight<T>(&self, look: impl FnOnce(&mut BTreeMap<UserNumber, (Stamp, u64)>) -> T) -> T {
+        // Whoever panicked with it left a whole map behind.
+        look(&mut self.asking.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
+    }
+
     /// The counters now.
     pub fn counts(&self) -> Counts {
         let count = |stage: Stage| self.counters[stage as usize].load(Ordering::Relaxed);
@@ -92,6 +169,37 @@ impl Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_tail_needs_twenty_runs() {
+        let progress = Progress::new();
+        (1..=19).for_each(|n| progress.took(Micros::from_millis(n)));
+        assert_eq!(progress.p95(), None);
+        progress.took(Micros::from_millis(20));
+        let p95 = progress.p95().expect("twenty runs").0;
+        assert!((19_000..=19_000 + 19_000 / 8).contains(&p95), "{p95}");
+    }
+
+    #[test]
+    fn who_waits_longest_is_who_asked_first_and_has_no_end() {
+        let progress = Progress::new();
+        let (now, second) = (Stamp(9_000_000), Stamp(2_000_000));
+        assert_eq!(progress.longest(now), None);
+        progress.asked(UserNumber(3), second);
+        progress.asked(UserNumber(1), Stamp(1_000_000));
+        progress.asked(UserNumber(2), second);
+        assert_eq!(progress.longest(now), Some((UserNumber(1), Micros::from_secs(8))));
+        progress.settled(UserNumber(1), 1);
+        assert_eq!(progress.longest(now), Some((UserNumber(2), Micros::from_secs(7))));
+        progress.asked(UserNumber(2), Stamp(3_000_000));
+        progress.settled(UserNumber(2), 1);
+        assert_eq!(progress.longest(Stamp(2_500_000)), Some((UserNumber(3), Micros(500_000))));
+        progress.settled(UserNumber(2), 0);
+        progress.iterated(UserNumber(2));
+        assert_eq!(progress.longest(now), Some((UserNumber(3), Micros::from_secs(7))));
+        let counts = progress.counts();
+        assert_eq!((counts.asked, counts.settled, counts.iterations), (4, 2, 1));
+    }
 
     #[test]
     fn each_stage_has_its_own_counter_across_threads() {

@@ -8,7 +8,10 @@
 //! | `json.rs` | for programs, with its JSON Schema |
 //! | `junit.rs` | for pipelines: a case per claim |
 //! | `markdown.rs` | for a step summary and a pull request |
+//! | `html/` | one page for whoever looks for the cause |
 //! | `github.rs` | annotations for GitHub's runner |
+//! | `around.rs` | what happened around a finding, as part of the tree |
+//! | `deliverables.rs` | what test plans ask for, as part of the tree |
 //! | `witness.rs` | what several of them say of a finding in the same words |
 //! | `compare/` | what changed from one report to the next |
 //! | `text.rs` | hostile text made harmless, widths, wrapping |
@@ -17,8 +20,11 @@
 //! decides: verdicts are `check`'s. The tree holds texts of the target as they came (free of secrets); every renderer
 //! escapes them. Nothing is written anywhere; files and streams are the caller's.
 
+mod around;
 mod compare;
+mod deliverables;
 mod github;
+mod html;
 mod json;
 mod junit;
 mod markdown;
@@ -28,10 +34,13 @@ mod text;
 mod tree;
 mod witness;
 
+pub use around::Beside;
 pub use compare::{
     Comparison, Incomparable, Side, Trend, compare, comparison_markdown, comparison_text, comparison_to_json,
 };
+pub use deliverables::{Deliverable, Value, Within};
 pub use github::annotations;
+pub use html::{PAGE_BYTES, comparison_html, html};
 pub use json::{Unreadable, all_to_json, from_json, schema, to_json};
 pub use junit::junit;
 pub use markdown::{SUMMARY_BYTES, markdown};
@@ -39,6 +48,7 @@ pub use recorded::{Judged, Recording};
 pub use terminal::{Page, render};
 pub use text::{escape, wrap};
 pub use tree::{
-    ChangedRule, Claim, Clock, Context, Excerpt, Execution, FindingGroup, KnownIssue, KnownState, Mark, Origin, Report,
-    Scenario, Segment, Session, Slowest, Target, Tool, VERSION, Verdict, Wait, WhichClock, Witness, Word,
+    ChangedRule, Claim, Clock, Context, Excerpt, Execution, FindingGroup, KnownIssue, KnownState, Leak, Mark, Origin,
+    Report, Scenario, Segment, Session, Slice, Slowest, Target, Tool, VERSION, Verdict, Wait, WhichClock, Witness,
+    Word,
 };

@@ -16,7 +16,7 @@ use super::tree::{
     ChangedRule, Claim, Excerpt, Execution, FindingGroup, KnownIssue, KnownState, Mark, Report, Segment, Witness, Word,
     only_users,
 };
-use super::witness::{Lane, hunt, sentence};
+use super::witness::{Lane, SideBySide, hunt, sentence, side_by_side};
 use crate::finding::counted;
 use crate::rule::Severity;
 use crate::time::Micros;
@@ -220,14 +220,37 @@ fn finding(sheet: &mut Sheet, group: &FindingGroup) {
 fn witness(sheet: &mut Sheet, witness: &Witness, with_evidence: bool) {
     sheet.hang(&[(Ink::Plain, "  ")], &sentence(witness), Ink::Plain);
     if with_evidence {
-        evidence(sheet, &witness.marks, &witness.excerpts);
+        let pair = side_by_side(witness);
+        if let Some(pair) = &pair {
+            lanes(sheet, pair);
+        }
+        // What stands side by side is not told again.
+        let marks = if pair.is_some() { &[] } else { witness.marks.as_slice() };
+        evidence(sheet, Lane::of(&witness.marks), marks, &witness.excerpts);
     }
+}
+
+/// The time lines of two users in two columns, and an arrow where something came from the one to the other.
+fn lanes(sheet: &mut Sheet, pair: &SideBySide) {
+    let SideBySide { heads, rows, came } = pair;
+    let time_width = rows.iter().map(|(time, _)| time.len()).chain([came.len()]).max().unwrap_or_default();
+    let lefts = rows.iter().map(|(_, [left, _])| left).chain([&heads[0]]).map(|left| columns(&shown(left)));
+    let width = lefts.max().unwrap_or_default().min(sheet.width.saturating_sub(time_width + 8) / 2);
+    let mut row = |time: &str, left: &str, right: &str, ink: Ink| {
+        let left = clip(&shown(left), width);
+        let lead = format!("    {time:>time_width$}  {left}{}  ", " ".repeat(width - columns(&left)));
+        sheet.clipped(&[(ink, &lead)], right, ink);
+    };
+    row("", &heads[0], &heads[1], Ink::Faint);
+    for (time, [left, right]) in rows {
+        row(time, left, right, Ink::Plain);
+    }
+    row(came, &format!("{}>", "-".repeat(width.saturating_sub(1))), "it came here", Ink::Bad);
 }
 
 /// A time line and the texts beside it. Times count from the ask, or from the first event that is known when the ask lies
 /// too far back; without a run there are none.
-fn evidence(sheet: &mut Sheet, marks: &[Mark], excerpts: &[Excerpt]) {
-    let lane = Lane::of(marks);
+fn evidence(sheet: &mut Sheet, lane: Lane, marks: &[Mark], excerpts: &[Excerpt]) {
     let mut rows = lane.rows(marks);
     let skipped = rows.len().saturating_sub(1 + LAST_ROWS);
     if skipped > 1 {

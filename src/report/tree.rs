@@ -10,12 +10,14 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::around::{self, Beside};
+use super::deliverables::{Deliverable, Value, deliverables};
 use super::recorded::{Judged, Recording};
-use crate::check::{self, Conclusion, Counts, Outcome};
+use crate::check::{self, Conclusion, Counts, Course, Outcome};
 use crate::finding::{Finding, Subject, counted};
 use crate::identity::{ExecutionId, Iteration, UserNumber};
 use crate::rule::{Concern, Rule, Severity};
-use crate::stats::Histogram;
+use crate::stats::{self, Histogram};
 use crate::time::Micros;
 
 /// The version of the report format that this build writes.
@@ -66,6 +68,19 @@ pub struct Report {
     pub unknown_events: BTreeMap<String, u64>,
     /// How often each event of the grammar came in which envelope: one row per event and envelope, sorted.
     pub census: Vec<Census>,
+    /// How often something of one user came to another: one row per rule, owner and receiver, sorted. Rules that are off are
+    /// not among them.
+    #[serde(default)]
+    pub leaks: Vec<Leak>,
+    /// How connections ended that the harness had not closed, and how often: `closed 1011`, `lost`.
+    #[serde(default)]
+    pub ends: BTreeMap<String, u64>,
+    /// What it was worth to users.
+    #[serde(default)]
+    pub value: Value,
+    /// What a test plan asks for, by name; each with what this execution says of it.
+    #[serde(default)]
+    pub deliverables: Vec<Deliverable>,
     /// Clean-up that failed, so that something was left behind on the target; sorted, `user N: step: reason`.
     pub leftovers: Vec<String>,
     /// What was waited and belongs to no segment.
@@ -89,6 +104,21 @@ pub struct Census {
     /// data`, `/event_name`, `/type in payload as agentStarted`; `a batch` where the name came from the frame around it.
     pub envelope: String,
     /// How often.
+    pub count: u64,
+}
+
+/// How often something of one user came to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Leak {
+    /// The code of the rule.
+    #[schemars(regex(pattern = r"^GP[0-9]{3}$"))]
+    pub code: String,
+    /// Whose it was.
+    pub owner: UserNumber,
+    /// To whom it came.
+    pub user: UserNumber,
+    /// How often.
+    #[schemars(range(min = 1))]
     pub count: u64,
 }
 
@@ -279,6 +309,27 @@ pub struct Segment {
     pub slowest: Option<Slowest>,
     /// All latencies, from which reports are compared and merged; the longest times that fit what was seen.
     pub histogram: Histogram,
+    /// The same over time, by when their iteration began: slices of equal length that have runs, in order.
+    #[serde(default)]
+    #[schemars(length(max = 60))]
+    pub over_time: Vec<Slice>,
+}
+
+/// Latencies of the iterations that began in one slice of time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Slice {
+    /// When it begins, in microseconds since the execution began.
+    pub from_us: u64,
+    /// How long it is, in microseconds.
+    pub width_us: u64,
+    /// How many were measured.
+    pub runs: u64,
+    /// The 50th percentile in microseconds, at most an eighth more than the truth.
+    pub p50_us: u64,
+    /// The 95th percentile likewise; null with fewer than 20 runs, which have none.
+    pub p95_us: Option<u64>,
+    /// The largest in microseconds.
+    pub max_us: u64,
 }
 
 /// The iteration that took longest on a segment.
@@ -396,6 +447,20 @@ pub struct Witness {
     pub marks: Vec<Mark>,
     /// Frames, answers and requests, shortened and without secrets, as the target wrote them.
     pub excerpts: Vec<Excerpt>,
+    /// Of what came to the wrong user: the user whose it was; null otherwise.
+    #[serde(default)]
+    pub owner: Option<UserNumber>,
+    /// Where nothing came: for how long before `at_us`, in microseconds; null otherwise.
+    #[serde(default)]
+    pub silence_us: Option<u64>,
+    /// Where a connection ended that should have lasted: how, as `closed 1011`; null otherwise.
+    #[serde(default)]
+    pub cut: Option<String>,
+    /// What went on meanwhile, as far as it was kept: the finding's own run where `marks` are empty, then the owner's, then runs
+    /// of other users that overlapped.
+    #[serde(default)]
+    #[schemars(length(max = 3))]
+    pub beside: Vec<Beside>,
 }
 
 /// One event on a user's time line.
@@ -456,6 +521,7 @@ impl Report {
         let judgement = &conclusion.judgement;
         let claims: Vec<Claim> = conclusion.claims.iter().map(claim).collect();
         let findings = findings(conclusion, &context.execution.command);
+        let deliverables = deliverables(conclusion, findings.len());
         let verdict = verdict(conclusion.outcome, &claims, &findings, &conclusion.why, &context);
         let mut waits = context.waits;
         waits.sort();
@@ -471,12 +537,16 @@ impl Report {
             unclaimed: conclusion.unclaimed.clone(),
             segments: conclusion.figures.iter().map(|figure| segment(conclusion, figure)).collect(),
             findings,
-            known: conclusion.known.iter().map(known_issue).collect(),
+            known: conclusion.known.iter().map(|issue| known_issue(issue, &judgement.course)).collect(),
             rules: conclusion.rules.iter().map(changed_rule).collect(),
             counts: judgement.counts,
             events: judgement.known.clone(),
             unknown_events: judgement.unknown.clone(),
             census: conclusion.census.iter().map(census).collect(),
+            leaks: leaks(conclusion),
+            ends: judgement.course.ends.clone(),
+            value: Value::new(conclusion),
+            deliverables,
             leftovers: judgement.leftovers.iter().cloned().collect(),
             waits,
             notes: context.notes,
@@ -543,7 +613,7 @@ fn origin(file: &str, line: u32) -> Origin {
     Origin { file: file.to_owned(), line }
 }
 
-fn known_issue(issue: &check::KnownIssue) -> KnownIssue {
+fn known_issue(issue: &check::KnownIssue, course: &Course) -> KnownIssue {
     let known = &issue.known;
     KnownIssue {
         code: known.rule.code().to_owned(),
@@ -559,7 +629,12 @@ fn known_issue(issue: &check::KnownIssue) -> KnownIssue {
         },
         count: issue.count,
         users: issue.users,
-        witnesses: issue.first.iter().take(WITNESSES).map(witness).collect(),
+        witnesses: issue
+            .first
+            .iter()
+            .take(WITNESSES)
+            .map(|finding| witness(finding, known.rule.severity(), course))
+            .collect(),
         origin: origin(&known.origin.file, known.origin.line),
     }
 }
@@ -577,6 +652,7 @@ fn changed_rule(changed: &check::ChangedRule) -> ChangedRule {
 
 fn segment(conclusion: &Conclusion, figure: &check::Figure) -> Segment {
     let latencies = conclusion.judgement.segments.get(&figure.segment);
+    let over_time = conclusion.judgement.course.over_time.get(&figure.segment);
     let us = |figure: Option<Micros>| figure.map(|figure| figure.0);
     Segment {
         name: figure.segment.to_string(),
@@ -593,10 +669,23 @@ fn segment(conclusion: &Conclusion, figure: &check::Figure) -> Segment {
             took_us: slowest.took.0,
         }),
         histogram: latencies.map(|latencies| latencies.latest.clone()).unwrap_or_default(),
+        over_time: over_time.into_iter().flat_map(|series| series.slices()).map(slice).collect(),
     }
 }
 
+fn slice(slice: stats::Slice) -> Slice {
+    let stats::Slice { from_us, width_us, count: runs, p50_us, p95_us, max_us } = slice;
+    Slice { from_us, width_us, runs, p50_us, p95_us, max_us }
+}
+
+fn leaks(conclusion: &Conclusion) -> Vec<Leak> {
+    let off = |rule| conclusion.rules.iter().any(|changed| changed.rule == rule && changed.severity.is_none());
+    let all = conclusion.judgement.findings.leaks().filter(|((rule, ..), _)| !off(*rule));
+    all.map(|((rule, owner, user), count)| Leak { code: rule.code().to_owned(), owner, user, count }).collect()
+}
+
 fn findings(conclusion: &Conclusion, command: &str) -> Vec<FindingGroup> {
+    let course = &conclusion.judgement.course;
     let failed: Vec<Concern> = conclusion
         .claims
         .iter()
@@ -626,7 +715,7 @@ fn findings(conclusion: &Conclusion, command: &str) -> Vec<FindingGroup> {
                 meaning: rule.meaning().to_owned(),
                 causes: rule.causes().to_owned(),
                 advice: rule.advice().to_owned(),
-                witnesses: first.iter().take(WITNESSES).map(witness).collect(),
+                witnesses: first.iter().take(WITNESSES).map(|finding| witness(finding, severity, course)).collect(),
                 repeat: command.to_owned(),
             };
             Some((rule, group))
@@ -640,7 +729,7 @@ fn findings(conclusion: &Conclusion, command: &str) -> Vec<FindingGroup> {
     rules.into_iter().map(|(_, group)| group).collect()
 }
 
-fn witness(finding: &Finding) -> Witness {
+fn witness(finding: &Finding, severity: Severity, course: &Course) -> Witness {
     let marks = finding.evidence.marks.iter();
     let excerpts = finding.evidence.excerpts.iter();
     Witness {
@@ -651,6 +740,10 @@ fn witness(finding: &Finding) -> Witness {
         excerpts: excerpts
             .map(|excerpt| Excerpt { at_us: excerpt.at.0, label: excerpt.label.clone(), text: excerpt.text.clone() })
             .collect(),
+        owner: finding.deviation.owner(),
+        silence_us: around::silence(&finding.deviation).map(|silence| silence.0),
+        cut: around::cut(&finding.deviation),
+        beside: around::beside(finding, severity, course),
     }
 }
 

@@ -23,7 +23,7 @@ use super::values::{Shared, Values};
 use crate::check::{Judge, Judgement, Move};
 use crate::document::text::{Template, Text};
 use crate::engine::{Level, Limiter, Opened, Progress, Seat, Stage, Stop};
-use crate::expect::{Expectations, IdRole, IdSource};
+use crate::expect::{Expectations, IdRole, IdSource, Segment};
 use crate::identity::{Connection, Iteration, UserNumber};
 use crate::plan::{Plan, PlannedUser};
 use crate::scenario::{Scenario, Session};
@@ -130,7 +130,7 @@ pub async fn drive(bench: &Bench<'_>, planned: PlannedUser, seat: Seat) {
         }
         bench.mission.iterations.enter().await;
         user.iterate(Iteration(iteration)).await;
-        bench.mission.progress.add(Stage::Iteration, 1);
+        bench.mission.progress.iterated(user.number);
     }
     user.hang_up().await;
 }
@@ -576,7 +576,7 @@ impl<'a> User<'a> {
         let at = self.now();
         let (run, thread) = (chosen(IdRole::Run, Some(run)), chosen(IdRole::Thread, thread));
         self.tell(Fact::Asked { turn, at, run, thread, prompt });
-        mission.progress.add(Stage::Asked, 1);
+        mission.progress.asked(self.number, at);
         self.send(at, text).await;
     }
 
@@ -634,14 +634,18 @@ impl<'a> User<'a> {
     /// Lets the judge see something, whoever watches what came of it, and the recorder both.
     fn judged(&self, observed: &Observed<'_>) {
         let mut judge = self.bench.judge.borrow_mut();
-        let before = (judge.so_far().findings.total(), judge.so_far().counts.runs);
+        let before = Watched::of(&judge);
         judge.observe(self.number, observed);
-        let after = (judge.so_far().findings.total(), judge.so_far().counts.runs);
+        let after = Watched::of(&judge);
         drop(judge);
         self.bench.record(Some(self.number), observed);
         let progress = &self.bench.mission.progress;
-        progress.add(Stage::Finding, after.0 - before.0);
-        progress.add(Stage::Settled, after.1 - before.1);
+        progress.add(Stage::Finding, after.findings - before.findings);
+        progress.settled(self.number, after.runs - before.runs);
+        // One thing shown ends one run at most.
+        if after.good > before.good {
+            progress.took(Micros(after.took_us - before.took_us));
+        }
     }
 
     fn scrub_dial(&self, outcome: Dial) -> Dial {
@@ -659,6 +663,24 @@ impl<'a> User<'a> {
                 Dial::Failed(NetFailure { doing: clean(doing), error: clean(error), hung })
             }
         }
+    }
+}
+
+/// What a judge has seen that is looked at while it goes on.
+struct Watched {
+    findings: u64,
+    runs: u64,
+    /// Runs that ended well, and how long they took together.
+    good: u64,
+    took_us: u64,
+}
+
+impl Watched {
+    fn of(judge: &Judge) -> Watched {
+        let seen = judge.so_far();
+        let good = seen.segments.get(&Segment::Run).map(|latencies| (latencies.latest.len(), latencies.latest.sum()));
+        let (good, took_us) = good.unwrap_or_default();
+        Watched { findings: seen.findings.total(), runs: seen.counts.runs, good, took_us }
     }
 }
 

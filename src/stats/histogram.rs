@@ -188,6 +188,16 @@ impl Histogram {
         self.value_at_rank(rank(self.len, q)?)
     }
 
+    /// How many values are at most `us`. Beyond [`EXACT_UP_TO`] values those within 0.1 % of it may be counted or not.
+    pub fn count_up_to(&self, us: u64) -> u64 {
+        match &self.values {
+            _ if us >= self.max_us => self.len,
+            _ if us < self.min_us => 0,
+            Values::Exact(sorted) => sorted.partition_point(|value| *value <= us) as u64,
+            Values::Buckets(buckets) => buckets.count_between(0, us.min(HIGHEST_US)),
+        }
+    }
+
     /// The values as an HDR V2 histogram in base64, which the HDR tools of other languages read.
     ///
     /// Values longer than [`HIGHEST_US`] stand in the last bucket, exact values in theirs. To keep everything, serialize
@@ -401,6 +411,19 @@ mod tests {
         assert_eq!(histogram.value_at_rank(4), None);
         assert_eq!(histogram.value_at_rank(0), None);
         assert_eq!(histogram.quantile(0.5), Some(1_234_567));
+    }
+
+    #[test]
+    fn values_up_to_one_are_counted() {
+        let few = of([0, 5, 5, 70]);
+        let counted = [0, 4, 5, 69, 70, u64::MAX].map(|us| few.count_up_to(us));
+        assert_eq!(counted, [1, 1, 3, 3, 4, 4]);
+        let many = of((0..3_000).map(|n| n * 1_000).chain([2 * HIGHEST_US]));
+        assert_eq!(many.count_up_to(0), 1);
+        let half = many.count_up_to(1_500_000);
+        assert!((1_499..=1_503).contains(&half), "{half}");
+        assert_eq!(many.count_up_to(2 * HIGHEST_US), 3_001);
+        assert_eq!(of([]).count_up_to(5), 0);
     }
 
     #[test]

@@ -112,6 +112,22 @@ fn events_that_come_or_stay_away_are_named() {
 }
 
 #[test]
+fn envelopes_and_ends_that_come_or_stay_away_are_named() {
+    let mut new = passed();
+    let first = new.census[0].clone();
+    new.census[0].envelope = "/event_name".into();
+    new.ends.insert("closed 1011".into(), 2);
+    let comparison = compare(&passed(), &new).unwrap();
+    assert_eq!(comparison.new_envelopes, [format!("{}: /event_name", first.event)]);
+    assert_eq!(comparison.lost_envelopes, [format!("{}: {}", first.event, first.envelope)]);
+    assert_eq!((comparison.new_ends, comparison.lost_ends), (vec!["closed 1011".to_owned()], vec![]));
+    assert_eq!(comparison.trend, Trend::Same);
+    new.census.retain(|row| row.event != first.event);
+    let gone = compare(&passed(), &new).unwrap();
+    assert_eq!(gone.lost_envelopes, [""; 0], "an event that stays away is told as such");
+}
+
+#[test]
 fn other_scenarios_and_the_embedded_backend_are_refused() {
     let mut other = passed();
     other.scenario.name = "load".into();
@@ -207,12 +223,14 @@ fn a_run_leaves_every_file_and_the_latest_leads_to_it() {
     let (code, out, _) = run(place.path(), &["run", "scenarios/smoke.yaml", "--quiet"]);
     assert_eq!(code, 0, "{out}");
     let latest = place.path().join("reports/latest");
-    assert_eq!(names(&latest), ["junit.xml", "recording.gpr", "report.json", "summary.md"], "and nothing half written");
+    let all = ["junit.xml", "recording.gpr", "report.html", "report.json", "summary.md"];
+    assert_eq!(names(&latest), all, "and nothing half written");
     assert_eq!(report_in(&latest).verdict.outcome, Word::Pass);
     // Rendered again it is the same to the byte.
     let again = |format: &str| run(place.path(), &["report", "reports/latest", "--format", format]).1;
     assert_eq!(again("junit"), fs::read_to_string(latest.join("junit.xml")).unwrap());
     assert_eq!(again("markdown"), fs::read_to_string(latest.join("summary.md")).unwrap());
+    assert_eq!(again("html"), fs::read_to_string(latest.join("report.html")).unwrap());
     assert_eq!(again("json"), fs::read_to_string(latest.join("report.json")).unwrap());
     let without_path =
         |text: &str| text.lines().filter(|line| !line.starts_with("  report ")).map(str::to_owned).collect::<Vec<_>>();
@@ -315,9 +333,11 @@ fn a_baseline_gates_on_what_is_new() {
     assert_eq!(code, 1, "{out}");
     assert!(out.contains("\nWORSE  new: GP304 over-budget"), "{out}");
     assert!(names(&place.path().join("new")).contains(&"compare.md".to_owned()));
-    let (code, out, _) = run(place.path(), &["compare", "base", "new/report.json", "--format", "json"]);
-    assert_eq!(code, 1);
-    assert_eq!(out, fs::read_to_string(place.path().join("new/compare.json")).unwrap());
+    for format in ["json", "html"] {
+        let (code, out, _) = run(place.path(), &["compare", "base", "new/report.json", "--format", format]);
+        assert_eq!(code, 1);
+        assert_eq!(out, fs::read_to_string(place.path().join(format!("new/compare.{format}"))).unwrap());
+    }
 }
 
 #[test]
@@ -435,7 +455,8 @@ fn the_shell_recipe_runs_and_signals_arrive() {
     };
     let (code, out, err) = told(command(&["--quiet"]).output().expect("a shell"));
     assert_eq!(code, 0, "{out}{err}");
-    assert_eq!(names(&place.path().join("reports/ci")), ["junit.xml", "recording.gpr", "report.json", "summary.md"]);
+    let all = ["junit.xml", "recording.gpr", "report.html", "report.json", "summary.md"];
+    assert_eq!(names(&place.path().join("reports/ci")), all);
 
     // Enough iterations that none of them is the last when the signal comes.
     let mut long = command(&["--set", "load.closed.iterations=5000"]);

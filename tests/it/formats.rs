@@ -233,7 +233,7 @@ fn against_schema(text: &str) -> Vec<String> {
 // Hostile text
 
 /// Where a target's text may stand in a report, filled with the worst of each kind.
-fn enormous() -> Report {
+pub(super) fn enormous() -> Report {
     let worst = [
         "</code></details><script>alert(1)</script><img src=x onerror=alert(1)>",
         "| a | b |\n|---|---|\n# owned\n```\n~~~\n[click](javascript:alert(1)) ![x](http://example.com/x.png)",
@@ -274,7 +274,7 @@ fn enormous() -> Report {
     report
 }
 
-fn assert_inert(text: &str) {
+pub(super) fn assert_inert(text: &str) {
     let acts = |c: char| {
         (c.is_control() && c != '\n')
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}'..='\u{ffff}')

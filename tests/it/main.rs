@@ -2,8 +2,10 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests stand at the edge: they read files and start processes")]
 
+mod browser;
 mod compare;
 mod corpus;
+mod course;
 mod dialects;
 mod docs;
 mod envelope;
@@ -11,6 +13,7 @@ mod faults;
 mod formats;
 mod hostile;
 mod notation;
+mod pages;
 mod play;
 mod recordings;
 mod report;

@@ -64,7 +64,7 @@ fn the_first_run_of_a_newcomer_passes() {
     assert_eq!(place.names(), ["reports", "scenarios"]);
     // Talk, not results: one line per stage.
     let talk = regex::Regex::new(
-        r"^  \d+:\d\d  (reaching|logging in|connecting|asking|ending) +\d/5 iterations; 5 users: .*; 0 findings$",
+        r"^  \d+:\d\d  (reaching|logging in|connecting|asking|ending) +\d/5 iterations(, [\d.]+/s)?; 5 users: .*; 0 findings$",
     );
     let talk = talk.unwrap();
     assert!(ended.stderr.lines().all(|line| talk.is_match(line)), "{}", ended.stderr);

@@ -483,6 +483,7 @@ impl Lane {
         let Some(iteration) = self.iterations.back() else { return };
         let (number, began) = (iteration.iteration, iteration.began);
         bench.out.segments.entry(segment).or_default().record(self.user, number, earliest, latest);
+        bench.out.course.measured(segment, began, latest);
         for per in bench.expect.windows(segment) {
             let window = Window::of(segment, per, began);
             bench.out.windows.entry(window).or_default().record(self.user, number, earliest, latest);

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use super::clock::Clock;
 use super::owner::{THREAD, own};
 use super::{Bench, Lane, Stage, any};
+use crate::check;
 use crate::check::automaton::{Automaton, RunEvent};
 use crate::check::content;
 use crate::check::judgement::RUNS_KEPT;
@@ -13,6 +14,7 @@ use crate::event::{Extract, Found, Kind, KindId, SlotId};
 use crate::expect::{Expectations, IdRole, IdSource, Names, Role, Segment, Trie, Unique};
 use crate::finding::{Deviation, Evidence, Excerpt, Finding, Mark, Subject};
 use crate::identity::{Connection, Iteration};
+use crate::rule::Severity;
 use crate::time::{Micros, Stamp};
 use crate::trace::{Content, Frame};
 
@@ -412,6 +414,13 @@ impl Lane {
         if run.automaton.begun() && flights.len() < RUNS_KEPT {
             flights.push((run.asked, over.latest));
         }
+        let names = &bench.expect.dialect.names;
+        bench.out.course.passed(self.user, || check::PassedRun {
+            asked: run.asked,
+            over: over.latest,
+            iteration: run.iteration,
+            marks: run.evidence(names, None).marks,
+        });
         let turns = bench.expect.turns.len().max(1);
         let next = run.turn + 1;
         self.stage = if over.good && (next as usize) < turns {
@@ -516,6 +525,11 @@ impl Lane {
             let (subject, excerpt) = (self.subject_of(run), Excerpt::new(over.latest, "answer", answer));
             bench.out.same_answers.add(content::key(answer), content::key(&run.prompt), subject, excerpt);
         }
+        let exceptions = &bench.expect.claims.exceptions;
+        let fails = |deviation: &Deviation| {
+            exceptions.severity(deviation.rule()) == Some(Severity::Failure) && exceptions.known(deviation).is_none()
+        };
+        bench.out.counts.answers_good += u64::from(!deviations.iter().any(fails));
         for deviation in deviations {
             let excerpt = match &run.answer {
                 Some(answer) if !answer.trim().is_empty() => Some(Excerpt::new(over.latest, "answer", answer)),
@@ -549,6 +563,11 @@ impl Lane {
         let Some(connection) = &mut self.connection else { return };
         if std::mem::replace(&mut connection.ended, true) {
             return;
+        }
+        match how {
+            Content::Close { code, .. } => bench.out.course.ended(format!("closed {code}")),
+            Content::Lost { .. } => bench.out.course.ended("lost".to_owned()),
+            _ => {}
         }
         if let (Some(run), Content::Close { code, .. }) = (&mut self.run, how) {
             run.mark(at, Label::Other(format!("closed {code}").into()));

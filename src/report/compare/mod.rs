@@ -3,18 +3,19 @@
 //! | file | what for |
 //! |---|---|
 //! | `mod.rs` | the tree of a comparison, and the verdict over it |
-//! | `render.rs` | the tree as text, Markdown and JSON |
+//! | `render.rs` | the tree as text, Markdown and JSON; as a page it is `html`'s |
 //!
 //! The statistics are `stats::change`'s. All comparisons of latencies and shares together err in 5 % of all cases at most when
 //! nothing changed: each takes an equal part of it (Bonferroni), so that a report with many segments cries wolf no more often
 //! than one with few.
 //!
 //! Worse is what got worse beyond doubt; unclear is what may have, or could not be seen; better and same need that nothing is
-//! either. Events that come or stay away are shown and change no verdict: whether they must come is the scenario's to say.
+//! either. Events, envelopes and ends of connections that come or stay away are shown and change no verdict: whether they must come is the scenario's to say.
 
 mod render;
 
 pub use render::{comparison_markdown, comparison_text, comparison_to_json};
+pub(super) use render::{figures, said, share as told_share};
 
 use std::collections::BTreeSet;
 
@@ -96,6 +97,14 @@ pub struct Comparison {
     pub new_events: Vec<String>,
     /// Events of the base alone, by name.
     pub lost_events: Vec<String>,
+    /// Envelopes in which an event of both came in the new report alone, as `EVENT: ENVELOPE`.
+    pub new_envelopes: Vec<String>,
+    /// Envelopes in which an event of both came in the base alone.
+    pub lost_envelopes: Vec<String>,
+    /// Ways in which connections ended early in the new report alone: `closed 1011`, `lost`.
+    pub new_ends: Vec<String>,
+    /// Ways in which connections ended early in the base alone.
+    pub lost_ends: Vec<String>,
     /// How it was compared.
     pub method: String,
 }
@@ -192,6 +201,19 @@ pub struct FindingRow {
 }
 
 impl Comparison {
+    /// What came or stayed away, by kind; kinds without a difference are left out.
+    pub(super) fn differences(&self) -> impl Iterator<Item = (&'static str, &'static str, &[String])> {
+        let all: [(&str, &str, &[String]); 6] = [
+            ("new", "events", &self.new_events),
+            ("lost", "events", &self.lost_events),
+            ("new", "envelopes", &self.new_envelopes),
+            ("lost", "envelopes", &self.lost_envelopes),
+            ("new", "ends of connections", &self.new_ends),
+            ("lost", "ends of connections", &self.lost_ends),
+        ];
+        all.into_iter().filter(|(.., names)| !names.is_empty())
+    }
+
     /// Whether the new report has a failure that its base has not: a rule or a claim. A leak counts whether it is known or not,
     /// for nobody should get used to one.
     pub fn has_new_failures(&self) -> bool {
@@ -247,6 +269,16 @@ pub fn compare(base: &Report, new: &Report) -> Result<Comparison, Incomparable> 
             .collect()
     };
     let (events_before, events_now) = (names(base), names(new));
+    // What came in no envelope before was no event before.
+    let shared = |event: &str| [base, new].iter().all(|report| report.census.iter().any(|row| row.event == event));
+    let envelopes = |report: &Report| -> BTreeSet<String> {
+        let rows = report.census.iter().filter(|row| shared(&row.event));
+        rows.map(|row| format!("{}: {}", row.event, row.envelope)).collect()
+    };
+    let (envelopes_before, envelopes_now) = (envelopes(base), envelopes(new));
+    let ends = |report: &Report| -> BTreeSet<String> { report.ends.keys().cloned().collect() };
+    let (ends_before, ends_now) = (ends(base), ends(new));
+    let only = |some: &BTreeSet<String>, others: &BTreeSet<String>| some.difference(others).cloned().collect();
     let mut comparison = Comparison {
         version: 1,
         trend: Trend::Same,
@@ -260,8 +292,12 @@ pub fn compare(base: &Report, new: &Report) -> Result<Comparison, Incomparable> 
         new_findings,
         gone_findings,
         known_findings,
-        new_events: events_now.difference(&events_before).cloned().collect(),
-        lost_events: events_before.difference(&events_now).cloned().collect(),
+        new_events: only(&events_now, &events_before),
+        lost_events: only(&events_before, &events_now),
+        new_envelopes: only(&envelopes_now, &envelopes_before),
+        lost_envelopes: only(&envelopes_before, &envelopes_now),
+        new_ends: only(&ends_now, &ends_before),
+        lost_ends: only(&ends_before, &ends_now),
         method: method(tests),
     };
     (comparison.trend, comparison.sentence) = conclude(&comparison);

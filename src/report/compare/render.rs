@@ -60,10 +60,8 @@ pub fn comparison_text(comparison: &Comparison, page: &Page<'_>) -> String {
             sheet.hang(&[(ink, &format!("  {title:<6}  "))], &finding(row), Ink::Plain);
         }
     }
-    for (title, names) in [("new", &comparison.new_events), ("lost", &comparison.lost_events)] {
-        if !names.is_empty() {
-            sheet.hang(&[(Ink::Faint, &format!("  {title:<6}  "))], &format!("events {}", listed(names)), Ink::Plain);
-        }
+    for (title, what, names) in comparison.differences() {
+        sheet.hang(&[(Ink::Faint, &format!("  {title:<6}  "))], &format!("{what} {}", listed(names)), Ink::Plain);
     }
     sheet.blank();
     sheet.field("method", &comparison.method, Ink::Faint);
@@ -125,13 +123,12 @@ pub fn comparison_markdown(comparison: &Comparison) -> String {
             out.push_str(&format!("- **{title}**: {name}, {base} before, {new} now; {}\n", code(&row.first, 400)));
         }
     }
-    for (title, names) in [("New", &comparison.new_events), ("Lost", &comparison.lost_events)] {
-        if !names.is_empty() {
-            let more = names.len().saturating_sub(LISTED);
-            let more = if more > 0 { format!(", {more} more") } else { String::new() };
-            let names: Vec<String> = names.iter().take(LISTED).map(|name| code(name, 100)).collect();
-            out.push_str(&format!("- **{title}** events: {}{more}\n", names.join(", ")));
-        }
+    for (title, what, names) in comparison.differences() {
+        let title = if title == "new" { "New" } else { "Lost" };
+        let more = names.len().saturating_sub(LISTED);
+        let more = if more > 0 { format!(", {more} more") } else { String::new() };
+        let names: Vec<String> = names.iter().take(LISTED).map(|name| code(name, 100)).collect();
+        out.push_str(&format!("- **{title}** {what}: {}{more}\n", names.join(", ")));
     }
     out.push_str(&format!("\nMethod: {}.\n", prose(&comparison.method)));
     out
@@ -150,7 +147,7 @@ fn claim(change: &ClaimChange) -> String {
 }
 
 /// Before, now and the difference as a share.
-fn figures(row: &LatencyRow) -> [String; 3] {
+pub(in super::super) fn figures(row: &LatencyRow) -> [String; 3] {
     let figure = |us: Option<u64>| us.map_or("-".to_owned(), |us| Micros(us).to_string());
     let change = match (row.base_us, row.new_us) {
         (Some(base), Some(new)) if base > 0 => format!("{:+.0} %", (new as f64 / base as f64 - 1.0) * 100.0),
@@ -160,7 +157,7 @@ fn figures(row: &LatencyRow) -> [String; 3] {
 }
 
 /// What a difference means, with the two bounds that decide it.
-fn said(row: &LatencyRow) -> String {
+pub(in super::super) fn said(row: &LatencyRow) -> String {
     let bound = |us: Option<u64>| us.map_or("-".to_owned(), |us| Micros(us).to_string());
     let rose = row.new_us > row.base_us;
     let bounds = match rose {
@@ -176,7 +173,7 @@ fn said(row: &LatencyRow) -> String {
     }
 }
 
-fn share(row: &ShareRow) -> String {
+pub(in super::super) fn share(row: &ShareRow) -> String {
     let ShareRow { of, base_failures, base_trials, new_failures, new_trials, .. } = row;
     let said = match row.trend {
         Trend::Worse => ": worse",

@@ -32,7 +32,7 @@ impl Report {
         let mut names: Vec<_> =
             fs::read_dir(folder).expect("a folder").map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
-        assert_eq!(names, ["junit.xml", "recording.gpr", "report.json", "summary.md"]);
+        assert_eq!(names, ["junit.xml", "recording.gpr", "report.html", "report.json", "summary.md"]);
         #[cfg(unix)]
         for name in names {
             use std::os::unix::fs::PermissionsExt;
