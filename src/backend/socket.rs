@@ -25,6 +25,7 @@ use super::delivery::{Form, Frame, Out};
 use super::envelope::Control;
 use super::fault::{Chance, Fault, Spec, Strikes};
 use super::jwt::Refusal;
+use super::threads::Turn;
 use super::{Backend, Phase, reached, unix_seconds};
 
 /// Time the other side has to answer our close.
@@ -325,8 +326,12 @@ impl Line {
         };
         let backend = Arc::clone(&self.backend);
         asker.turn += 1;
-        if backend.faults.any() && self.mistake(asker).await?.is_break() {
-            return Ok(());
+        let mut forgets = false;
+        if backend.faults.any() {
+            match self.mistake(asker).await? {
+                ControlFlow::Break(()) => return Ok(()),
+                ControlFlow::Continue(forgetful) => forgets = forgetful,
+            }
         }
         let user_id = &asker.user.id;
         if !backend.is_serving() {
@@ -339,7 +344,10 @@ impl Line {
             return self.error("RUN_IN_PROGRESS", "a run of this id is in flight").await;
         };
         match backend.threads.ask(&thread_id, user_id, backend.ids.next("msg_"), &run_id, &prompt) {
-            Ok(turn) => {
+            Ok(mut turn) => {
+                if forgets {
+                    turn = Turn { number: 1, earlier: Vec::new() };
+                }
                 tokio::spawn(run.play(prompt, turn, asker.clone()));
                 Ok(())
             }
@@ -347,11 +355,12 @@ impl Line {
         }
     }
 
-    /// What goes wrong with a request before there is a run; a break if there will be none.
-    async fn mistake(&mut self, asker: &Asker) -> Result<ControlFlow<()>, Gone> {
+    /// What goes wrong with a request before there is a run: a break if there will be none, else whether the thread is forgotten.
+    async fn mistake(&mut self, asker: &Asker) -> Result<ControlFlow<(), bool>, Gone> {
         let backend = Arc::clone(&self.backend);
         let chance = chance(asker);
         let ack = Control::Ack { user_id: &asker.user.id, received_type: "start_agent" };
+        let mut forgets = false;
         for spec in backend.faults.strike_all(Strikes::Request, &chance) {
             self.struck(spec);
             let odd =
@@ -367,6 +376,7 @@ impl Line {
                     self.error("AGENT_NOT_FOUND", "no agent is registered").await?;
                     return Ok(ControlFlow::Break(()));
                 }
+                Fault::Forgetful => forgets = true,
                 Fault::Garbage => self.send(odd(Form::Text, "DEBUG run about to start".to_owned())).await?,
                 Fault::Binary => self.send(odd(Form::Binary, r#"{"type":"agent_thinking"}"#.to_owned())).await?,
                 Fault::BrokenText => self.send(odd(Form::Broken, r#"{"type":"agent_thinking"}"#.to_owned())).await?,
@@ -385,7 +395,7 @@ impl Line {
                 other => unreachable!("{other:?} does not strike a request"),
             }
         }
-        Ok(ControlFlow::Continue(()))
+        Ok(ControlFlow::Continue(forgets))
     }
 
     async fn too_large(&mut self) -> Result<(), Gone> {

@@ -95,6 +95,11 @@ impl Judge {
         self.lanes.get(&user).map_or(Move::Listen, |lane| lane.next_move(&self.expect))
     }
 
+    /// Whether a run of `user` that ended is still listened for; hanging up before cuts that short.
+    pub fn lingers(&self, user: UserNumber) -> bool {
+        self.lanes.get(&user).is_some_and(Lane::lingers)
+    }
+
     /// The answer of `user`'s last run that ended.
     pub fn last_answer(&self, user: UserNumber) -> Option<&str> {
         self.lanes.get(&user)?.last_answer.as_deref()

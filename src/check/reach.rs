@@ -13,6 +13,8 @@ pub struct Planned {
     pub iterations: u64,
     /// Set-ups of all users together.
     pub setups: u64,
+    /// New connections within iterations, of all users together.
+    pub reconnects: u64,
     /// Runs of all users together.
     pub runs: u64,
 }
@@ -21,7 +23,8 @@ impl Planned {
     /// How many times a segment is passed if all goes well. Of tools at least one per run is expected.
     pub fn passes(&self, segment: Segment) -> u64 {
         match segment {
-            Segment::Login | Segment::Connect | Segment::Greeting => self.setups,
+            Segment::Login => self.setups,
+            Segment::Connect | Segment::Greeting => self.setups + self.reconnects,
             Segment::FirstEvent | Segment::Silence | Segment::Tool | Segment::Run => self.runs,
             Segment::GoldenPath => self.iterations,
         }

@@ -95,7 +95,10 @@ fn claims(scenario: &Scenario, planned: &Planned) -> Vec<(String, String)> {
     let required = |required: bool| if required { "" } else { " (not required)" };
     let mut all = vec![
         ("setup".to_owned(), counted(planned.setups, "set-up") + required(expected.setup.required)),
-        ("transport".to_owned(), counted(planned.setups, "connection") + required(expected.transport.required)),
+        (
+            "transport".to_owned(),
+            counted(planned.setups + planned.reconnects, "connection") + required(expected.transport.required),
+        ),
         ("events".to_owned(), clean(planned.runs) + required(expected.events.required)),
         ("answer".to_owned(), counted(planned.runs, "answer") + required(expected.answer.required)),
     ];

@@ -16,6 +16,7 @@ pub fn planned(scenario: &Scenario) -> Planned {
         users: scenario.users.count.into(),
         iterations: scenario.iterations(),
         setups: scenario.setups(),
+        reconnects: scenario.reconnects(),
         runs: scenario.runs(),
     }
 }

@@ -153,6 +153,12 @@ pub fn is_variable(name: &str) -> bool {
 
 fn check_turns(parts: &Parts, cx: &mut Context) {
     let users = parts.users.as_ref();
+    if let Some(reconnect) = parts.turns().first().and_then(|turn| turn.reconnect).filter(|reconnect| reconnect.value) {
+        let mistake = Diagnostic::mistake(reconnect.span, "the first turn has no connection to hang up");
+        cx.report(
+            mistake.help("write `reconnect` at a later turn, for example a second one that comes back to the first"),
+        );
+    }
     for turn in parts.turns() {
         check_prompt(turn, users, cx);
         if let Some(answer) = &turn.rules() {

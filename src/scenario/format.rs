@@ -175,6 +175,8 @@ record! {
         pub prompt: Text = required,
         /// What a good answer to this turn is, instead of `expect.answer`.
         pub answer: Option<AnswerSpec>,
+        /// Before this turn the user hangs up and connects anew, with the login it has; the thread goes on. Default: false.
+        pub reconnect: Option<Spanned<bool>>,
     }
     not_yet {
         "file" => ("read prompts from a file", "write one `prompt`, or a list of turns"),

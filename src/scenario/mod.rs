@@ -142,6 +142,8 @@ pub enum Load {
 pub struct Turn {
     /// What is asked.
     pub prompt: Text,
+    /// On a new connection.
+    pub reconnect: bool,
 }
 
 /// What must hold, as far as it can be said without a dialect; `expect::Expectations` is made from this and a profile.
@@ -202,6 +204,11 @@ impl Scenario {
     /// Logins and connects of all users together.
     pub fn setups(&self) -> u64 {
         if self.fresh_sessions() { self.iterations() } else { u64::from(self.users.count) }
+    }
+
+    /// New connections within iterations, of all users together.
+    pub fn reconnects(&self) -> u64 {
+        self.iterations() * self.turns.iter().filter(|turn| turn.reconnect).count() as u64
     }
 
     /// Runs of all users together: one per turn of each iteration.
@@ -344,7 +351,7 @@ fn build(file: format::ScenarioFile, places: &Places<'_>) -> Scenario {
         target: target_ref(file.target),
         users,
         load,
-        turns: file.ask.turns().iter().map(|turn| Turn { prompt: turn.prompt.clone() }).collect(),
+        turns: file.ask.turns().iter().map(turn).collect(),
         expect,
         timeouts: timeouts(file.timeouts.as_ref()),
         written,
@@ -353,6 +360,10 @@ fn build(file: format::ScenarioFile, places: &Places<'_>) -> Scenario {
 
 /// The word that stands for the embedded backend where a profile is named.
 const EMBEDDED: &str = "embedded";
+
+fn turn(written: &format::TurnDef) -> Turn {
+    Turn { prompt: written.prompt.clone(), reconnect: written.reconnect.is_some_and(|reconnect| reconnect.value) }
+}
 
 fn target_ref(written: format::TargetDef) -> TargetRef {
     let (profile, http, socket, faults) = match written {

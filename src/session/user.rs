@@ -185,6 +185,8 @@ struct User<'a> {
     values: Values,
     seat: Option<Seat>,
     connections: u32,
+    /// The turn that the connection was made for; 0 at the beginning of an iteration.
+    resumed: u32,
     socket: Option<Socket>,
     /// The login steps of this session succeeded.
     logged_in: bool,
@@ -217,6 +219,7 @@ impl<'a> User<'a> {
             values,
             seat: Some(seat),
             connections: 0,
+            resumed: 0,
             socket: None,
             logged_in: false,
             dead: false,
@@ -234,6 +237,7 @@ impl<'a> User<'a> {
         let (at, fresh) = (self.now(), self.socket.is_none());
         self.tell(Fact::Began { iteration, scheduled: at, at, fresh });
         self.begin(iteration);
+        self.resumed = 0;
         let more = keeps && iteration.0 < mission.plan.iterations;
         let good = self.walk(fresh, more).await;
         if good {
@@ -318,6 +322,11 @@ impl<'a> User<'a> {
                 Move::Listen | Move::Linger { .. } => self.listen().await,
                 Move::Reply(rule) => self.reply(rule).await,
                 Move::Script(step) => self.script(step).await,
+                Move::Ask(turn) if self.must_reconnect(turn) => {
+                    if !self.reconnect(turn).await {
+                        return false;
+                    }
+                }
                 Move::Ask(turn) => {
                     if !self.start_together().await {
                         continue;
@@ -334,6 +343,25 @@ impl<'a> User<'a> {
                 }
             }
         }
+    }
+
+    /// The turn is to be asked on a connection of its own, which does not stand yet.
+    fn must_reconnect(&self, turn: u32) -> bool {
+        self.bench.mission.scenario.turns[turn as usize].reconnect && self.resumed != turn
+    }
+
+    /// Listens for what is late, hangs up and connects anew; says whether there is a connection.
+    async fn reconnect(&mut self, turn: u32) -> bool {
+        while self.bench.judge.borrow().lingers(self.number) && self.next_move() == Move::Ask(turn) {
+            self.listen().await;
+        }
+        if self.next_move() != Move::Ask(turn) {
+            return true;
+        }
+        self.resumed = turn;
+        self.hang_up().await;
+        let _pass = self.bench.mission.connects.enter().await;
+        self.dial().await
     }
 
     // Set-up.

@@ -52,6 +52,7 @@ const BEYOND_A_SCHEMA: &[(&str, &[&str])] = &[
             "answer-distinct-idle",
             "answer-mark-not-planted",
             "ask-no-email",
+            "ask-reconnect-first",
             "budget-floor",
             "budget-floor-none",
             "budget-idle",

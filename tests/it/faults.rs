@@ -89,6 +89,7 @@ const TABLE: &[(&str, Seen)] = &[
     ("broken-text", Caught(&["GP415"])),
     ("giant", Caught(&["GP412"])),
     ("stray-run", Caught(&["GP102"])),
+    ("forgetful", Unseen("nobody comes back to what was said")),
     ("drop-started", Caught(&["GP101"])),
     ("drop-thinking", Caught(&["GP101"])),
     ("drop-tool-executing", Caught(&["GP101"])),
@@ -320,7 +321,7 @@ fn try_one(text: &str, seen: &Seen) -> Vec<String> {
         wrong.push(format!("{text}: {told:?}, {}", report.outcome()));
     }
     // A door is tried by nobody here, and sub-agents are none.
-    let tried = !matches!(seen, Unseen(_)) || fault == Fault::OtherSubprotocol;
+    let tried = !matches!(seen, Unseen(_)) || matches!(fault, Fault::OtherSubprotocol | Fault::Forgetful);
     if tried && !strikes(&backend).contains_key(fault.name()) {
         wrong.push(format!("{text} never struck"));
     }

@@ -9,6 +9,9 @@ use std::process::Command;
 use goldenpath::backend::{self, Options};
 use serde_json::Value;
 
+use crate::support::process::Place;
+use crate::support::report::Report;
+
 const AFTER: &str = r#"get: "/api/threads/${thread_id}/messages""#;
 const STORED: &str = "when: { /messages/1: { exists: true } }";
 
@@ -84,4 +87,39 @@ fn what_a_scenario_knows_of_does_not_fail_it_until_its_day() {
     let (code, report) = known("2001-01-01");
     assert_eq!((code, codes(&report)), (Some(1), vec!["GP305"]), "{report:#}");
     assert_eq!(report["known"][0]["state"], "expired");
+}
+
+#[test]
+fn a_thread_goes_on_after_a_reconnect_or_the_answer_says_that_it_does_not() {
+    let place = Place::new();
+    place.write(
+        "scenario.yaml",
+        r#"
+version: 1
+name: back
+target: embedded
+users: { count: 2, email: "qa${user.number}@example.com", password: { env: PASSWORD, on_loopback: golden-path } }
+ask:
+  - prompt: "What drives our storage bill? The code word is kestrel. (ref ${canary})"
+  - { prompt: "And what was the code word? (ref ${canary})", reconnect: true, answer: { any_of: [kestrel] } }
+timeouts: { quiet: 200ms }
+"#,
+    );
+    let run = |more: &[&str]| {
+        let ended = place.run(&[&["run", "scenario.yaml", "--out", "out", "-q"], more].concat());
+        (ended.status.code(), Report::in_folder(&place.path().join("out")))
+    };
+    let (code, report) = run(&[]);
+    assert_eq!((code, report.failures()), (Some(0), vec![]), "{:#}", report.0["findings"]);
+    let counts = ["connections", "setups", "users_ready", "runs"].map(|name| report.count(name));
+    assert_eq!(counts, [4, 4, 2, 4], "each user connects twice, and logs in once");
+    let logins = report.0["segments"].as_array().expect("a list").iter().find(|segment| segment["name"] == "login");
+    assert_eq!(logins.expect("logins")["runs"], 2);
+
+    let (code, report) = run(&["--fault", "forgetful:connection=2"]);
+    assert_eq!((code, report.failures()), (Some(1), vec![("GP504", 2)]));
+
+    // A refusal on the way back is no target that could not be tested: the first turn was.
+    let (code, report) = run(&["--fault", "close-at-once:connection=2"]);
+    assert_eq!((code, report.failures()), (Some(1), vec![("GP407", 2)]));
 }

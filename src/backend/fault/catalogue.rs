@@ -128,6 +128,9 @@ catalogue! {
     StrayRun, "stray-run", Request, "sends an event of a run that nobody asked for",
         "work that is left over from another deployment", "words that belong to nothing";
 
+    Forgetful, "forgetful", Request, "answers as if the thread had never been spoken on",
+        "a memory that one instance keeps for itself", "an agent that asks again what it was told";
+
     DropStarted, "drop-started", Run, "never sends `agent_started`",
         "an event sent before the connection was registered", "no sign that anything began";
     DropThinking, "drop-thinking", Run, "never sends `agent_thinking`",

@@ -86,6 +86,8 @@ pub(super) struct Lane {
     was_ready: bool,
     /// The user's own identity was seen.
     own_seen: bool,
+    /// The turn that the connection was made for: 0 but after a reconnect.
+    resumed: u32,
     /// An event of a run was known to be this user's.
     recognised: bool,
     /// The room that the places of a frame were read into, kept for the next one.
@@ -150,6 +152,7 @@ impl Lane {
             began: false,
             was_ready: false,
             own_seen: false,
+            resumed: 0,
             recognised: false,
             room: Slots::default(),
         }
@@ -172,6 +175,11 @@ impl Lane {
             Stage::Over { good } if !self.lingering.is_empty() => Move::Linger { good },
             Stage::Over { good } => Move::Settled { good },
         }
+    }
+
+    /// A run that ended is still listened for.
+    pub fn lingers(&self) -> bool {
+        !self.lingering.is_empty()
     }
 
     /// The next instant at which silence means something.

@@ -100,7 +100,15 @@ impl Lane {
         outcome: &Dial,
     ) {
         bench.out.counts.connections += 1;
-        if let Some((sent, answered)) = self.iterations.back().and_then(|iteration| iteration.login) {
+        // Back with the login it has: a set-up more, and no login.
+        self.resumed = match self.stage {
+            Stage::Ready { turn } => turn,
+            _ => 0,
+        };
+        bench.out.counts.setups += u64::from(self.resumed > 0);
+        if self.resumed == 0
+            && let Some((sent, answered)) = self.iterations.back().and_then(|iteration| iteration.login)
+        {
             let took = answered.since(sent);
             self.record(bench, Segment::Login, took, took);
         }
@@ -155,11 +163,11 @@ impl Lane {
             self.record(bench, Segment::Greeting, earliest.since(upgraded), latest.since(upgraded));
         }
         if let Some(iteration) = self.iterations.back_mut() {
-            iteration.greeted = Some(latest);
+            iteration.greeted.get_or_insert(latest);
         }
         bench.out.counts.users_ready += u64::from(!self.was_ready);
         self.was_ready = true;
-        self.stage = Stage::Ready { turn: 0 };
+        self.stage = Stage::Ready { turn: self.resumed };
     }
 
     pub(super) fn sent(&mut self, bench: &mut Bench<'_>, frame: &Frame<'_>) {
