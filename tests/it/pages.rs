@@ -247,6 +247,9 @@ fn crowded() -> Report {
         let marks = witness.marks.iter_mut().chain(witness.beside.iter_mut().flat_map(|run| &mut run.marks));
         marks.for_each(|mark| mark.at_us += by);
         witness.excerpts.iter_mut().for_each(|excerpt| excerpt.at_us += by);
+        for run in &mut witness.beside {
+            (run.asked_us, run.over_us) = (run.asked_us + by, run.over_us + by);
+        }
         witness
     };
     group.witnesses = (0..5).map(|n| later(&group.witnesses[0], n * 60_000_000)).collect();
