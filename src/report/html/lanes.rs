@@ -219,7 +219,7 @@ fn lane(index: usize, key: (u32, u32), filling: &Filling<'_>, clock: &Clock, leg
         title.push_str(&format!(", iteration {iteration}"));
     }
     if filling.marks.is_empty() && filling.found.is_empty() {
-        title.push_str(" (what it did then was not kept)");
+        title.push_str(" (no run of it is known at that time)");
     } else if filling.owner {
         title.push_str(" (whose it was)");
     } else if !filling.subject {
