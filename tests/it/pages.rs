@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use goldenpath::identity::UserNumber;
-use goldenpath::report::{Leak, PAGE_BYTES, Report, Witness, compare, comparison_html, html};
+use goldenpath::report::{Leak, PAGE_BYTES, Report, Witness, compare, comparison_html, from_json, html, to_json};
 
 use super::formats::{assert_inert, enormous};
 use super::report::{blocked, examples, failed, hostile, inconclusive, passed};
@@ -209,6 +209,25 @@ fn a_page_stays_small_and_says_what_was_cut() {
         assert!(page.len() < 300_000, "{} bytes", page.len());
         assert!(!page.contains("Cut to keep"), "nothing of it is long");
     }
+}
+
+#[test]
+fn a_report_of_an_earlier_version_is_still_a_page() {
+    let mut document: serde_json::Value = serde_json::from_str(&to_json(&failed())).unwrap();
+    let fields = document.as_object_mut().unwrap();
+    for field in ["leaks", "ends", "value", "deliverables", "known", "rules"] {
+        fields.shift_remove(field).expect("a field of this version");
+    }
+    for group in fields["findings"].as_array_mut().unwrap() {
+        for witness in group["witnesses"].as_array_mut().unwrap() {
+            for field in ["owner", "silence_us", "cut", "beside"] {
+                witness.as_object_mut().unwrap().shift_remove(field).expect("a field of this version");
+            }
+        }
+    }
+    let page = html(&from_json(&document.to_string()).unwrap());
+    let said = text(&page);
+    assert!(said.contains("This report tells none") && said.contains("the mark of user 1"), "{said}");
 }
 
 #[test]
