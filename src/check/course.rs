@@ -9,7 +9,8 @@ use crate::identity::{Iteration, UserNumber};
 use crate::stats::Series;
 use crate::time::{Micros, Stamp};
 
-/// How many runs of a user are kept with their events: for ten thousand users some 15 MB.
+/// How many runs of a user are kept with their events: for ten thousand users some 15 MB where a run has six events, and 40 MB
+/// at most, since evidence holds 16 of them.
 const RUNS_KEPT: usize = 4;
 
 /// How an execution went.

@@ -10,7 +10,7 @@ use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use goldenpath::report::html;
+use goldenpath::report::{compare, comparison_html, html};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -21,7 +21,7 @@ use crate::support::process::{Place, Process};
 #[test]
 fn a_page_complains_of_nothing_and_loads_nothing() {
     let Some(chromium) = Chromium::find("a_page_complains_of_nothing_and_loads_nothing") else { return };
-    for page in [html(&failed()), html(&hostile()), html(&enormous())] {
+    for page in pages() {
         let seen = chromium.probe(&page, WIDE, "");
         assert_eq!(seen["violations"], json!([]), "what its policy forbids was tried");
         assert_eq!(seen["errors"], json!([]));
@@ -87,7 +87,7 @@ fn filters_show_what_fits_and_a_mark_shows_its_frame() {
 #[test]
 fn a_page_fits_a_telephone() {
     let Some(chromium) = Chromium::find("a_page_fits_a_telephone") else { return };
-    for page in [html(&failed()), html(&hostile()), html(&enormous())] {
+    for page in pages() {
         let seen = chromium.probe(&page, TELEPHONE, "");
         assert_eq!(seen["inside"], 400, "{seen}");
         assert_eq!(seen["wide"], 400, "something is wider than the page: {}", seen["wider"]);
@@ -119,6 +119,11 @@ fn a_page_is_whole_without_scripts() {
 
 // ---------------------------------------------------------------------------------------------------------------------
 // The browser
+
+fn pages() -> [String; 4] {
+    let comparison = compare(&passed(), &failed()).expect("of one scenario");
+    [html(&failed()), html(&hostile()), html(&enormous()), comparison_html(&comparison)]
+}
 
 const WIDE: u32 = 1_100;
 const TELEPHONE: u32 = 400;

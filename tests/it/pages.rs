@@ -2,7 +2,10 @@
 //!
 //! How a browser takes them is tried in `browser`.
 
-use goldenpath::report::{PAGE_BYTES, compare, comparison_html, html};
+use std::sync::LazyLock;
+
+use goldenpath::identity::UserNumber;
+use goldenpath::report::{Leak, PAGE_BYTES, Report, Witness, compare, comparison_html, from_json, html, to_json};
 
 use super::formats::{assert_inert, enormous};
 use super::report::{blocked, examples, failed, hostile, inconclusive, passed};
@@ -87,7 +90,7 @@ fn users_around_a_finding_share_a_clock() {
 #[test]
 fn a_page_loads_nothing_and_runs_nothing_but_its_own_script() {
     for page in pages() {
-        let tags = tags(&page);
+        let tags = tags(page);
         let count = |name: &str| tags.iter().filter(|tag| tag.name == name && !tag.closes).count();
         let scripts = usize::from(page.contains("id=\"filter\""));
         assert_eq!((count("script"), count("style"), count("meta")), (scripts, 1, 4));
@@ -164,7 +167,7 @@ const KNOWN: [&str; 52] = [
 fn every_tag_is_closed_where_it_was_opened() {
     for page in pages() {
         let mut open: Vec<String> = Vec::new();
-        for tag in tags(&page) {
+        for tag in tags(page) {
             if tag.closes {
                 assert_eq!(open.pop().as_deref(), Some(tag.name.as_str()));
             } else if !tag.closed && !["meta", "br"].contains(&tag.name.as_str()) {
@@ -178,8 +181,8 @@ fn every_tag_is_closed_where_it_was_opened() {
 #[test]
 fn hostile_text_is_inert_on_a_page() {
     for page in pages() {
-        assert_inert(&page);
-        let outside = without_our_own(&page);
+        assert_inert(page);
+        let outside = without_our_own(page);
         for acting in ["<script>alert", "<img", "javascript:alert(1)\"", "<!-- ", "<![CDATA["] {
             assert!(!outside.contains(acting), "{acting}");
         }
@@ -209,6 +212,25 @@ fn a_page_stays_small_and_says_what_was_cut() {
 }
 
 #[test]
+fn a_report_of_an_earlier_version_is_still_a_page() {
+    let mut document: serde_json::Value = serde_json::from_str(&to_json(&failed())).unwrap();
+    let fields = document.as_object_mut().unwrap();
+    for field in ["leaks", "ends", "value", "deliverables", "known", "rules"] {
+        fields.shift_remove(field).expect("a field of this version");
+    }
+    for group in fields["findings"].as_array_mut().unwrap() {
+        for witness in group["witnesses"].as_array_mut().unwrap() {
+            for field in ["owner", "silence_us", "cut", "beside"] {
+                witness.as_object_mut().unwrap().shift_remove(field).expect("a field of this version");
+            }
+        }
+    }
+    let page = html(&from_json(&document.to_string()).unwrap());
+    let said = text(&page);
+    assert!(said.contains("This report tells none") && said.contains("the mark of user 1"), "{said}");
+}
+
+#[test]
 fn the_same_report_is_the_same_page() {
     assert_eq!(html(&failed()), html(&failed()));
 }
@@ -217,11 +239,67 @@ fn the_same_report_is_the_same_page() {
 // Reading pages
 
 /// Every kind of page, of all examples and of the worst.
-fn pages() -> Vec<String> {
-    let reports: Vec<_> = examples().into_iter().chain([enormous()]).collect();
+fn pages() -> &'static [String] {
+    static PAGES: LazyLock<Vec<String>> = LazyLock::new(all_pages);
+    &PAGES
+}
+
+fn all_pages() -> Vec<String> {
+    let reports: Vec<_> = examples().into_iter().chain([enormous(), crowded()]).collect();
     let pairs = [(passed(), failed()), (failed(), passed()), (passed(), enormous()), (enormous(), hostile())];
     let comparisons = pairs.iter().map(|(base, new)| comparison_html(&compare(base, new).expect("of one scenario")));
     reports.iter().map(html).chain(comparisons).collect()
+}
+
+/// Many users under open load, of whom some took part, each with something of another's, at different times.
+fn crowded() -> Report {
+    let mut report = failed();
+    report.scenario.iterations = None;
+    report.scenario.only_users = (1..=40).map(UserNumber).collect();
+    let leak = report.leaks[0].clone();
+    report.leaks =
+        (1..=40).map(|n| Leak { owner: UserNumber(n), user: UserNumber(n % 40 + 1), ..leak.clone() }).collect();
+    let group = &mut report.findings[0];
+    let later = |witness: &Witness, by: u64| {
+        let mut witness = witness.clone();
+        witness.at_us += by;
+        let marks = witness.marks.iter_mut().chain(witness.beside.iter_mut().flat_map(|run| &mut run.marks));
+        marks.for_each(|mark| mark.at_us += by);
+        witness.excerpts.iter_mut().for_each(|excerpt| excerpt.at_us += by);
+        for run in &mut witness.beside {
+            (run.asked_us, run.over_us) = (run.asked_us + by, run.over_us + by);
+        }
+        witness
+    };
+    group.witnesses = (0..5).map(|n| later(&group.witnesses[0], n * 60_000_000)).collect();
+    let stalled = report.findings.iter_mut().find(|group| group.code == "GP302").expect("user 5 stalled");
+    let witness = stalled.witnesses[0].clone();
+    stalled.witnesses = (0..5)
+        .map(|n| {
+            let mut witness = witness.clone();
+            witness.subject.user = Some(UserNumber(100 + n));
+            witness.beside.iter_mut().for_each(|run| run.user.0 += 200 + 10 * n);
+            witness
+        })
+        .collect();
+    report
+}
+
+#[test]
+fn what_is_not_drawn_is_said() {
+    let page = html(&crowded());
+    let said = text(&page);
+    for expected in [
+        "2 more of GP201 stand in report.json",
+        "more users stand in report.json",
+        "Iterations begin by plan",
+        "only 40 users of 20",
+        "the mark of user 1",
+    ] {
+        assert!(said.contains(expected), "{expected:?} is not in\n{said}");
+    }
+    assert!(!page.contains("class=\"matrix\""), "so many users are rows");
+    assert_eq!(page.matches("<tr data-rule=\"GP201\"").count(), 40);
 }
 
 #[derive(Debug)]

@@ -13,6 +13,7 @@ use crate::finding::counted;
 /// A comparison's page.
 #[derive(Debug, Serialize)]
 pub(super) struct Page<'c> {
+    title: String,
     word: Look,
     comparison: Told<'c>,
     sides: Vec<(&'static str, &'c Side, String)>,
@@ -64,6 +65,7 @@ pub(super) fn page(comparison: &Comparison, limits: Limits) -> Page<'_> {
     let differences = comparison.differences().map(|(title, what, names)| (title, what, cut.first(what, rows, names)));
     let differences = differences.collect();
     Page {
+        title: format!("{}: compared with the base", trend(comparison.trend).word),
         word: trend(comparison.trend),
         sides: vec![
             ("Base", &comparison.base, side(&comparison.base)),

@@ -108,11 +108,13 @@ fn window(witness: &Witness) -> Option<(u64, u64)> {
     let marks = witness.marks.iter().map(|mark| mark.at_us);
     let excerpts = witness.excerpts.iter().map(|excerpt| excerpt.at_us);
     let silence = witness.silence_us.map(|silence| witness.at_us.saturating_sub(silence));
-    // A run that is told beside its own finding is what the finding is about.
+    // A run that is told beside its own finding is what the finding is about; that of an owner began what came of it.
     let own = witness.beside.iter().filter(|run| Some(run.user) == witness.subject.user);
     let own = own.flat_map(|run| [run.asked_us, run.over_us]);
+    let theirs = witness.beside.iter().filter(|run| Some(run.user) == witness.owner).map(|run| run.asked_us);
     let excerpts = excerpts.filter(|at| *at > 0);
-    let times = marks.chain(own).chain(excerpts).chain(silence).chain(Some(witness.at_us).filter(|at| *at > 0));
+    let times =
+        marks.chain(own).chain(theirs).chain(excerpts).chain(silence).chain(Some(witness.at_us).filter(|at| *at > 0));
     let (from, to) = times.fold((u64::MAX, 0), |(from, to), at| (from.min(at), to.max(at)));
     witness.subject.user.filter(|_| from <= to)?;
     Some((from, to))
@@ -128,6 +130,8 @@ struct Filling<'w> {
     silences: Vec<(u64, u64)>,
     /// A finding is about it; otherwise it is there for company.
     subject: bool,
+    /// Something of it came to another.
+    owner: bool,
 }
 
 impl<'w> Filling<'w> {
@@ -173,13 +177,13 @@ fn draw(group: &FindingGroup, (from, to): (u64, u64), witnesses: &[&Witness]) ->
         if let Some(owner) = witness.owner {
             let run = witness.beside.iter().find(|run| run.user == owner);
             let theirs = (owner.0, run.map_or(0, |run| run.iteration.0));
-            lanes.entry(theirs).or_default();
+            lanes.entry(theirs).or_default().owner = true;
             leaks.push((witness.at_us, theirs, key, &witness.message));
         }
     }
     let cut = lanes.len().saturating_sub(LANES);
     // Whom it is about, and whose it was; then company.
-    let company = |key: &(u32, u32)| !lanes[key].subject && leaks.iter().all(|(_, owner, ..)| owner != key);
+    let company = |key: &(u32, u32)| !lanes[key].subject && !lanes[key].owner;
     let mut keys: Vec<(u32, u32)> = lanes.keys().copied().collect();
     keys.sort_by_key(|key| (company(key), *key));
     keys.truncate(LANES);
@@ -215,7 +219,9 @@ fn lane(index: usize, key: (u32, u32), filling: &Filling<'_>, clock: &Clock, leg
         title.push_str(&format!(", iteration {iteration}"));
     }
     if filling.marks.is_empty() && filling.found.is_empty() {
-        title.push_str(" (what it did then was not kept)");
+        title.push_str(" (no run of it is known at that time)");
+    } else if filling.owner {
+        title.push_str(" (whose it was)");
     } else if !filling.subject {
         title.push_str(" (meanwhile)");
     }
@@ -256,7 +262,7 @@ fn lane(index: usize, key: (u32, u32), filling: &Filling<'_>, clock: &Clock, leg
     });
     Lane {
         title,
-        company: !filling.subject,
+        company: !filling.subject && !filling.owner,
         user: Some(user),
         run: filling.run.map(str::to_owned),
         y: line(index),

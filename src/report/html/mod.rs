@@ -7,7 +7,7 @@
 //! | `comparison.rs` | the same of a comparison |
 //! | `chart.rs` | latencies as drawings |
 //! | `lanes.rs` | users around a finding on a common clock |
-//! | `page.html`, `compare.html`, `style.css`, `script.js` | how they look, and filters |
+//! | `page.html`, `compare.html`, `head.html`, `style.css`, `script.js` | how they look, and filters |
 //!
 //! A page is one file that loads nothing and works with scripts off; its policy forbids everything but its own style and
 //! script. Every text is escaped by the formatter, template or not, so whoever adds a section cannot forget it. What does not
@@ -35,6 +35,7 @@ pub const PAGE_BYTES: usize = 5_000_000;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
+const HEAD: &str = include_str!("head.html");
 const PAGE: &str = include_str!("page.html");
 const COMPARE: &str = include_str!("compare.html");
 
@@ -91,13 +92,13 @@ fn render(template: &str, limits: Limits, view: impl Serialize) -> String {
     environment.add_filter("time", |us: u64| Micros(us).to_string());
     environment.add_filter("prose", move |text: &str| Value::from_safe_string(prose(text, limits.text)));
     let safe = |text: &str| Value::from_safe_string(text.to_owned());
-    let page = minijinja::context! {
-        style => safe(STYLE),
-        script => safe(SCRIPT),
-        policy => policy(),
-        ..Value::from(Serde(view))
+    let view = Value::from(Serde(view));
+    let render = |template: &str, context: Value| {
+        let page = environment.render_str(template, context);
+        page.expect("the templates are part of this build and are tried on every kind of report")
     };
-    environment.render_str(template, page).expect("the templates are part of this build and are tried on every report")
+    let head = render(HEAD, minijinja::context! { style => safe(STYLE), policy => policy(), ..view.clone() });
+    render(template, minijinja::context! { head => safe(&head), script => safe(SCRIPT), ..view })
 }
 
 /// A sentence of ours, in which backticks mark what is typed; unpaired ones are somebody else's and stay.

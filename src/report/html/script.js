@@ -41,12 +41,12 @@
 
   const unique = values => [...new Set(values)].filter(value => value);
   const bar = document.getElementById("filter");
-  if (bar && boxes.length) {
+  if (bar) {
+    const rules = unique(boxes.map(box => box.dataset.rule)).sort();
     const users = unique(items.flatMap(item => item.dataset.user.split(" "))).sort((a, b) => a - b);
     const runs = unique(items.map(item => item.dataset.run ?? "")).sort();
-    bar.append(make("strong", "Show"), select("rule", unique(boxes.map(box => box.dataset.rule)).sort()),
-      select("user", users), select("run", runs), shown);
-    bar.hidden = false;
+    bar.append(make("strong", "Show"), select("rule", rules), select("user", users), select("run", runs), shown);
+    bar.hidden = ![rules, users, runs].some(values => values.length > 1);
     apply();
   }
 
