@@ -360,7 +360,9 @@ fn collapsed(ledger: &Ledger) -> BTreeMap<String, BTreeSet<UserNumber>> {
             users.entry(open.value.clone()).or_default().insert(open.user);
         }
     }
-    users.retain(|_, users| users.len() > 1);
+    // What a sender writes that knows no user is the identity of nobody.
+    let nobody = |value: &str| ["none", "null", "undefined"].contains(&&*value.trim().to_lowercase());
+    users.retain(|value, users| users.len() > 1 && !nobody(value));
     users
 }
 
