@@ -9,6 +9,7 @@ mod docs;
 mod envelope;
 mod formats;
 mod hostile;
+mod model;
 mod notation;
 mod play;
 mod report;
