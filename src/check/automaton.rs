@@ -196,6 +196,11 @@ impl Automaton {
         (0..grammar.symbols.len()).filter(|index| count(*index) < grammar.symbols[*index].min).collect()
     }
 
+    /// The names of the agents that have started and not ended; `None` for one without a name.
+    pub fn at_work(&self) -> impl Iterator<Item = Option<&str>> {
+        self.agents.iter().filter(|agent| agent.open).map(|agent| agent.name.as_deref())
+    }
+
     /// Any event of the grammar has come.
     pub fn begun(&self) -> bool {
         self.counts.iter().any(|count| *count > 0)

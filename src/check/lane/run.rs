@@ -655,8 +655,14 @@ impl Run {
         self.marks.back().map(|(_, label)| label.text(names)).unwrap_or_default()
     }
 
+    /// What had to come and did not: events of the grammar or, if each of them came, ends of agents.
     pub(super) fn missing(&self, expect: &Expectations) -> Vec<String> {
-        self.automaton.missing(&expect.grammar).into_iter().map(|index| expect.symbol_name(index)).collect()
+        let missing = self.automaton.missing(&expect.grammar);
+        if missing.is_empty() {
+            let end = |agent: Option<&str>| format!("the end of {}", agent.unwrap_or("an agent without a name"));
+            return self.automaton.at_work().map(end).collect();
+        }
+        missing.into_iter().map(|index| expect.symbol_name(index)).collect()
     }
 
     pub(super) fn evidence(&self, names: &Names, excerpt: Option<Excerpt>) -> Evidence {
