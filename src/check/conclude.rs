@@ -502,6 +502,9 @@ impl Court<'_> {
             Seen::Blocked("no user got as far as asking, so nothing was tested".to_owned())
         } else if counts.users_ready == 0 {
             Seen::Nothing("no user was set up".to_owned())
+        } else if counts.users_ready + counts.setups_failed < counts.users {
+            let lost = counts.users - counts.users_ready - counts.setups_failed;
+            Seen::Nothing(format!("{} neither got ready nor failed to", counted(lost, "user")))
         } else if counts.setups_failed > 0 && failed <= self.expect.claims.setup_at_most {
             Seen::Allowed
         } else {

@@ -481,7 +481,14 @@ impl Lane {
             self.report_for(bench, run, over.latest, deviation, run.evidence(names, Some(excerpt.clone())));
         }
         let deviations = run.automaton.conclude(&expect.grammar, &|index| expect.symbol_name(index));
-        for mut deviation in deviations.into_iter().skip(run.unread) {
+        let mut unread = run.unread;
+        for mut deviation in deviations {
+            // Each frame that could not be read explains one event.
+            let events = if let Deviation::MissingEvent { names, .. } = &deviation { names.len() } else { 1 };
+            if let Some(rest) = unread.checked_sub(events) {
+                unread = rest;
+                continue;
+            }
             if let Deviation::MissingEvent { instead, .. } = &mut deviation {
                 if run.degraded.is_some() {
                     // A fallback answered; that the agent's events are lacking is its consequence.
