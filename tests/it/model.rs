@@ -267,7 +267,7 @@ const PRESETS: [Preset; 3] = [Preset::GoldenPath, Preset::ToolsOptional, Preset:
 const TELL_ALL: [Wrap; 5] = [Wrap::A, Wrap::B, Wrap::C, Wrap::E, Wrap::I];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     /// The generator makes what the model calls legal, and the judge is silent on it in every envelope that tells calls.
     #[test]
@@ -312,6 +312,26 @@ proptest! {
         let text = case(preset, &lines(&run), 1);
         let (told, expected) = (judged(&text, Wrap::C), diagnose(preset, &run));
         prop_assert_eq!(told.is_empty(), expected.is_empty(), "{}judge {:?}\nmodel {:?}", text, told, expected);
+    }
+
+    /// When anybody looks changes nothing: neither for what is in time, nor for what is late, nor for what was seen late.
+    #[test]
+    fn timer_calls_between_reads_change_nothing(
+        run in legal(),
+        which in prop::sample::select(&Mutation::ALL),
+        at in any::<Index>(),
+        pauses in proptest::collection::vec((any::<Index>(), 1_u32..140, any::<bool>()), 0..4),
+    ) {
+        let (lines, _) = which.of(&run, at.index(run.len()));
+        let mut lines: Vec<String> = lines.lines().map(str::to_owned).collect();
+        for (at, seconds, unread) in pauses {
+            lines.insert(at.index(lines.len() + 1), format!("... {seconds}s{}", if unread { " unread" } else { "" }));
+        }
+        let text = case(Preset::GoldenPath, &(lines.join("\n") + "\n"), 2);
+        let case = notation::parse("generated".to_owned(), &text);
+        let expect = expectations(&case);
+        let [rarely, often] = [Looks::Rarely, Looks::Often].map(|looks| judge(&case, &expect, Wrap::A, looks).judgement);
+        prop_assert_eq!(rarely, often, "{}", text);
     }
 
     /// One change to a legal run shows exactly what it makes wrong: what the model says of the order, and what the change
