@@ -75,8 +75,6 @@ pub struct Automaton {
 struct Agent {
     name: Option<String>,
     open: bool,
-    /// It was closed by an end that did not name it.
-    guessed: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -95,7 +93,7 @@ struct Call {
     number: u32,
 }
 
-/// A pair of which call or result has no name.
+/// A pair of which call or result has no call id.
 #[derive(Debug)]
 struct Guess {
     call: Call,
@@ -118,7 +116,7 @@ impl Tool {
         }
         let alike = u8::from(self.call.is_some() == other.call.is_some());
         match (&self.call, &other.call, &self.name, &other.name) {
-            (Some(mine), Some(theirs), _, _) => (mine == theirs).then_some(6),
+            (Some(mine), Some(theirs), _, _) => (mine == theirs).then_some(5 + u8::from(self.name == other.name)),
             (_, _, Some(mine), Some(theirs)) => (mine == theirs).then_some(3 + alike),
             _ => Some(1 + alike),
         }
@@ -174,8 +172,7 @@ impl Automaton {
     /// all that is wrong with it.
     pub fn late(&mut self, grammar: &Grammar, names: &dyn Fn(usize) -> String, event: &RunEvent<'_>) -> Step {
         let symbol = &grammar.symbols[event.symbol];
-        let guessed = |agent: &Agent| agent.guessed && same(&agent.name, event.agent);
-        let known = self.agents.iter().any(guessed);
+        let known = self.agents.iter().any(|agent| same(&agent.name, event.agent));
         if let Some(deviation) = self.repetition(symbol.role, names, event) {
             return Step { deviation, repeated: true, ..Step::default() };
         }
@@ -187,8 +184,8 @@ impl Automaton {
             Role::Result => drop(take(&mut self.calls, |call| call.tool.fits(&tool))),
             Role::Start | Role::Step | Role::End => {}
         }
-        // Several senders of one run each tell its end: one envelope each, and one of them may name an agent whose end was
-        // taken from another's.
+        // Several senders of one run each tell its end: in one envelope each, or under one name each. A second end of one
+        // agent by its name in one envelope was a repetition.
         let echo = symbol.role == Role::End && (self.seen.insert(hash(&("ended", event.envelope))) || known);
         Step { echo: echo || grammar.free || event.replayed, ..Step::default() }
     }
@@ -197,6 +194,11 @@ impl Automaton {
     pub fn missing(&self, grammar: &Grammar) -> Vec<usize> {
         let count = |index: usize| self.counts.get(index).copied().unwrap_or(0);
         (0..grammar.symbols.len()).filter(|index| count(*index) < grammar.symbols[*index].min).collect()
+    }
+
+    /// The names of the agents that have started and not ended; `None` for one without a name.
+    pub fn at_work(&self) -> impl Iterator<Item = Option<&str>> {
+        self.agents.iter().filter(|agent| agent.open).map(|agent| agent.name.as_deref())
     }
 
     /// Any event of the grammar has come.
@@ -265,7 +267,7 @@ impl Automaton {
 
     /// Whether `event` repeats one that came before, and what is to be said of it. A repetition with the event id of the first is
     /// a retry that its receiver can recognise, which is legal. Else starts and ends repeat by their agent, calls and
-    /// results by their call id, each in one envelope (several envelopes for one event are how several senders look, and
+    /// results by their call id and tool, each in one envelope (several envelopes for one event are how several senders look, and
     /// are not a repetition).
     fn repetition(
         &mut self,
@@ -274,7 +276,7 @@ impl Automaton {
         event: &RunEvent<'_>,
     ) -> Option<Option<Deviation>> {
         if let Some(id) = event.event_id
-            && !self.seen.insert(hash(&(event.symbol, "id", id)))
+            && !self.seen.insert(hash(&(event.symbol, "id", id, event.agent, event.tool, event.call)))
         {
             let (event, id) = (names(event.symbol), id.to_owned());
             return Some(Some(Deviation::RedeliveredEvent { event, id }));
@@ -286,14 +288,16 @@ impl Automaton {
                 let round = self.agents.iter().filter(|known| same(&known.name, event.agent)).count();
                 let open = self.agents.iter().any(|known| known.open && same(&known.name, event.agent));
                 let round = if role == Role::Start && !open { round + 1 } else { round };
-                let agent = event.agent.map(plain_hash);
+                // As it is spelled: an orchestrator and its supervisor are one agent, and each tells its starts and ends.
+                let agent = event.agent;
                 let again = !self.seen.insert(hash(&(event.symbol, event.envelope, agent, round)));
                 (again, !self.seen.insert(hash(&(event.symbol, "anywhere", agent, round))))
             }
             Role::Call | Role::Result => {
                 let call = event.call?;
-                let again = !self.seen.insert(hash(&(event.symbol, event.envelope, "call", call)));
-                (again, !self.seen.insert(hash(&(event.symbol, "call anywhere", call))))
+                // Agents that number their calls each from the beginning have ids in common, but rarely tools.
+                let again = !self.seen.insert(hash(&(event.symbol, event.envelope, "call", call, event.tool)));
+                (again, !self.seen.insert(hash(&(event.symbol, "call anywhere", call, event.tool))))
             }
         };
         if event.replayed {
@@ -338,7 +342,7 @@ impl Automaton {
 
     fn start(&mut self, name: Option<&str>) {
         if !self.agents.iter().any(|agent| agent.open && same(&agent.name, name)) {
-            self.agents.push(Agent { name: name.map(str::to_owned), open: true, guessed: false });
+            self.agents.push(Agent { name: name.map(str::to_owned), open: true });
         }
     }
 
@@ -360,7 +364,6 @@ impl Automaton {
         let closes = named.or_else(unnamed).or_else(|| if name.is_none() { last() } else { only() });
         if let Some(index) = closes {
             self.agents[index].open = false;
-            self.agents[index].guessed = named.is_none();
         }
     }
 
@@ -377,12 +380,12 @@ impl Automaton {
         let tool = Tool::of(pair, event);
         if let Some(call) = take(&mut self.calls, |call| call.tool.fits(&tool)) {
             let called = call.called;
-            if call.tool.name.is_none() || tool.name.is_none() {
+            if call.tool.call.is_none() || tool.call.is_none() {
                 self.guessed.push(Guess { call, result: tool, calls: self.called });
             }
             return Some(called);
         }
-        // The call of a result without a name may have been another one, which leaves its own to this result.
+        // The call of a result that told no id may have been another one, which leaves its own to this result.
         for Guess { call, result, calls } in &mut self.guessed {
             let fits = |other: &Call| other.tool.fits(result).filter(|_| other.number < *calls);
             if call.tool.fits(&tool).is_some()

@@ -391,7 +391,9 @@ fn collapsed(ledger: &Ledger) -> BTreeMap<String, BTreeSet<UserNumber>> {
             users.entry(open.value.clone()).or_default().insert(open.user);
         }
     }
-    users.retain(|_, users| users.len() > 1);
+    // What a sender writes that knows no user is the identity of nobody.
+    let nobody = |value: &str| ["none", "null", "undefined"].contains(&&*value.trim().to_lowercase());
+    users.retain(|value, users| users.len() > 1 && !nobody(value));
     users
 }
 
@@ -531,6 +533,9 @@ impl Court<'_> {
             Seen::Blocked("no user got as far as asking, so nothing was tested".to_owned())
         } else if counts.users_ready == 0 {
             Seen::Nothing("no user was set up".to_owned())
+        } else if counts.users_ready + counts.setups_failed < counts.users {
+            let lost = counts.users - counts.users_ready - counts.setups_failed;
+            Seen::Nothing(format!("{} neither got ready nor failed to", counted(lost, "user")))
         } else if counts.setups_failed > 0 && failed <= self.expect.claims.setup_at_most {
             Seen::Allowed
         } else {

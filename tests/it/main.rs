@@ -12,6 +12,7 @@ mod envelope;
 mod faults;
 mod formats;
 mod hostile;
+mod model;
 mod notation;
 mod pages;
 mod play;

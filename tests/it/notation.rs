@@ -85,17 +85,24 @@ static FINDING: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?:^|\s+)! ((?:\
 /// Lines up to this width have their findings on them.
 const WIDTH: usize = 120;
 
-/// Reads a case.
+/// Reads the case in a file.
 ///
 /// # Panics
 /// With the place, if it cannot be read.
 pub fn read(path: &Path) -> Case {
     let name = path.file_stem().and_then(|name| name.to_str()).expect("a UTF-8 name").to_owned();
-    let text = std::fs::read_to_string(path).expect("a readable case");
+    parse(name, &std::fs::read_to_string(path).expect("a readable case"))
+}
+
+/// Reads a case from its text.
+///
+/// # Panics
+/// As `read`.
+pub fn parse(name: String, text: &str) -> Case {
     assert!(text.starts_with("# "), "{name}: the first line says what the case is about");
     let (head, body, first) = match text.split_once("\n---\n") {
         Some((head, body)) => (head, body, head.lines().count() + 2),
-        None => ("", &*text, 1),
+        None => ("", text, 1),
     };
     let mut header = yaml(&name, head);
     let mut take = |key: &str| header.as_object_mut().and_then(|header| header.shift_remove(key));

@@ -422,8 +422,16 @@ fn stamp(ms: u64) -> Stamp {
 /// The scenario and profile of a case, compiled as the binary compiles files; each once.
 pub fn expectations(case: &Case) -> Arc<Expectations> {
     static KNOWN: LazyLock<Mutex<BTreeMap<String, Arc<Expectations>>>> = LazyLock::new(Mutex::default);
+    let key = format!("{} {} {}", case.users, case.scenario, case.profile);
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(known.entry(key).or_insert_with(|| Arc::new(compiled(case))))
+}
+
+fn compiled(case: &Case) -> Expectations {
     let folder = tempfile::tempdir().expect("a folder");
-    let profile = folder.path().join("netra.yaml");
+    let (profile, path) = (folder.path().join("netra.yaml"), folder.path().join("case.yaml"));
+    let mut netra = yaml("netra.yaml", NETRA);
+    overlay(&mut netra, &case.profile);
     let mut scenario = json!({
         "version": 1, "name": "case", "target": profile, "ask": { "prompt": PROMPT },
         "users": {
@@ -432,22 +440,14 @@ pub fn expectations(case: &Case) -> Arc<Expectations> {
         },
     });
     overlay(&mut scenario, &case.scenario);
-    let key = format!("{} {} {}", case.users, case.scenario, case.profile);
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    let made = known.entry(key).or_insert_with(|| {
-        let mut netra = yaml("netra.yaml", NETRA);
-        overlay(&mut netra, &case.profile);
-        std::fs::write(&profile, netra.to_string()).expect("a file");
-        let path = folder.path().join("case.yaml");
-        std::fs::write(&path, scenario.to_string()).expect("a file");
-        let mut loader = Loader::new(&Overrides::default(), Variables::new(), Unset::Warn);
-        let loaded = loader.load(&path).unwrap_or_else(|mistakes| {
-            let told: Vec<String> = mistakes.iter().map(|mistake| format!("{mistake:?}")).collect();
-            panic!("{}: {}", case.name, told.join("\n"))
-        });
-        Arc::new(loaded.expectations())
+    std::fs::write(&profile, netra.to_string()).expect("a file");
+    std::fs::write(&path, scenario.to_string()).expect("a file");
+    let mut loader = Loader::new(&Overrides::default(), Variables::new(), Unset::Warn);
+    let loaded = loader.load(&path).unwrap_or_else(|mistakes| {
+        let told: Vec<String> = mistakes.iter().map(|mistake| format!("{mistake:?}")).collect();
+        panic!("{}: {}", case.name, told.join("\n"))
     });
-    Arc::clone(made)
+    loaded.expectations()
 }
 
 /// Maps merge, everything else is replaced.

@@ -25,7 +25,7 @@ use crate::event::{Extract, Kind, Slots};
 use crate::expect::{Expectations, Matcher, ScriptStep, Segment};
 use crate::finding::{Deviation, Evidence, Excerpt, Finding, Subject};
 use crate::identity::{Connection, ExecutionId, Iteration, UserNumber};
-use crate::rule::{Concern, Severity};
+use crate::rule::{Concern, Rule, Severity};
 use crate::time::{Micros, Stamp};
 use crate::trace::{Content, Direction, Fact, Frame};
 
@@ -416,7 +416,9 @@ impl Lane {
     }
 
     fn malformed(&mut self, bench: &mut Bench<'_>, at: Stamp, why: String, excerpt: Excerpt) {
-        if let Some(run) = &mut self.run {
+        // Only what fails for itself may stand for what it should have been.
+        let fails = bench.expect.claims.exceptions.severity(Rule::MalformedFrame) == Some(Severity::Failure);
+        if let Some(run) = self.run.as_mut().filter(|_| fails) {
             run.unread += 1;
         }
         let Some(connection) = &mut self.connection else { return };

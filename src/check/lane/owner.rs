@@ -54,7 +54,9 @@ impl Lane {
         let mut owned = Owned::Unknown;
         let (mut my_run, mut foreign) = (false, false);
         for rule in &bench.expect.ids {
-            let Some(value) = extract.first_text(&rule.at) else { continue };
+            // What is blank is no id.
+            let value = extract.first_text(&rule.at).filter(|value| !value.trim().is_empty());
+            let Some(value) = value else { continue };
             match self.own_value(rule, &value) {
                 Own::Yes => {
                     owned = Owned::Mine;

@@ -490,7 +490,14 @@ impl Lane {
             self.report_for(bench, run, over.latest, deviation, run.evidence(names, Some(excerpt.clone())));
         }
         let deviations = run.automaton.conclude(&expect.grammar, &|index| expect.symbol_name(index));
-        for mut deviation in deviations.into_iter().skip(run.unread) {
+        let mut unread = run.unread;
+        for mut deviation in deviations {
+            // Each frame that could not be read explains one event.
+            let events = if let Deviation::MissingEvent { names, .. } = &deviation { names.len() } else { 1 };
+            if let Some(rest) = unread.checked_sub(events) {
+                unread = rest;
+                continue;
+            }
             if let Deviation::MissingEvent { instead, .. } = &mut deviation {
                 if run.degraded.is_some() {
                     // A fallback answered; that the agent's events are lacking is its consequence.
@@ -674,8 +681,14 @@ impl Run {
         self.marks.back().map(|(_, label)| label.text(names)).unwrap_or_default()
     }
 
+    /// What had to come and did not: events of the grammar or, if each of them came, ends of agents.
     pub(super) fn missing(&self, expect: &Expectations) -> Vec<String> {
-        self.automaton.missing(&expect.grammar).into_iter().map(|index| expect.symbol_name(index)).collect()
+        let missing = self.automaton.missing(&expect.grammar);
+        if missing.is_empty() {
+            let end = |agent: Option<&str>| format!("the end of {}", agent.unwrap_or("an agent without a name"));
+            return self.automaton.at_work().map(end).collect();
+        }
+        missing.into_iter().map(|index| expect.symbol_name(index)).collect()
     }
 
     pub(super) fn evidence(&self, names: &Names, excerpt: Option<Excerpt>) -> Evidence {
