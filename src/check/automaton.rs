@@ -5,7 +5,7 @@
 //! it belongs, so that one cause is one deviation. It knows neither time limits nor users nor answers.
 
 use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 
 use crate::event::Envelope;
 use crate::expect::{Grammar, Role};
@@ -63,13 +63,14 @@ pub struct Automaton {
     /// Symbols that came before one that must precede them, with that one; settled when it comes or the run ends.
     early: Vec<(usize, usize)>,
     /// What has been seen, to recognise repetitions.
-    seen: HashSet<u64>,
+    seen: HashSet<u64, BuildHasherDefault<Hashed>>,
     over: bool,
 }
 
 #[derive(Debug)]
 struct Agent {
-    name: Option<String>,
+    /// By its `plain_hash`.
+    name: Option<u64>,
     open: bool,
     /// It was closed by an end that did not name it.
     guessed: bool,
@@ -95,17 +96,15 @@ impl Tool {
         Tool { pair, call, name, replayed: event.replayed }
     }
 
-    /// By call id where both have one, else by name where both have one; a tool that tells neither fits any.
-    fn fits(&self, other: &Tool) -> bool {
-        self.pair == other.pair && self.same(other)
-    }
-
-    fn same(&self, other: &Tool) -> bool {
-        match (&self.call, &other.call, &self.name, &other.name) {
-            (Some(mine), Some(theirs), _, _) => mine == theirs,
-            (_, _, Some(mine), Some(theirs)) => mine == theirs,
-            _ => true,
-        }
+    /// Whether the other half of its pair may be `event`: by call id where both have one, else by name where both have one; a tool
+    /// that tells neither fits any.
+    fn fits(&self, pair: u8, event: &RunEvent<'_>) -> bool {
+        self.pair == pair
+            && match (&self.call, event.call, &self.name, event.tool) {
+                (Some(mine), Some(theirs), _, _) => mine == theirs,
+                (_, _, Some(mine), Some(theirs)) => mine == theirs,
+                _ => true,
+            }
     }
 
     fn label(&self) -> String {
@@ -158,17 +157,17 @@ impl Automaton {
     /// all that is wrong with it.
     pub fn late(&mut self, grammar: &Grammar, names: &dyn Fn(usize) -> String, event: &RunEvent<'_>) -> Step {
         let symbol = &grammar.symbols[event.symbol];
-        let guessed = |agent: &Agent| agent.guessed && same(&agent.name, event.agent);
+        let name = event.agent.map(plain_hash);
+        let guessed = |agent: &Agent| agent.guessed && agent.name == name;
         let known = self.agents.iter().any(guessed);
         if let Some(deviation) = self.repetition(symbol.role, names, event) {
             return Step { deviation, repeated: true, ..Step::default() };
         }
         self.counts.resize(grammar.symbols.len(), 0);
         self.counts[event.symbol] += 1;
-        let tool = Tool::of(symbol.pair, event);
         match symbol.role {
-            Role::Call => drop(take(&mut self.orphans, |orphan| orphan.fits(&tool))),
-            Role::Result => drop(take(&mut self.calls, |call| call.tool.fits(&tool))),
+            Role::Call => drop(take(&mut self.orphans, |orphan| orphan.fits(symbol.pair, event))),
+            Role::Result => drop(take(&mut self.calls, |call| call.tool.fits(symbol.pair, event))),
             Role::Start | Role::Step | Role::End => {}
         }
         // Several senders of one run each tell its end: one envelope each, and one of them may name an agent whose end was
@@ -236,8 +235,7 @@ impl Automaton {
 
     /// How many agents started, told by name; agents without a name are one, unless others have names.
     fn agent_names(&self) -> u64 {
-        let mut names: Vec<u64> =
-            self.agents.iter().flat_map(|agent| &agent.name).map(|name| plain_hash(name)).collect();
+        let mut names: Vec<u64> = self.agents.iter().filter_map(|agent| agent.name).collect();
         names.sort_unstable();
         names.dedup();
         (names.len() as u64).max(u64::from(!self.agents.is_empty()))
@@ -267,10 +265,10 @@ impl Automaton {
             Role::Step => return None,
             Role::Start | Role::End => {
                 // A sub-agent may be started again after it ended, and then end again.
-                let round = self.agents.iter().filter(|known| same(&known.name, event.agent)).count();
-                let open = self.agents.iter().any(|known| known.open && same(&known.name, event.agent));
-                let round = if role == Role::Start && !open { round + 1 } else { round };
                 let agent = event.agent.map(plain_hash);
+                let round = self.agents.iter().filter(|known| known.name == agent).count();
+                let open = self.agents.iter().any(|known| known.open && known.name == agent);
+                let round = if role == Role::Start && !open { round + 1 } else { round };
                 let again = !self.seen.insert(hash(&(event.symbol, event.envelope, agent, round)));
                 (again, !self.seen.insert(hash(&(event.symbol, "anywhere", agent, round))))
             }
@@ -317,8 +315,9 @@ impl Automaton {
     }
 
     fn start(&mut self, name: Option<&str>) {
-        if !self.agents.iter().any(|agent| agent.open && same(&agent.name, name)) {
-            self.agents.push(Agent { name: name.map(str::to_owned), open: true, guessed: false });
+        let name = name.map(plain_hash);
+        if !self.agents.iter().any(|agent| agent.open && agent.name == name) {
+            self.agents.push(Agent { name, open: true, guessed: false });
         }
     }
 
@@ -326,9 +325,10 @@ impl Automaton {
     /// that names an agent which never started closes the only agent there is: it was started under another name. One that
     /// names an agent which has ended closes nothing: it is another sender's word for the same end.
     fn end(&mut self, name: Option<&str>) {
+        let name = name.map(plain_hash);
         let open = |agent: &Agent| agent.open;
-        let named = self.agents.iter().position(|agent| open(agent) && same(&agent.name, name));
-        if named.is_none() && name.is_some() && self.agents.iter().any(|agent| same(&agent.name, name)) {
+        let named = self.agents.iter().position(|agent| open(agent) && agent.name == name);
+        if named.is_none() && name.is_some() && self.agents.iter().any(|agent| agent.name == name) {
             return;
         }
         let unnamed = || self.agents.iter().position(|agent| open(agent) && agent.name.is_none());
@@ -346,52 +346,58 @@ impl Automaton {
 
     fn call(&mut self, pair: u8, event: &RunEvent<'_>) {
         let call = Call { tool: Tool::of(pair, event), called: event.arrived };
-        match take(&mut self.orphans, |orphan| orphan.fits(&call.tool)) {
+        match take(&mut self.orphans, |orphan| orphan.fits(pair, event)) {
             Some(orphan) => self.inverted.push((orphan, call)),
             None => self.calls.push(call),
         }
     }
 
     fn result(&mut self, pair: u8, event: &RunEvent<'_>) -> Option<(Stamp, Stamp)> {
-        let tool = Tool::of(pair, event);
-        if let Some(index) = self.calls.iter().position(|call| call.tool.fits(&tool)) {
+        if let Some(index) = self.calls.iter().position(|call| call.tool.fits(pair, event)) {
             return Some(self.calls.remove(index).called);
         }
         // A result, a call, a result: not two results and a late call, but a first call that never came.
-        if let Some(index) = self
-            .inverted
-            .iter()
-            .position(|(orphan, call)| (orphan.call.is_none() || call.tool.call.is_none()) && call.tool.fits(&tool))
-        {
+        if let Some(index) = self.inverted.iter().position(|(orphan, call)| {
+            (orphan.call.is_none() || call.tool.call.is_none()) && call.tool.fits(pair, event)
+        }) {
             let (orphan, call) = self.inverted.remove(index);
             self.orphans.push(orphan);
             return Some(call.called);
         }
-        self.orphans.push(tool);
+        self.orphans.push(Tool::of(pair, event));
         None
     }
 }
 
-/// Agents are named without regard to case and separators: one backend spells its orchestrator `supervisor` and `Supervisor`, and
-/// another its agents `data_agent` and `DataAgent`.
-fn same(known: &Option<String>, name: Option<&str>) -> bool {
-    match (known, name) {
-        (None, None) => true,
-        (Some(known), Some(name)) => plain(known).eq(plain(name)),
-        _ => false,
-    }
-}
-
-/// The letters and digits of a name, in lower case; all of it if it has none.
+/// The letters and digits of a name, in lower case; all of it if it has none. Agents are named without regard to case and
+/// separators: one backend spells its orchestrator `supervisor` and `Supervisor`, and another its agents `data_agent` and
+/// `DataAgent`.
 fn plain(name: &str) -> impl Iterator<Item = char> {
     let bare = name.chars().any(char::is_alphanumeric);
     name.chars().filter(move |c| c.is_alphanumeric() || !bare).map(|c| c.to_ascii_lowercase())
 }
 
+/// FNV-1a (draft-eastlake-fnv), which is quick on names of a few letters.
 fn plain_hash(name: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    plain(name).for_each(|c| c.hash(&mut hasher));
-    hasher.finish()
+    plain(name).fold(0xcbf2_9ce4_8422_2325, |hash, c| (hash ^ u64::from(u32::from(c))).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// The hasher of what is a hash itself.
+#[derive(Debug, Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// Removes the first that fits.

@@ -9,6 +9,7 @@
 //! | `content.rs` | the answer of one run |
 //! | `lane.rs` | one user's stream: set-up, greeting, runs, silence |
 //! | `judgement.rs` | what judging leaves behind, and how it merges |
+//! | `concern.rs` | which expectations can concern which kind of event |
 //! | `conclude.rs` | claims and the verdict of the whole |
 //! | `reach.rs` | how often a plan passes each segment |
 //!
@@ -18,6 +19,7 @@
 
 mod alike;
 mod automaton;
+mod concern;
 mod conclude;
 mod content;
 pub mod decode;
@@ -44,12 +46,14 @@ use crate::identity::{ExecutionId, UserNumber};
 use crate::time::Stamp;
 use crate::trace::{Entry, Fact, Frame, NetFailure, Observed, Phase, StepOutcome};
 
+use concern::Concerns;
 use lane::{Bench, Lane};
 
 /// Judges the streams of some users of an execution, each told in the order of its observation.
 #[derive(Debug)]
 pub struct Judge {
     expect: Arc<Expectations>,
+    concerns: Concerns,
     execution: ExecutionId,
     lanes: BTreeMap<UserNumber, Lane>,
     out: Judgement,
@@ -58,7 +62,8 @@ pub struct Judge {
 impl Judge {
     /// A judge that has seen nothing.
     pub fn new(expect: Arc<Expectations>, execution: ExecutionId) -> Judge {
-        Judge { expect, execution, lanes: BTreeMap::new(), out: Judgement::default() }
+        let concerns = Concerns::new(&expect);
+        Judge { expect, concerns, execution, lanes: BTreeMap::new(), out: Judgement::default() }
     }
 
     /// Something the harness did for `user`, or was answered outside the socket.
@@ -130,14 +135,19 @@ impl Judge {
     /// Nothing more will be told. Iterations that had not ended count as interrupted.
     pub fn finish(mut self) -> Judgement {
         for (_, mut lane) in std::mem::take(&mut self.lanes) {
-            let mut bench = Bench { expect: &self.expect, execution: self.execution, out: &mut self.out };
-            lane.finish(&mut bench);
+            lane.finish(&mut Bench {
+                expect: &self.expect,
+                concerns: &self.concerns,
+                execution: self.execution,
+                out: &mut self.out,
+            });
         }
         self.out
     }
 
     fn with(&mut self, user: UserNumber, tell: impl FnOnce(&mut Lane, &mut Bench<'_>)) {
         let lane = self.lanes.entry(user).or_insert_with(|| Lane::new(user));
-        tell(lane, &mut Bench { expect: &self.expect, execution: self.execution, out: &mut self.out });
+        let Judge { expect, concerns, execution, out, .. } = self;
+        tell(lane, &mut Bench { expect, concerns, execution: *execution, out });
     }
 }

@@ -60,6 +60,15 @@ impl Matcher {
         self.all.iter().all(|condition| condition.holds(extract, text))
     }
 
+    /// Whether it can hold of an event of this kind (`None`: one whose name nothing mentions) at all, whatever else stands in it.
+    pub fn can_hold(&self, kind: Option<KindId>) -> bool {
+        self.all.iter().all(|condition| match condition {
+            Condition::Event(kinds) => kind.is_some_and(|kind| kinds.contains(&kind)),
+            Condition::Any(matchers) => matchers.iter().any(|matcher| matcher.can_hold(kind)),
+            Condition::At(..) | Condition::Text(_) | Condition::Not(_) => true,
+        })
+    }
+
     /// Every kind that an `event:` condition names, wherever it stands.
     pub fn kinds(&self) -> Vec<KindId> {
         let mut kinds = Vec::new();
@@ -141,6 +150,24 @@ mod tests {
         assert!(matcher.holds(&extract(vec![Found::Absent]), ""));
         assert!(!matcher.holds(&extract(vec![Found::Text("failed".into())]), ""));
         assert_eq!(matcher.kinds(), [KindId(2), KindId(3)]);
+    }
+
+    #[test]
+    fn a_matcher_is_ruled_out_only_by_the_kinds_it_names() {
+        let event = |kind| Matcher { all: vec![Condition::Event(vec![KindId(kind)])] };
+        let place = Condition::At(SlotId(0), Test::Exists(true));
+        let here = Matcher { all: vec![place] };
+        for (matcher, of_one, of_none) in [
+            (event(1), true, false),
+            (event(2), false, false),
+            (here.clone(), true, true),
+            (Matcher { all: vec![Condition::Not(event(1))] }, true, true),
+            (Matcher { all: vec![Condition::Any(vec![event(2), here])] }, true, true),
+            (Matcher { all: vec![Condition::Any(vec![event(2), event(1)])] }, true, false),
+            (Matcher { all: vec![Condition::Any(vec![event(2)])] }, false, false),
+        ] {
+            assert_eq!((matcher.can_hold(Some(KindId(1))), matcher.can_hold(None)), (of_one, of_none), "{matcher:?}");
+        }
     }
 
     #[test]

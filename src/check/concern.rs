@@ -1,0 +1,75 @@
+//! What can concern an event of each kind. Most matchers name the kinds that they are about; sorted by kind beforehand, they are
+//! not tried on events of any other.
+
+use crate::event::{Kind, KindId};
+use crate::expect::{AnswerSource, Expectations, Heartbeat, Matcher};
+
+/// The expectations of an execution, sorted by kind of event.
+#[derive(Debug)]
+pub struct Concerns {
+    kinds: Vec<Concern>,
+    /// Events whose name nothing mentions, or that have none.
+    others: Concern,
+}
+
+/// What can concern an event of one kind, in the order of the expectations.
+#[derive(Debug)]
+pub struct Concern {
+    /// Which of the grammar's symbols it is.
+    pub symbol: Option<usize>,
+    /// The grammar forbids it.
+    pub forbidden: bool,
+    /// The grammar ends a run as failed with it.
+    pub bad: bool,
+    /// Each with its index.
+    pub heartbeats: Vec<(usize, Heartbeat)>,
+    /// See `Expectations::failed`.
+    pub failed: Vec<Matcher>,
+    /// See `Expectations::answers`.
+    pub answers: Vec<AnswerSource>,
+    /// See `Signs::degraded`.
+    pub degraded: Vec<Matcher>,
+    /// See `Signs::replayed`.
+    pub replayed: Vec<Matcher>,
+    /// See `Signs::failed_tool`.
+    pub failed_tool: Vec<Matcher>,
+    /// See `Ends::bad`.
+    pub bad_ends: Vec<Matcher>,
+}
+
+impl Concerns {
+    /// Sorts what is expected.
+    pub fn new(expect: &Expectations) -> Concerns {
+        let kinds = (0..expect.dialect.names.iter().count()).map(|kind| Some(KindId(kind as u16)));
+        Concerns { kinds: kinds.map(|kind| Concern::new(expect, kind)).collect(), others: Concern::new(expect, None) }
+    }
+
+    /// What can concern an event of this kind.
+    pub fn of(&self, kind: Kind) -> &Concern {
+        match kind {
+            Kind::Known(kind) => self.kinds.get(usize::from(kind.0)).unwrap_or(&self.others),
+            Kind::Unknown | Kind::Unnamed => &self.others,
+        }
+    }
+}
+
+impl Concern {
+    fn new(expect: &Expectations, kind: Option<KindId>) -> Concern {
+        let can = |matchers: &[Matcher]| matchers.iter().filter(|matcher| matcher.can_hold(kind)).cloned().collect();
+        let heartbeats = expect.heartbeats.iter().cloned().enumerate();
+        let answers = expect.answers.iter().cloned();
+        let among = |kinds: &[KindId]| kind.is_some_and(|kind| kinds.contains(&kind));
+        Concern {
+            symbol: kind.and_then(|kind| expect.grammar.symbol_of(kind)),
+            forbidden: among(&expect.grammar.forbidden),
+            bad: among(&expect.grammar.bad),
+            heartbeats: heartbeats.filter(|(_, heartbeat)| heartbeat.when.can_hold(kind)).collect(),
+            failed: can(&expect.failed),
+            answers: answers.filter(|source| source.when.can_hold(kind)).collect(),
+            degraded: can(&expect.signs.degraded),
+            replayed: can(&expect.signs.replayed),
+            failed_tool: can(&expect.signs.failed_tool),
+            bad_ends: can(&expect.ends.bad),
+        }
+    }
+}
