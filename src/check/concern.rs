@@ -1,7 +1,7 @@
 //! What can concern an event of each kind. Most matchers name the kinds that they are about; sorted by kind beforehand, they are
-//! not tried on events of any other.
+//! not tried on events of any other, nor on frames without any of the places that they need.
 
-use crate::event::{Kind, KindId};
+use crate::event::{Extract, Found, Kind, KindId, SlotId};
 use crate::expect::{AnswerSource, Expectations, Heartbeat, Matcher};
 
 /// The expectations of an execution, sorted by kind of event.
@@ -24,17 +24,24 @@ pub struct Concern {
     /// Each with its index.
     pub heartbeats: Vec<(usize, Heartbeat)>,
     /// See `Expectations::failed`.
-    pub failed: Vec<Matcher>,
+    pub failed: Vec<Sieved>,
     /// See `Expectations::answers`.
     pub answers: Vec<AnswerSource>,
     /// See `Signs::degraded`.
-    pub degraded: Vec<Matcher>,
+    pub degraded: Vec<Sieved>,
     /// See `Signs::replayed`.
-    pub replayed: Vec<Matcher>,
+    pub replayed: Vec<Sieved>,
     /// See `Signs::failed_tool`.
-    pub failed_tool: Vec<Matcher>,
+    pub failed_tool: Vec<Sieved>,
     /// See `Ends::bad`.
-    pub bad_ends: Vec<Matcher>,
+    pub bad_ends: Vec<Sieved>,
+}
+
+/// A matcher with the places that it needs.
+#[derive(Debug)]
+pub struct Sieved {
+    matcher: Matcher,
+    needs: Option<Vec<SlotId>>,
 }
 
 impl Concerns {
@@ -55,7 +62,10 @@ impl Concerns {
 
 impl Concern {
     fn new(expect: &Expectations, kind: Option<KindId>) -> Concern {
-        let can = |matchers: &[Matcher]| matchers.iter().filter(|matcher| matcher.can_hold(kind)).cloned().collect();
+        let can = |matchers: &[Matcher]| {
+            let can_hold = matchers.iter().filter(|matcher| matcher.can_hold(kind));
+            can_hold.map(|matcher| Sieved { needs: matcher.needs(), matcher: matcher.clone() }).collect()
+        };
         let heartbeats = expect.heartbeats.iter().cloned().enumerate();
         let answers = expect.answers.iter().cloned();
         let among = |kinds: &[KindId]| kind.is_some_and(|kind| kinds.contains(&kind));
@@ -72,4 +82,11 @@ impl Concern {
             bad_ends: can(&expect.ends.bad),
         }
     }
+}
+
+/// Whether one of `matchers` holds of the frame `text` that decoded to `extract`.
+pub fn any(matchers: &[Sieved], extract: &Extract<'_>, text: &str) -> bool {
+    let there = |slot: &SlotId| !matches!(extract.at(*slot), Found::Absent);
+    let may_hold = |sieved: &Sieved| sieved.needs.as_ref().is_none_or(|needs| needs.iter().any(there));
+    matchers.iter().any(|sieved| may_hold(sieved) && sieved.matcher.holds(extract, text))
 }

@@ -286,8 +286,9 @@ fn special(bytes: &[u8], mut at: usize) -> usize {
         }
         at += eight.len();
     }
+    let special = |byte: u8| u8::from(byte < 0x20) | u8::from(byte == b'"') | u8::from(byte == b'\\');
     while let Some(stride) = bytes[at..].first_chunk::<32>() {
-        if stride.iter().fold(false, |any, byte| any | (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\')) {
+        if stride.iter().fold(0, |any, byte| any | special(*byte)) != 0 {
             break;
         }
         at += stride.len();
@@ -299,8 +300,7 @@ fn special(bytes: &[u8], mut at: usize) -> usize {
         }
         at += eight.len();
     }
-    let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
-    bytes[at..].iter().position(special).map_or(bytes.len(), |offset| at + offset)
+    bytes[at..].iter().position(|byte| special(*byte) != 0).map_or(bytes.len(), |offset| at + offset)
 }
 
 /// Eight bytes at once: the lowest bit that is set lies in the first special one. The differences below borrow from the next

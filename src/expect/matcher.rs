@@ -69,6 +69,17 @@ impl Matcher {
         })
     }
 
+    /// Places of which at least one must exist in a frame of which it holds; `None` if it may hold without any.
+    pub fn needs(&self) -> Option<Vec<SlotId>> {
+        self.all.iter().find_map(|condition| match condition {
+            Condition::At(slot, test) => (!test.holds(&Found::Absent)).then(|| vec![*slot]),
+            Condition::Any(matchers) => {
+                matchers.iter().map(Matcher::needs).collect::<Option<Vec<_>>>().map(|all| all.concat())
+            }
+            Condition::Event(_) | Condition::Text(_) | Condition::Not(_) => None,
+        })
+    }
+
     /// Every kind that an `event:` condition names, wherever it stands.
     pub fn kinds(&self) -> Vec<KindId> {
         let mut kinds = Vec::new();
@@ -167,6 +178,23 @@ mod tests {
             (Matcher { all: vec![Condition::Any(vec![event(2)])] }, false, false),
         ] {
             assert_eq!((matcher.can_hold(Some(KindId(1))), matcher.can_hold(None)), (of_one, of_none), "{matcher:?}");
+        }
+    }
+
+    #[test]
+    fn a_matcher_needs_the_places_without_which_it_cannot_hold() {
+        let at = |slot, test| Matcher { all: vec![Condition::At(SlotId(slot), test)] };
+        let (yes, gone) = (|| Test::Bool(true), || Test::Exists(false));
+        let any = |matchers| Matcher { all: vec![Condition::Event(vec![KindId(3)]), Condition::Any(matchers)] };
+        for (matcher, needs) in [
+            (at(1, yes()), Some(vec![SlotId(1)])),
+            (at(1, gone()), None),
+            (any(vec![at(1, yes()), at(2, yes())]), Some(vec![SlotId(1), SlotId(2)])),
+            (any(vec![at(1, yes()), at(2, gone())]), None),
+            (Matcher { all: vec![Condition::Not(at(1, gone()))] }, None),
+        ] {
+            assert_eq!(matcher.needs(), needs, "{matcher:?}");
+            assert!(needs.is_none() || !matcher.holds(&extract(vec![]), ""), "{matcher:?} holds of nothing");
         }
     }
 

@@ -417,7 +417,8 @@ impl Lane {
     fn tally(&mut self, bench: &mut Bench<'_>) {
         while let Some(front) = self.iterations.front() {
             let pending = |run: &Run| run.iteration == front.iteration;
-            if !front.ended || self.lingering.iter().any(|run| pending(run)) || self.run.as_deref().is_some_and(pending) {
+            if !front.ended || self.lingering.iter().any(|run| pending(run)) || self.run.as_deref().is_some_and(pending)
+            {
                 return;
             }
             let counts = &mut bench.out.counts;

@@ -6,8 +6,8 @@ use super::clock::Clock;
 use super::owner::{THREAD, own};
 use super::{Bench, Lane, Stage, any};
 use crate::check::automaton::{Automaton, RunEvent};
-use crate::check::content;
 use crate::check::judgement::RUNS_KEPT;
+use crate::check::{concern, content};
 use crate::event::{Extract, Kind, KindId};
 use crate::expect::{Expectations, IdRole, IdSource, Names, Role, Segment, Unique};
 use crate::finding::{Deviation, Evidence, Excerpt, Finding, Mark, Subject};
@@ -197,7 +197,7 @@ impl Lane {
         }
         let mut run_ids = expect.ids.iter().filter(|rule| rule.role == IdRole::Run);
         let run_id = run_ids.find_map(|rule| extract.first_text(&rule.at));
-        let replayed = any(&concern.replayed, extract, text);
+        let replayed = concern::any(&concern.replayed, extract, text);
         let Some(mut run) = self.take_run(run_id.as_deref()) else {
             if symbol.is_some() {
                 self.runless(bench, place, extract, run_id.as_deref(), replayed);
@@ -218,10 +218,10 @@ impl Lane {
         if was_over.is_none() {
             run.progressed(bounds);
         }
-        if run.failed.is_none() && any(&concern.failed, extract, text) {
+        if run.failed.is_none() && concern::any(&concern.failed, extract, text) {
             run.failed = Some((label(), excerpt()));
         }
-        if run.degraded.is_none() && any(&concern.degraded, extract, text) {
+        if run.degraded.is_none() && concern::any(&concern.degraded, extract, text) {
             run.degraded = Some((label(), excerpt()));
         }
         if let Some(source) = concern.answers.iter().find(|source| source.when.holds(extract, text))
@@ -284,7 +284,7 @@ impl Lane {
             }
             if !step.repeated {
                 let tool_result = role == Role::Result && expect.grammar.symbols[symbol].pair == 0;
-                if tool_result && any(&concern.failed_tool, extract, text) {
+                if tool_result && concern::any(&concern.failed_tool, extract, text) {
                     let deviation = Deviation::FailedTool { tool: tool.as_deref().map(str::to_owned) };
                     let evidence = run.evidence(&expect.dialect.names, Some(excerpt()));
                     self.report_for(bench, &run, frame.at, deviation, evidence);
@@ -318,7 +318,7 @@ impl Lane {
             return;
         }
         let over = |good, explained| Over { earliest: bounds.0, latest: bounds.1, good, explained };
-        if concern.bad || any(&concern.bad_ends, extract, text) {
+        if concern.bad || concern::any(&concern.bad_ends, extract, text) {
             // Reported when the run is concluded: what comes after it belongs to it.
             run.bad = Some((label(), run.evidence(&expect.dialect.names, Some(excerpt()))));
             self.run = Some(run);
