@@ -96,15 +96,17 @@ impl Tool {
         Tool { pair, call, name, replayed: event.replayed }
     }
 
-    /// Whether the other half of its pair may be `event`: by call id where both have one, else by name where both have one; a tool
-    /// that tells neither fits any.
-    fn fits(&self, pair: u8, event: &RunEvent<'_>) -> bool {
-        self.pair == pair
-            && match (&self.call, event.call, &self.name, event.tool) {
-                (Some(mine), Some(theirs), _, _) => mine == theirs,
-                (_, _, Some(mine), Some(theirs)) => mine == theirs,
-                _ => true,
-            }
+    /// By call id where both have one, else by name where both have one; a tool that tells neither fits any.
+    fn fits(&self, other: &Tool) -> bool {
+        self.pair == other.pair && self.same(other)
+    }
+
+    fn same(&self, other: &Tool) -> bool {
+        match (&self.call, &other.call, &self.name, &other.name) {
+            (Some(mine), Some(theirs), _, _) => mine == theirs,
+            (_, _, Some(mine), Some(theirs)) => mine == theirs,
+            _ => true,
+        }
     }
 
     fn label(&self) -> String {
@@ -165,9 +167,10 @@ impl Automaton {
         }
         self.counts.resize(grammar.symbols.len(), 0);
         self.counts[event.symbol] += 1;
+        let tool = Tool::of(symbol.pair, event);
         match symbol.role {
-            Role::Call => drop(take(&mut self.orphans, |orphan| orphan.fits(symbol.pair, event))),
-            Role::Result => drop(take(&mut self.calls, |call| call.tool.fits(symbol.pair, event))),
+            Role::Call => drop(take(&mut self.orphans, |orphan| orphan.fits(&tool))),
+            Role::Result => drop(take(&mut self.calls, |call| call.tool.fits(&tool))),
             Role::Start | Role::Step | Role::End => {}
         }
         // Several senders of one run each tell its end: one envelope each, and one of them may name an agent whose end was
@@ -346,25 +349,28 @@ impl Automaton {
 
     fn call(&mut self, pair: u8, event: &RunEvent<'_>) {
         let call = Call { tool: Tool::of(pair, event), called: event.arrived };
-        match take(&mut self.orphans, |orphan| orphan.fits(pair, event)) {
+        match take(&mut self.orphans, |orphan| orphan.fits(&call.tool)) {
             Some(orphan) => self.inverted.push((orphan, call)),
             None => self.calls.push(call),
         }
     }
 
     fn result(&mut self, pair: u8, event: &RunEvent<'_>) -> Option<(Stamp, Stamp)> {
-        if let Some(index) = self.calls.iter().position(|call| call.tool.fits(pair, event)) {
+        let tool = Tool::of(pair, event);
+        if let Some(index) = self.calls.iter().position(|call| call.tool.fits(&tool)) {
             return Some(self.calls.remove(index).called);
         }
         // A result, a call, a result: not two results and a late call, but a first call that never came.
-        if let Some(index) = self.inverted.iter().position(|(orphan, call)| {
-            (orphan.call.is_none() || call.tool.call.is_none()) && call.tool.fits(pair, event)
-        }) {
+        if let Some(index) = self
+            .inverted
+            .iter()
+            .position(|(orphan, call)| (orphan.call.is_none() || call.tool.call.is_none()) && call.tool.fits(&tool))
+        {
             let (orphan, call) = self.inverted.remove(index);
             self.orphans.push(orphan);
             return Some(call.called);
         }
-        self.orphans.push(Tool::of(pair, event));
+        self.orphans.push(tool);
         None
     }
 }
