@@ -5,7 +5,7 @@
 //! it belongs, so that one cause is one deviation. It knows neither time limits nor users nor answers.
 
 use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 
 use crate::event::Envelope;
 use crate::expect::{Grammar, Role};
@@ -67,13 +67,15 @@ pub struct Automaton {
     /// Symbols that came before one that must precede them, with that one; settled when it comes or the run ends.
     early: Vec<(usize, usize)>,
     /// What has been seen, to recognise repetitions.
-    seen: HashSet<u64>,
+    seen: HashSet<u64, BuildHasherDefault<Hashed>>,
     over: bool,
 }
 
 #[derive(Debug)]
 struct Agent {
-    name: Option<String>,
+    name: Option<Box<str>>,
+    /// The `plain_hash` of its name, by which it is told from others.
+    key: Option<u64>,
     open: bool,
 }
 
@@ -172,7 +174,8 @@ impl Automaton {
     /// all that is wrong with it.
     pub fn late(&mut self, grammar: &Grammar, names: &dyn Fn(usize) -> String, event: &RunEvent<'_>) -> Step {
         let symbol = &grammar.symbols[event.symbol];
-        let known = self.agents.iter().any(|agent| same(&agent.name, event.agent));
+        let name = event.agent.map(plain_hash);
+        let known = self.agents.iter().any(|agent| agent.key == name);
         if let Some(deviation) = self.repetition(symbol.role, names, event) {
             return Step { deviation, repeated: true, ..Step::default() };
         }
@@ -254,8 +257,7 @@ impl Automaton {
 
     /// How many agents started, told by name; agents without a name are one, unless others have names.
     fn agent_names(&self) -> u64 {
-        let mut names: Vec<u64> =
-            self.agents.iter().flat_map(|agent| &agent.name).map(|name| plain_hash(name)).collect();
+        let mut names: Vec<u64> = self.agents.iter().filter_map(|agent| agent.key).collect();
         names.sort_unstable();
         names.dedup();
         (names.len() as u64).max(u64::from(!self.agents.is_empty()))
@@ -285,8 +287,9 @@ impl Automaton {
             Role::Step => return None,
             Role::Start | Role::End => {
                 // A sub-agent may be started again after it ended, and then end again.
-                let round = self.agents.iter().filter(|known| same(&known.name, event.agent)).count();
-                let open = self.agents.iter().any(|known| known.open && same(&known.name, event.agent));
+                let key = event.agent.map(plain_hash);
+                let round = self.agents.iter().filter(|known| known.key == key).count();
+                let open = self.agents.iter().any(|known| known.open && known.key == key);
                 let round = if role == Role::Start && !open { round + 1 } else { round };
                 // As it is spelled: an orchestrator and its supervisor are one agent, and each tells its starts and ends.
                 let agent = event.agent;
@@ -341,8 +344,9 @@ impl Automaton {
     }
 
     fn start(&mut self, name: Option<&str>) {
-        if !self.agents.iter().any(|agent| agent.open && same(&agent.name, name)) {
-            self.agents.push(Agent { name: name.map(str::to_owned), open: true });
+        let key = name.map(plain_hash);
+        if !self.agents.iter().any(|agent| agent.open && agent.key == key) {
+            self.agents.push(Agent { name: name.map(Box::from), key, open: true });
         }
     }
 
@@ -350,18 +354,19 @@ impl Automaton {
     /// that names an agent which never started closes the only agent there is: it was started under another name. One that
     /// names an agent which has ended closes nothing: it is another sender's word for the same end.
     fn end(&mut self, name: Option<&str>) {
+        let key = name.map(plain_hash);
         let open = |agent: &Agent| agent.open;
-        let named = self.agents.iter().position(|agent| open(agent) && same(&agent.name, name));
-        if named.is_none() && name.is_some() && self.agents.iter().any(|agent| same(&agent.name, name)) {
+        let named = self.agents.iter().position(|agent| open(agent) && agent.key == key);
+        if named.is_none() && key.is_some() && self.agents.iter().any(|agent| agent.key == key) {
             return;
         }
-        let unnamed = || self.agents.iter().position(|agent| open(agent) && agent.name.is_none());
+        let unnamed = || self.agents.iter().position(|agent| open(agent) && agent.key.is_none());
         let last = || self.agents.iter().rposition(open);
         let only = || {
             let mut all = self.agents.iter().enumerate().filter(|(_, agent)| open(agent));
             all.next().filter(|_| all.next().is_none()).map(|(index, _)| index)
         };
-        let closes = named.or_else(unnamed).or_else(|| if name.is_none() { last() } else { only() });
+        let closes = named.or_else(unnamed).or_else(|| if key.is_none() { last() } else { only() });
         if let Some(index) = closes {
             self.agents[index].open = false;
         }
@@ -407,26 +412,35 @@ impl Automaton {
     }
 }
 
-/// Agents are named without regard to case and separators: one backend spells its orchestrator `supervisor` and `Supervisor`, and
-/// another its agents `data_agent` and `DataAgent`.
-fn same(known: &Option<String>, name: Option<&str>) -> bool {
-    match (known, name) {
-        (None, None) => true,
-        (Some(known), Some(name)) => plain(known).eq(plain(name)),
-        _ => false,
-    }
-}
-
-/// The letters and digits of a name, in lower case; all of it if it has none.
+/// The letters and digits of a name, in lower case; all of it if it has none. Agents are named without regard to case and
+/// separators: one backend spells its orchestrator `supervisor` and `Supervisor`, and another its agents `data_agent` and
+/// `DataAgent`.
 fn plain(name: &str) -> impl Iterator<Item = char> {
     let bare = name.chars().any(char::is_alphanumeric);
     name.chars().filter(move |c| c.is_alphanumeric() || !bare).map(|c| c.to_ascii_lowercase())
 }
 
+/// FNV-1a (draft-eastlake-fnv), which is quick on names of a few letters.
 fn plain_hash(name: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    plain(name).for_each(|c| c.hash(&mut hasher));
-    hasher.finish()
+    plain(name).fold(0xcbf2_9ce4_8422_2325, |hash, c| (hash ^ u64::from(u32::from(c))).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// The hasher of what is a hash itself.
+#[derive(Debug, Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// Removes the first of those that fit best.

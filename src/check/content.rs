@@ -92,11 +92,15 @@ fn marks(text: &str) -> impl Iterator<Item = Canary> {
 }
 
 fn words(text: &str) -> Vec<String> {
+    spelled(text).into_iter().map(str::to_lowercase).collect()
+}
+
+/// The words as they are spelled.
+fn spelled(text: &str) -> Vec<&str> {
     let mut words = Vec::new();
-    let mut add = |text: &str| {
-        let parts =
-            text.split(|c: char| !c.is_alphanumeric() && !CURRENCIES.contains(&c)).filter(|word| !word.is_empty());
-        words.extend(parts.map(str::to_lowercase));
+    let mut add = |text| {
+        let parts = str::split(text, |c: char| !c.is_alphanumeric() && !CURRENCIES.contains(&c));
+        words.extend(parts.filter(|word| !word.is_empty()));
     };
     let mut from = 0;
     for found in canary::find_in(text.as_bytes()) {
@@ -152,11 +156,12 @@ fn collect_leaves<'v>(value: &'v serde_json::Value, leaves: &mut Vec<&'v serde_j
 /// The share of the answer's words that repeat the prompt in its order, if it is at least `from` and they are most of the
 /// prompt. The words repeated are the longest common subsequence, so a changed or dropped word hides no echo.
 fn echo(prompt: &str, answer: &str, from: f64) -> Option<f64> {
-    let (prompt, answer) = (words(prompt), words(answer));
+    let (asked, answered) = (spelled(prompt).len(), spelled(answer).len());
     // With more words than this the rest is an answer, whatever stands before it; this keeps the comparison short, too.
-    if prompt.len() < WORDS_TO_ECHO || prompt.len() as f64 / (answer.len() as f64) < from {
+    if asked < WORDS_TO_ECHO || asked as f64 / (answered as f64) < from {
         return None;
     }
+    let (prompt, answer) = (words(prompt), words(answer));
     let prompt = &prompt[..prompt.len().min(WORDS_COMPARED)];
     let answer = &answer[..answer.len().min(WORDS_COMPARED)];
     let repeated = longest_common(prompt, answer) as f64;

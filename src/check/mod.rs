@@ -10,6 +10,7 @@
 //! | `lane.rs` | one user's stream: set-up, greeting, runs, silence |
 //! | `judgement.rs` | what judging leaves behind, and how it merges |
 //! | `course.rs` | how it went over time, for people |
+//! | `concern.rs` | which expectations can concern which kind of event |
 //! | `conclude.rs` | claims and the verdict of the whole |
 //! | `value.rs` | what it was worth to users |
 //! | `reach.rs` | how often a plan passes each segment |
@@ -20,6 +21,7 @@
 
 mod alike;
 mod automaton;
+mod concern;
 mod conclude;
 mod content;
 mod course;
@@ -51,12 +53,14 @@ use crate::identity::{ExecutionId, UserNumber};
 use crate::time::Stamp;
 use crate::trace::{Entry, Fact, Frame, NetFailure, Observed, Phase, StepOutcome};
 
+use concern::Concerns;
 use lane::{Bench, Lane};
 
 /// Judges the streams of some users of an execution, each told in the order of its observation.
 #[derive(Debug)]
 pub struct Judge {
     expect: Arc<Expectations>,
+    concerns: Concerns,
     execution: ExecutionId,
     lanes: BTreeMap<UserNumber, Lane>,
     /// Whose tapes show something wrong, since somebody last asked.
@@ -67,7 +71,9 @@ pub struct Judge {
 impl Judge {
     /// A judge that has seen nothing.
     pub fn new(expect: Arc<Expectations>, execution: ExecutionId) -> Judge {
-        Judge { expect, execution, lanes: BTreeMap::new(), alarms: BTreeSet::new(), out: Judgement::default() }
+        let concerns = Concerns::new(&expect);
+        let (lanes, alarms) = (BTreeMap::new(), BTreeSet::new());
+        Judge { expect, concerns, execution, lanes, alarms, out: Judgement::default() }
     }
 
     /// Something the harness did for `user`, or was answered outside the socket.
@@ -156,17 +162,16 @@ impl Judge {
 
     /// Nothing more will be told. Iterations that had not ended count as interrupted.
     pub fn finish(mut self) -> Judgement {
-        for (_, mut lane) in std::mem::take(&mut self.lanes) {
-            let alarms = &mut self.alarms;
-            let mut bench = Bench { expect: &self.expect, execution: self.execution, alarms, out: &mut self.out };
-            lane.finish(&mut bench);
+        let Judge { expect, concerns, execution, lanes, alarms, out } = &mut self;
+        for lane in lanes.values_mut() {
+            lane.finish(&mut Bench { expect, concerns, execution: *execution, alarms, out });
         }
         self.out
     }
 
     fn with(&mut self, user: UserNumber, tell: impl FnOnce(&mut Lane, &mut Bench<'_>)) {
-        let lane = self.lanes.entry(user).or_insert_with(|| Lane::new(user));
-        let alarms = &mut self.alarms;
-        tell(lane, &mut Bench { expect: &self.expect, execution: self.execution, alarms, out: &mut self.out });
+        let Judge { expect, concerns, execution, lanes, alarms, out } = self;
+        let lane = lanes.entry(user).or_insert_with(|| Lane::new(user));
+        tell(lane, &mut Bench { expect, concerns, execution: *execution, alarms, out });
     }
 }

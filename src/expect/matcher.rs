@@ -60,6 +60,26 @@ impl Matcher {
         self.all.iter().all(|condition| condition.holds(extract, text))
     }
 
+    /// Whether it can hold of an event of this kind (`None`: one whose name nothing mentions) at all, whatever else stands in it.
+    pub fn can_hold(&self, kind: Option<KindId>) -> bool {
+        self.all.iter().all(|condition| match condition {
+            Condition::Event(kinds) => kind.is_some_and(|kind| kinds.contains(&kind)),
+            Condition::Any(matchers) => matchers.iter().any(|matcher| matcher.can_hold(kind)),
+            Condition::At(..) | Condition::Text(_) | Condition::Not(_) => true,
+        })
+    }
+
+    /// Places of which at least one must exist in a frame of which it holds; `None` if it may hold without any.
+    pub fn needs(&self) -> Option<Vec<SlotId>> {
+        self.all.iter().find_map(|condition| match condition {
+            Condition::At(slot, test) => (!test.holds(&Found::Absent)).then(|| vec![*slot]),
+            Condition::Any(matchers) => {
+                matchers.iter().map(Matcher::needs).collect::<Option<Vec<_>>>().map(|all| all.concat())
+            }
+            Condition::Event(_) | Condition::Text(_) | Condition::Not(_) => None,
+        })
+    }
+
     /// Every kind that an `event:` condition names, wherever it stands.
     pub fn kinds(&self) -> Vec<KindId> {
         let mut kinds = Vec::new();
@@ -141,6 +161,41 @@ mod tests {
         assert!(matcher.holds(&extract(vec![Found::Absent]), ""));
         assert!(!matcher.holds(&extract(vec![Found::Text("failed".into())]), ""));
         assert_eq!(matcher.kinds(), [KindId(2), KindId(3)]);
+    }
+
+    #[test]
+    fn a_matcher_is_ruled_out_only_by_the_kinds_it_names() {
+        let event = |kind| Matcher { all: vec![Condition::Event(vec![KindId(kind)])] };
+        let place = Condition::At(SlotId(0), Test::Exists(true));
+        let here = Matcher { all: vec![place] };
+        for (matcher, of_one, of_none) in [
+            (event(1), true, false),
+            (event(2), false, false),
+            (here.clone(), true, true),
+            (Matcher { all: vec![Condition::Not(event(1))] }, true, true),
+            (Matcher { all: vec![Condition::Any(vec![event(2), here])] }, true, true),
+            (Matcher { all: vec![Condition::Any(vec![event(2), event(1)])] }, true, false),
+            (Matcher { all: vec![Condition::Any(vec![event(2)])] }, false, false),
+        ] {
+            assert_eq!((matcher.can_hold(Some(KindId(1))), matcher.can_hold(None)), (of_one, of_none), "{matcher:?}");
+        }
+    }
+
+    #[test]
+    fn a_matcher_needs_the_places_without_which_it_cannot_hold() {
+        let at = |slot, test| Matcher { all: vec![Condition::At(SlotId(slot), test)] };
+        let (yes, gone) = (|| Test::Bool(true), || Test::Exists(false));
+        let any = |matchers| Matcher { all: vec![Condition::Event(vec![KindId(3)]), Condition::Any(matchers)] };
+        for (matcher, needs) in [
+            (at(1, yes()), Some(vec![SlotId(1)])),
+            (at(1, gone()), None),
+            (any(vec![at(1, yes()), at(2, yes())]), Some(vec![SlotId(1), SlotId(2)])),
+            (any(vec![at(1, yes()), at(2, gone())]), None),
+            (Matcher { all: vec![Condition::Not(at(1, gone()))] }, None),
+        ] {
+            assert_eq!(matcher.needs(), needs, "{matcher:?}");
+            assert!(needs.is_none() || !matcher.holds(&extract(vec![]), ""), "{matcher:?} holds of nothing");
+        }
     }
 
     #[test]

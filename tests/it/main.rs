@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests stand at the edge: they read files and start processes")]
 
+mod allocations;
 mod browser;
 mod compare;
 mod corpus;

@@ -19,6 +19,7 @@ mod setup;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::concern::Concerns;
 use super::decode;
 use super::judgement::{Judgement, NAMES_KEPT, Window};
 use crate::event::{Extract, Kind, Slots};
@@ -59,6 +60,7 @@ pub enum Move {
 /// What a lane shares with the others.
 pub(super) struct Bench<'a> {
     pub expect: &'a Expectations,
+    pub concerns: &'a Concerns,
     pub execution: ExecutionId,
     /// Whose streams show something wrong.
     pub alarms: &'a mut BTreeSet<UserNumber>,
@@ -73,11 +75,12 @@ pub(super) struct Lane {
     stage: Stage,
     iterations: VecDeque<IterationState>,
     connection: Option<ConnectionState>,
-    run: Option<Run>,
+    run: Option<Box<Run>>,
     /// What the last run that ended was answered, for the steps after it.
     pub(super) last_answer: Option<String>,
     /// Runs that are over and may still get late frames.
-    lingering: Vec<Run>,
+    #[expect(clippy::vec_box, reason = "a run is large, and goes to and fro with every frame")]
+    lingering: Vec<Box<Run>>,
     /// Runs that were concluded, so that their events are told from nobody's.
     past: VecDeque<PastRun>,
     /// Leaks already found, by owner and iteration of the mark.
@@ -404,13 +407,13 @@ impl Lane {
     }
 
     fn heartbeat(&mut self, bench: &mut Bench<'_>, extract: &Extract<'_>, text: &str) -> bool {
-        let mut rules = bench.expect.heartbeats.iter().enumerate();
+        let mut rules = bench.concerns.of(extract.kind).heartbeats.iter();
         let Some((index, rule)) = rules.find(|(_, rule)| rule.when.holds(extract, text)) else { return false };
         bench.out.counts.heartbeats += 1;
         if rule.answered
             && let Some(connection) = &mut self.connection
         {
-            connection.replies.push_back(index);
+            connection.replies.push_back(*index);
         }
         true
     }
@@ -432,7 +435,8 @@ impl Lane {
     fn tally(&mut self, bench: &mut Bench<'_>) {
         while let Some(front) = self.iterations.front() {
             let pending = |run: &Run| run.iteration == front.iteration;
-            if !front.ended || self.lingering.iter().any(pending) || self.run.as_ref().is_some_and(pending) {
+            if !front.ended || self.lingering.iter().any(|run| pending(run)) || self.run.as_deref().is_some_and(pending)
+            {
                 return;
             }
             let counts = &mut bench.out.counts;

@@ -8,8 +8,8 @@ use super::owner::{THREAD, own};
 use super::{Bench, Lane, Stage, any};
 use crate::check;
 use crate::check::automaton::{Automaton, RunEvent};
-use crate::check::content;
 use crate::check::judgement::RUNS_KEPT;
+use crate::check::{concern, content};
 use crate::event::{Extract, Found, Kind, KindId, SlotId};
 use crate::expect::{Expectations, IdRole, IdSource, Names, Role, Segment, Trie, Unique};
 use crate::finding::{Deviation, Evidence, Excerpt, Finding, Mark, Subject};
@@ -183,7 +183,7 @@ impl Lane {
             over: None,
         };
         asked.mark(at, Label::Asked);
-        self.run = Some(asked);
+        self.run = Some(Box::new(asked));
         self.stage = Stage::Running;
     }
 
@@ -194,15 +194,16 @@ impl Lane {
             Kind::Known(kind) => Some(kind),
             Kind::Unknown | Kind::Unnamed => None,
         };
-        let symbol = kind.and_then(|kind| expect.grammar.symbol_of(kind));
+        let concern = bench.concerns.of(extract.kind);
+        let symbol = concern.symbol;
         if let (Some(kind), Some(_)) = (kind, symbol) {
             bench.out.counts.events += 1;
             bench.out.noted(kind, extract.envelope);
         }
         let mut run_ids = expect.ids.iter().filter(|rule| rule.role == IdRole::Run);
         let run_id = run_ids.find_map(|rule| extract.first_text(&rule.at));
-        let replayed = any(&expect.signs.replayed, extract, text);
-        let bad = kind.is_some_and(|kind| expect.grammar.bad.contains(&kind)) || any(&expect.ends.bad, extract, text);
+        let replayed = concern::any(&concern.replayed, extract, text);
+        let bad = concern.bad || concern::any(&concern.bad_ends, extract, text);
         let Some(mut run) = self.take_run(run_id.as_deref()) else {
             // A bad end that names no run may be about anything else that the connection is used for.
             let named = |run: &PastRun| run.ids.iter().any(|known| Some(&**known) == run_id.as_deref());
@@ -228,23 +229,24 @@ impl Lane {
         if was_over.is_none() {
             run.progressed(bounds);
         }
-        if run.failed.is_none() && any(&expect.failed, extract, text) {
+        if run.failed.is_none() && concern::any(&concern.failed, extract, text) {
             run.failed = Some((label(), excerpt()));
         }
-        if run.degraded.is_none() && any(&expect.signs.degraded, extract, text) {
+        if run.degraded.is_none() && concern::any(&concern.degraded, extract, text) {
             run.degraded = Some((label(), excerpt()));
         }
-        if let Some(source) = expect.answers.iter().find(|source| source.when.holds(extract, text))
+        if let Some(source) = concern.answers.iter().find(|source| source.when.holds(extract, text))
             && let Some(answer) = said(&expect.dialect.trie, extract, &source.at)
         {
             match &mut run.answer {
                 Some(whole) if source.append => whole.push_str(&answer),
                 whole => *whole = Some(answer.into_owned()),
             }
-            run.answer_frame = Some(excerpt());
+            // An answer that says something is evidence itself.
+            run.answer_frame = run.answer.as_ref().is_none_or(|answer| answer.trim().is_empty()).then(excerpt);
         }
         if let Some(kind) = kind
-            && expect.grammar.forbidden.contains(&kind)
+            && concern.forbidden
             && !run.forbidden.contains(&kind)
         {
             run.forbidden.push(kind);
@@ -293,7 +295,7 @@ impl Lane {
             }
             if !step.repeated {
                 let tool_result = role == Role::Result && expect.grammar.symbols[symbol].pair == 0;
-                if tool_result && any(&expect.signs.failed_tool, extract, text) {
+                if tool_result && concern::any(&concern.failed_tool, extract, text) {
                     let deviation = Deviation::FailedTool { tool: tool.as_deref().map(str::to_owned) };
                     let evidence = run.evidence(&expect.dialect.names, Some(excerpt()));
                     self.report_for(bench, &run, frame.at, deviation, evidence);
@@ -346,13 +348,13 @@ impl Lane {
 
     /// The run that an event belongs to: by its id if it names a known one, else the one in flight, else the last that may
     /// still get late frames. An id nobody knows belongs to the run in flight, for targets make ids of their own.
-    fn take_run(&mut self, id: Option<&str>) -> Option<Run> {
+    fn take_run(&mut self, id: Option<&str>) -> Option<Box<Run>> {
         if let Some(id) = id {
             let known = |run: &Run| run.ids.iter().any(|known| known == id);
-            if self.run.as_ref().is_some_and(known) {
+            if self.run.as_deref().is_some_and(known) {
                 return self.run.take();
             }
-            if let Some(index) = self.lingering.iter().position(known) {
+            if let Some(index) = self.lingering.iter().position(|run| known(run)) {
                 return Some(self.lingering.remove(index));
             }
             if self.past.iter().any(|run| run.ids.iter().any(|known| known == id)) {
@@ -454,7 +456,7 @@ impl Lane {
     }
 
     /// What only the whole run shows.
-    pub(super) fn conclude_run(&mut self, bench: &mut Bench<'_>, run: Run) {
+    pub(super) fn conclude_run(&mut self, bench: &mut Bench<'_>, run: Box<Run>) {
         let expect = bench.expect;
         let Some(over) = run.over else { return };
         bench.out.counts.runs += 1;
@@ -476,7 +478,7 @@ impl Lane {
         if self.past.len() == PAST_KEPT {
             self.past.pop_front();
         }
-        let Run { ids, iteration, connection, .. } = run;
+        let Run { ids, iteration, connection, .. } = *run;
         self.past.push_back(PastRun { ids, iteration, connection, over });
         self.tally(bench);
     }

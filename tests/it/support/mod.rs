@@ -6,3 +6,4 @@ pub mod process;
 pub mod redact;
 pub mod report;
 pub mod site;
+pub mod stream;
