@@ -354,9 +354,12 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
 }
 
 fn commands(report: &Report) -> Vec<(&'static str, String)> {
-    vec![
-        ("Repeat it", report.execution.command.clone()),
+    let again = report.recording.iter().map(|recording| ("Judge it again, without traffic", recording.command.clone()));
+    let mut commands = vec![("Repeat it", report.execution.command.clone())];
+    commands.extend(again);
+    commands.extend([
         ("Render this report again, from its folder", "goldenpath report . --format html".to_owned()),
         ("Hold the next one against it, from its folder", "goldenpath compare . NEW --format html".to_owned()),
-    ]
+    ]);
+    commands
 }
