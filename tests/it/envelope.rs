@@ -1,8 +1,9 @@
-//! One logical event in each of the ten envelopes that one backend was seen to use, so that one case is judged in several.
+//! One logical event in each of the ten envelopes that one backend was seen to use, so that one case is judged in
+//! several.
 //!
-//! What an event says (its kind, agent, tool, ids, answer) is one thing, where a sender puts it another. The envelopes are
-//! those of the dossier on netra, with invented values; what an envelope has no place for it leaves out, unless a case asks
-//! for it by name, which is a mistake in the case.
+//! What an event says (its kind, agent, tool, ids, answer) is one thing, where a sender puts it another. The envelopes
+//! are those of the dossier on netra, with invented values; what an envelope has no place for it leaves out, unless a
+//! case asks for it by name, which is a mistake in the case.
 
 use std::collections::BTreeMap;
 use std::fmt;

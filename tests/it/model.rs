@@ -1,10 +1,10 @@
-//! A second opinion on the order of events: the golden path and its presets, written down once more as plain sentences about
-//! a whole list, and held against the judge on generated runs.
+//! A second opinion on the order of events: the golden path and its presets, written down once more as plain sentences
+//! about a whole list, and held against the judge on generated runs.
 //!
-//! The model shares nothing with the automaton. It looks at a finished list again and again instead of walking it once, and
-//! tries all ways of pairing tools instead of choosing one. It knows one sender, no times and no users; what other mutations
-//! must show (garbage, foreign ids and marks) follows from the mutation itself. Failing examples are printed in the notation
-//! of `tests/trace_cases`, so that they can be kept as a case.
+//! The model shares nothing with the automaton. It looks at a finished list again and again instead of walking it once,
+//! and tries all ways of pairing tools instead of choosing one. It knows one sender, no times and no users; what other
+//! mutations must show (garbage, foreign ids and marks) follows from the mutation itself. Failing examples are printed
+//! in the notation of `tests/trace_cases`, so that they can be kept as a case.
 
 use std::collections::BTreeSet;
 
@@ -64,8 +64,8 @@ fn at_work(run: &[Event]) -> Vec<Option<u8>> {
     open
 }
 
-/// Which of the agents at work an end means: the one it names; else one without a name; else, if it names none, the last; and
-/// if it names one that never was, the only one.
+/// Which of the agents at work an end means: the one it names; else one without a name; else, if it names none, the
+/// last; and if it names one that never was, the only one.
 fn ended_by(before: &[Event], open: &[Option<u8>], name: Option<u8>) -> Option<usize> {
     let started = before.iter().any(|event| event.kind == Start && event.agent == name);
     let named = open.iter().position(|agent| *agent == name);
@@ -115,8 +115,9 @@ fn fit(call: Event, result: Event) -> bool {
     }
 }
 
-/// The least number of calls and results that stay alone, over all ways of pairing them: calls with later results or, unless
-/// that is asked, with earlier ones. Late ones, which are wrong for being late, may be another's half and count for nothing.
+/// The least number of calls and results that stay alone, over all ways of pairing them: calls with later results or,
+/// unless that is asked, with earlier ones. Late ones, which are wrong for being late, may be another's half and count
+/// for nothing.
 fn alone(tools: &[(Event, bool)], ordered: bool) -> usize {
     let Some(((first, late), rest)) = tools.split_first() else { return 0 };
     let without = |index: usize| [&rest[..index], &rest[index + 1..]].concat();
@@ -269,7 +270,8 @@ const TELL_ALL: [Wrap; 5] = [Wrap::A, Wrap::B, Wrap::C, Wrap::E, Wrap::I];
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// The generator makes what the model calls legal, and the judge is silent on it in every envelope that tells calls.
+    /// The generator makes what the model calls legal, and the judge is silent on it in every envelope that tells
+    /// calls.
     #[test]
     fn legal_runs_are_legal_to_model_and_judge(run in legal(), wrap in prop::sample::select(&TELL_CALLS)) {
         prop_assert_eq!(diagnose(Preset::GoldenPath, &run), vec![]);
@@ -314,7 +316,8 @@ proptest! {
         prop_assert_eq!(told.is_empty(), expected.is_empty(), "{}judge {:?}\nmodel {:?}", text, told, expected);
     }
 
-    /// When anybody looks changes nothing: neither for what is in time, nor for what is late, nor for what was seen late.
+    /// When anybody looks changes nothing: neither for what is in time, nor for what is late, nor for what was seen
+    /// late.
     #[test]
     fn timer_calls_between_reads_change_nothing(
         run in legal(),
@@ -330,12 +333,12 @@ proptest! {
         let text = case(Preset::GoldenPath, &(lines.join("\n") + "\n"), 2);
         let case = notation::parse("generated".to_owned(), &text);
         let expect = expectations(&case);
-        let [rarely, often] = [Looks::Rarely, Looks::Often].map(|looks| judge(&case, &expect, Wrap::A, looks).judgement);
-        prop_assert_eq!(rarely, often, "{}", text);
+        let looked = |looks| judge(&case, &expect, Wrap::A, looks).judgement;
+        prop_assert_eq!(looked(Looks::Rarely), looked(Looks::Often), "{}", text);
     }
 
-    /// One change to a legal run shows exactly what it makes wrong: what the model says of the order, and what the change
-    /// itself is.
+    /// One change to a legal run shows exactly what it makes wrong: what the model says of the order, and what the
+    /// change itself is.
     #[test]
     fn each_single_mutation_shows_what_it_names(
         run in legal(),

@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use goldenpath::canary::Canary;
 use goldenpath::check::{Conclusion, Judge, Judgement, Move, conclude};
 use goldenpath::cli::load::{Loader, Overrides, Unset, Variables};
@@ -236,10 +238,13 @@ impl Stage {
         self.frame(index, Direction::Received, Content::Text(text.into()));
     }
 
-    /// `${user}`, `${run}`, `${thread}`, `${canary}` of the receiver, or of the user whose number follows.
+    /// `${user}`, `${run}`, `${thread}`, `${canary}` of the receiver, or of the user whose number follows; in another form
+    /// if that follows.
     fn filled(&self, index: usize, text: &str) -> String {
-        static HOLE: LazyLock<Regex> =
-            LazyLock::new(|| Regex::new(r"\$\{(user|run|thread|canary)(?: (\d+|elsewhere))?\}").expect("a pattern"));
+        static HOLE: LazyLock<Regex> = LazyLock::new(|| {
+            let pattern = r"\$\{(user|run|thread|canary)(?: (\d+|elsewhere))?(?: (base64|capitals))?\}";
+            Regex::new(pattern).expect("a pattern")
+        });
         let fill = |hole: &regex::Captures<'_>| {
             let other = hole.get(2).map(|number| number.as_str());
             if other == Some("elsewhere") {
@@ -247,11 +252,16 @@ impl Stage {
             }
             let user = other.map_or(index, |number| number.parse::<usize>().expect("digits") - 1);
             let user = &self.users[user];
-            match &hole[1] {
+            let value = match &hole[1] {
                 "user" => user.id.clone(),
                 "run" => user.run(),
                 "thread" => user.thread(),
                 _ => user.mark(),
+            };
+            match hole.get(3).map(|form| form.as_str()) {
+                Some("base64") => STANDARD.encode(format!("(ref {value})")),
+                Some(_) => value.to_uppercase(),
+                None => value,
             }
         };
         HOLE.replace_all(text, fill).into_owned()

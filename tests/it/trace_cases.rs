@@ -1,8 +1,8 @@
 //! Streams as text: each file of `tests/trace_cases` is judged line by line, and must show the findings written on its
 //! lines and no others. The README there describes the notation; adding a case is adding a file.
 //!
-//! `GOLDENPATH_BLESS=1 cargo test --test it trace_cases` writes the findings of cases that are not pending anew; read the
-//! difference like code.
+//! `GOLDENPATH_BLESS=1 cargo test --test it trace_cases` writes the findings of cases that are not pending anew; read
+//! the difference like code.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
