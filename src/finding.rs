@@ -379,6 +379,15 @@ pub enum Deviation {
         /// What had not come by then.
         missing: Vec<String>,
     },
+    /// See `Rule::TokenExpired`.
+    TokenExpired {
+        /// The close code (RFC 6455, section 7.4).
+        code: u16,
+        /// The reason given, which says so.
+        reason: String,
+        /// What had not come by then.
+        missing: Vec<String>,
+    },
     /// See `Rule::ConnectionLost`.
     ConnectionLost {
         /// The system's word for it.
@@ -497,6 +506,7 @@ impl Deviation {
             Deviation::MalformedFrame { .. } => Rule::MalformedFrame,
             Deviation::FrameTooLarge { .. } => Rule::FrameTooLarge,
             Deviation::ClosedEarly { .. } => Rule::ClosedEarly,
+            Deviation::TokenExpired { .. } => Rule::TokenExpired,
             Deviation::ConnectionLost { .. } => Rule::ConnectionLost,
             Deviation::ProtocolViolation { .. } => Rule::ProtocolViolation,
             Deviation::EmptyAnswer => Rule::EmptyAnswer,
@@ -628,6 +638,9 @@ impl Deviation {
             Deviation::ClosedEarly { code, reason, missing } => {
                 let reason = if reason.is_empty() { String::new() } else { format!(" \"{reason}\"") };
                 format!("the target closed with {code}{reason} before the run was over{}", lacking(missing))
+            }
+            Deviation::TokenExpired { code, reason, missing } => {
+                format!("the target closed with {code} \"{reason}\" before the run was over{}", lacking(missing))
             }
             Deviation::ConnectionLost { error, missing } => {
                 format!("the connection ended without a close frame ({error}){}", lacking(missing))

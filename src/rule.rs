@@ -262,6 +262,10 @@ rules! {
     ProtocolViolation = "GP415" "protocol-violation" Failure Transport
         causes "a broken proxy, a server that writes to the socket from two places"
         advice "look at the bytes with a network trace";
+    /// The target closed the connection before the run was over, and said that the user's token had expired.
+    TokenExpired = "GP416" "token-expired" Failure Transport
+        causes "a token that lives shorter than a conversation and is not refreshed, clocks of two services that differ"
+        advice "compare the token's lifetime with the length of runs; a token checked at the upgrade need not be checked in mid-run";
     /// The run ended well and carried no answer.
     EmptyAnswer = "GP501" "empty-answer" Failure Answer
         causes "an agent without a model, an answer at another place than the profile says"

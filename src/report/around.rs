@@ -45,7 +45,7 @@ pub(super) fn silence(deviation: &Deviation) -> Option<Micros> {
 /// How a connection ended that should have lasted.
 pub(super) fn cut(deviation: &Deviation) -> Option<String> {
     match deviation {
-        Deviation::ClosedEarly { code, .. } => Some(format!("closed {code}")),
+        Deviation::ClosedEarly { code, .. } | Deviation::TokenExpired { code, .. } => Some(format!("closed {code}")),
         Deviation::ConnectionLost { .. } => Some("lost".to_owned()),
         Deviation::UpgradeRefused { status } => Some(format!("refused with HTTP {status}")),
         Deviation::GreetingRefused { .. } => Some("refused".to_owned()),

@@ -113,7 +113,7 @@ const TABLE: &[(&str, Seen)] = &[
     ("cut", Caught(&["GP414"])),
     ("close", Caught(&["GP413"])),
     ("close:code=1011", Caught(&["GP413"])),
-    ("expire-in-run", Caught(&["GP413"])),
+    ("expire-in-run", Caught(&["GP416"])),
     ("answer-empty", Caught(&["GP501"])),
     ("answer-null", Caught(&["GP501"])),
     ("answer-hollow", Caught(&["GP501"])),

@@ -590,6 +590,9 @@ impl Lane {
                 let reason = if reason.is_empty() { String::new() } else { format!(" \"{reason}\"") };
                 Deviation::GreetingRefused { by: format!("close {code}{reason}") }
             }
+            Content::Close { code, reason } if says_expired(reason) => {
+                Deviation::TokenExpired { code: *code, reason: reason.to_string(), missing }
+            }
             Content::Close { code, reason } => {
                 Deviation::ClosedEarly { code: *code, reason: reason.to_string(), missing }
             }
@@ -639,6 +642,12 @@ fn said<'e>(trie: &Trie, extract: &'e Extract<'_>, places: &[SlotId]) -> Option<
     };
     let chosen = if says(&first) { None } else { places.iter().find(|slot| says(slot) && !around(slot)) };
     extract.at(*chosen.unwrap_or(&first)).as_text()
+}
+
+/// Whether the reason of a close speaks of an expired token. There is no close code for it that targets agree on.
+fn says_expired(reason: &str) -> bool {
+    let reason = reason.to_ascii_lowercase();
+    reason.contains("expired") && ["token", "jwt", "credential", "auth"].iter().any(|what| reason.contains(what))
 }
 
 impl Run {
