@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 /// How the fields of events are wrapped. Greetings and heartbeats follow `Data` and `Payload` and are flat elsewhere.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Envelope {
     /// Everything beside `type` at the root; `timestamp` in float seconds.
     #[default]

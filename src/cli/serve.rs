@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::ValueEnum;
 
 use super::exit::Exit;
 use super::{faults, unix};
@@ -27,8 +26,8 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     threads: u16,
     /// Where the fields of an event stand
-    #[arg(long, value_enum, default_value_t = Wrap::Flat)]
-    envelope: Wrap,
+    #[arg(long, value_enum, default_value_t = Envelope::Flat)]
+    envelope: Envelope,
     /// Thinking events before the first tool
     #[arg(long, value_name = "N", default_value_t = 1)]
     thinking: usize,
@@ -61,32 +60,6 @@ pub struct Args {
     journal: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Wrap {
-    /// At the root
-    Flat,
-    /// In `data`
-    Data,
-    /// In `payload`
-    Payload,
-    /// Ids at the root, the rest in `data`
-    Bridge,
-    /// At the root, with nulls and metadata
-    Emitter,
-    /// The name in `type` and `event`
-    Fallback,
-    /// A text in `message`
-    Demo,
-    /// The name in `event_name`
-    Named,
-    /// In `data`, between ids of the server
-    Wrapped,
-    /// In `data`, with `agent` or `tool`
-    Nested,
-    /// Two of them in one run
-    Mixed,
-}
-
 /// Serves until somebody asks for the end; runs in flight may end.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     if args.list_faults {
@@ -97,19 +70,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let options = Options {
         address: SocketAddr::new(args.host, args.port),
         threads: args.threads.into(),
-        envelope: match args.envelope {
-            Wrap::Flat => Envelope::Flat,
-            Wrap::Data => Envelope::Data,
-            Wrap::Payload => Envelope::Payload,
-            Wrap::Bridge => Envelope::Bridge,
-            Wrap::Emitter => Envelope::Emitter,
-            Wrap::Fallback => Envelope::Fallback,
-            Wrap::Demo => Envelope::Demo,
-            Wrap::Named => Envelope::Named,
-            Wrap::Wrapped => Envelope::Wrapped,
-            Wrap::Nested => Envelope::Nested,
-            Wrap::Mixed => Envelope::Mixed,
-        },
+        envelope: args.envelope,
         script: Script {
             thinking_steps: args.thinking,
             tools: args.tools.iter().filter(|tool| !tool.is_empty()).cloned().collect(),
