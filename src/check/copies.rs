@@ -19,7 +19,7 @@ const USERS_KEPT: usize = 32;
 /// How many findings are held back (some 1 KiB each). Beyond, they are what they seem to be.
 const SUSPECTS_KEPT: usize = 5_000;
 /// How many users a finding names.
-const USERS_NAMED: usize = 10;
+const USERS_NAMED: usize = 5;
 /// A frame that is sent to everybody arrives everywhere within this time; it allows for a target and a harness under load.
 const ONE_MOMENT: Micros = Micros(500_000);
 
