@@ -246,6 +246,21 @@ pub enum Deviation {
         /// The user number in the mark.
         owner: UserNumber,
     },
+    /// See `Rule::Broadcast`.
+    Broadcast {
+        /// What it was.
+        event: String,
+        /// Whose it was, where only one user had a place for it.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        owner: Option<UserNumber>,
+        /// Who got it, the first few.
+        users: Vec<UserNumber>,
+        /// There are more of them.
+        more: bool,
+        /// Who had no place for it, the first few; nobody: its event id tells that it is the same event.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        without: Vec<UserNumber>,
+    },
     /// See `Rule::NeverStarted`.
     NeverStarted {
         /// How long was waited.
@@ -487,6 +502,7 @@ impl Deviation {
             Deviation::IdentityCollapse { .. } => Rule::IdentityCollapse,
             Deviation::MalformedIdentity { .. } => Rule::MalformedIdentity,
             Deviation::ForeignExecution { .. } => Rule::ForeignExecution,
+            Deviation::Broadcast { .. } => Rule::Broadcast,
             Deviation::NeverStarted { .. } => Rule::NeverStarted,
             Deviation::Stalled { .. } => Rule::Stalled,
             Deviation::RunTooLong { .. } => Rule::RunTooLong,
@@ -527,6 +543,7 @@ impl Deviation {
     pub fn owner(&self) -> Option<UserNumber> {
         match self {
             Deviation::ForeignCanary { owner, .. } | Deviation::ForeignIdentity { owner, .. } => Some(*owner),
+            Deviation::Broadcast { owner, .. } => *owner,
             _ => None,
         }
     }
@@ -597,6 +614,17 @@ impl Deviation {
             }
             Deviation::ForeignExecution { owner } => {
                 format!("a mark of another execution (its user {owner}) came to this user")
+            }
+            Deviation::Broadcast { event, users, more, without, .. } => {
+                let named =
+                    |users: &[UserNumber]| listed(&users.iter().map(|user| user.to_string()).collect::<Vec<_>>());
+                let more = if *more { ", among others" } else { "" };
+                let why = match &without[..] {
+                    [] => "with one event id".to_owned(),
+                    [one] => format!("and user {one} had no place for it"),
+                    several => format!("and users {} had no place for it", named(several)),
+                };
+                format!("the same {event} came to users {}{more}, {why}", named(users))
             }
             Deviation::NeverStarted { waited, last: None } => format!("nothing came within {waited} of the ask"),
             Deviation::NeverStarted { waited, last: Some(last) } => {

@@ -178,6 +178,10 @@ rules! {
     ForeignExecution = "GP205" "foreign-execution" Doubt Isolation
         causes "another pipeline drives the same users, or the agent remembers an earlier execution"
         advice "give each pipeline its own users with `users.first`, or clear the users' history";
+    /// An event of one user's run was sent to several users: one of them had no place for it, or they got one event id.
+    Broadcast = "GP206" "broadcast" Failure Isolation
+        causes "a broadcast where a send to one user was meant, a sender that lost track of whose event it is"
+        advice "treat it as a data leak: look at how the event shown finds its sockets, and send it to its user's alone";
     /// No event of the run came after the ask.
     NeverStarted = "GP301" "never-started" Failure Events
         causes "a message type without a handler, a run routed to another thread's connection, an empty agent registry"

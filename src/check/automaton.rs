@@ -40,6 +40,8 @@ pub struct RunEvent<'a> {
 pub struct Step {
     /// What it showed at once.
     pub deviation: Option<Deviation>,
+    /// It came before one that must precede it, of which a deviation will tell when that one comes.
+    pub early: bool,
     /// It was a repetition and changed nothing.
     pub repeated: bool,
     /// It came after the end, and rightly so: another sender tells the end of the same run.
@@ -137,7 +139,10 @@ impl Automaton {
         if let Some(deviation) = self.repetition(symbol.role, names, event) {
             return Step { deviation, repeated: true, ..Step::default() };
         }
-        let mut step = Step { deviation: self.order(grammar, names, event), ..Step::default() };
+        let deviation = self.order(grammar, names, event);
+        let early =
+            self.early.last().is_some_and(|(early, _)| *early == event.symbol) && self.counts[event.symbol] == 0;
+        let mut step = Step { deviation, early, ..Step::default() };
         self.counts[event.symbol] += 1;
         if let Some(most) = symbol.max
             && self.counts[event.symbol] == most + 1

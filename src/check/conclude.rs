@@ -337,6 +337,9 @@ fn outcome(claims: &[Claim], interrupted: bool) -> Outcome {
 /// nothing.
 fn settle(judgement: &mut Judgement, exceptions: &Exceptions) {
     let collapsed = collapsed(&judgement.ledger);
+    for finding in std::mem::take(&mut judgement.unmarked).settle(&judgement.ledger, !collapsed.is_empty()) {
+        judgement.findings.add(finding, exceptions);
+    }
     let mut told = BTreeSet::new();
     for (open, sighting) in std::mem::take(&mut judgement.ledger.open) {
         if let Some(users) = collapsed.get(&open.value).filter(|users| users.contains(&open.user)) {
@@ -512,8 +515,12 @@ impl Court<'_> {
                 let clean = self.failing(Concern::Isolation) == 0 && counts.runs > 0;
                 let bound =
                     if clean { format!(", leaks in under {} of runs", percent_up(leaks)) } else { String::new() };
+                let unmarked = match counts.unmarked {
+                    0 => String::new(),
+                    some => format!(", {} unmarked", percent(share(some, counts.texts))),
+                };
                 format!(
-                    "{} overlapped, {} of frames attributed, {} seen{bound}",
+                    "{} overlapped, {} of frames attributed{unmarked}, {} seen{bound}",
                     percent(self.overlap),
                     percent(share(counts.attributed, counts.texts)),
                     counted(counts.canaries, "own mark")

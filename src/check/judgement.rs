@@ -8,6 +8,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use super::copies::Unmarked;
 use super::course::Course;
 use crate::event::{Envelope, KindId};
 use crate::expect::{Exceptions, IdRole, Segment};
@@ -30,6 +31,8 @@ pub struct Judgement {
     pub findings: FindingLog,
     /// Whose ids are whose, and which of the ids seen are not settled yet.
     pub ledger: Ledger,
+    /// Frames of runs that tell nobody's id, of which some may have been sent to everybody.
+    pub unmarked: Unmarked,
     /// How often each event name came that something mentions.
     pub known: BTreeMap<String, u64>,
     /// How often each event name came that nothing mentions; the first `NAMES_KEPT` names of each part.
@@ -134,6 +137,9 @@ pub struct Counts {
     pub texts: u64,
     /// Text frames that carried an id or a mark of their receiver.
     pub attributed: u64,
+    /// Text frames with an event of the grammar that carried neither an id nor a mark: whose they are is not known.
+    #[serde(default)]
+    pub unmarked: u64,
     /// Events of the grammar received.
     pub events: u64,
     /// Heartbeats received.
@@ -349,6 +355,7 @@ impl Judgement {
         }
         self.findings.merge(other.findings);
         self.ledger.merge(other.ledger);
+        self.unmarked.merge(other.unmarked);
         add(&mut self.known, other.known);
         add(&mut self.unknown, other.unknown);
         for (row, count) in other.census {
@@ -432,6 +439,7 @@ impl Counts {
             frames: self.frames + other.frames,
             texts: self.texts + other.texts,
             attributed: self.attributed + other.attributed,
+            unmarked: self.unmarked + other.unmarked,
             events: self.events + other.events,
             heartbeats: self.heartbeats + other.heartbeats,
             canaries: self.canaries + other.canaries,

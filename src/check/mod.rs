@@ -9,6 +9,7 @@
 //! | `content.rs` | the answer of one run |
 //! | `lane.rs` | one user's stream: set-up, greeting, runs, silence |
 //! | `judgement.rs` | what judging leaves behind, and how it merges |
+//! | `copies.rs` | frames without ids, and who else got the same |
 //! | `course.rs` | how it went over time, for people |
 //! | `concern.rs` | which expectations can concern which kind of event |
 //! | `conclude.rs` | claims and the verdict of the whole |
@@ -24,6 +25,7 @@ mod automaton;
 mod concern;
 mod conclude;
 mod content;
+mod copies;
 mod course;
 pub mod decode;
 pub mod json;
@@ -38,6 +40,7 @@ pub use conclude::{
     Census, ChangedRule, Claim, ClaimKind, Conclusion, Figure, KnownIssue, KnownState, Outcome, Verdict, conclude,
     conclude_part,
 };
+pub use copies::Unmarked;
 pub use course::{Course, PassedRun};
 pub use judgement::{Counts, FindingLog, Judgement, Latencies, Ledger, OpenId, Sighting, Window};
 pub use lane::Move;

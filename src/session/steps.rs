@@ -2,6 +2,8 @@
 //!
 //! Says what happened as a fact. Whether that fact is a finding, and whose, is `check`'s.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value as Json;
 use tokio::time::sleep_until;
 use url::Url;
@@ -9,6 +11,7 @@ use url::Url;
 use super::Net;
 use super::http::{Http, HttpAnswer, HttpRequest};
 use super::values::Values;
+use crate::canary::{self, Canary};
 use crate::check::decode;
 use crate::document::text::{Missing, Text};
 use crate::event::{Envelope, Extract, Found, Kind, Number};
@@ -19,6 +22,9 @@ use crate::trace::{Fact, NetFailure, Phase, StepOutcome};
 
 /// How much of a refusing answer is kept, in bytes.
 const BODY_KEPT: usize = 4 * 1024;
+
+/// How many foreign marks of one answer are told.
+const MARKS_KEPT: usize = 8;
 
 /// How many characters of an answer must stand in history: targets shorten and format what they store.
 const HELD_OF_ANSWER: usize = 40;
@@ -45,6 +51,8 @@ pub(super) struct Performed {
     pub fact: Fact,
     /// What was captured, if it succeeded.
     pub captured: Vec<Captured>,
+    /// Marks that stood in its answers.
+    pub marks: BTreeSet<Canary>,
     /// Time spent waiting because the target asked for it.
     pub waited: Micros,
 }
@@ -77,9 +85,10 @@ impl Requester<'_> {
         let begun = self.net.clock.now();
         let limit = step.timeout.unwrap_or(self.timeout);
         let mut waited = Micros::ZERO;
+        let mut marks = BTreeSet::new();
         loop {
             let sent = self.net.clock.now();
-            let tried = self.attempt(step, values, limit).await;
+            let tried = self.attempt(step, values, limit, &mut marks).await;
             let done = self.net.clock.now();
             let again = match (&tried, &step.retry) {
                 (Tried::Good { .. }, _) => None,
@@ -102,11 +111,11 @@ impl Requester<'_> {
                 Tried::Failed(failure) => (StepOutcome::Failed(failure), Vec::new()),
             };
             let fact = Fact::Step { phase, name: step.name.clone(), sent, done, outcome };
-            return Performed { fact, captured, waited };
+            return Performed { fact, captured, marks, waited };
         }
     }
 
-    async fn attempt(&self, step: &Step, values: &Values, timeout: Micros) -> Tried {
+    async fn attempt(&self, step: &Step, values: &Values, timeout: Micros, marks: &mut BTreeSet<Canary>) -> Tried {
         let request = match self.request(step, values, timeout) {
             Ok(request) => request,
             Err(error) => {
@@ -114,7 +123,10 @@ impl Requester<'_> {
             }
         };
         match self.http.send(&request).await {
-            Ok(answer) => judged(step, &answer, values),
+            Ok(answer) => {
+                marks.extend(canary::find_in(&answer.body).filter_map(|found| found.canary.ok()));
+                judged(step, &answer, values)
+            }
             Err(failure) => Tried::Failed(failure),
         }
     }
@@ -271,6 +283,13 @@ pub(super) fn scrubbed(fact: Fact, scrubber: &Scrubber) -> Fact {
     }
 }
 
+/// Marks in the answers to `step` as the judge is told them: all but those of the user whose `own` mark is given.
+pub(super) fn foreign(step: &str, marks: &BTreeSet<Canary>, own: Canary, at: Stamp) -> Option<Fact> {
+    let foreign = marks.iter().filter(|mark| (mark.execution, mark.user) != (own.execution, own.user));
+    let marks: Vec<String> = foreign.take(MARKS_KEPT).map(|mark| mark.encode()).collect();
+    (!marks.is_empty()).then(|| Fact::Marked { name: step.to_owned(), marks, at })
+}
+
 /// Captured values as the judge is told them: all but secrets.
 pub(super) fn told(captured: &[Captured], at: Stamp) -> impl Iterator<Item = Fact> + '_ {
     captured.iter().filter(|captured| !captured.secret).map(move |captured| Fact::Captured {
@@ -286,6 +305,19 @@ pub(super) fn told(captured: &[Captured], at: Stamp) -> impl Iterator<Item = Fac
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn foreign_marks_in_an_answer_are_told_and_own_ones_are_not() {
+        let mark = |execution, user, iteration| Canary { execution, user, iteration };
+        let (own, other, elsewhere) = (mark(1, 3, 2), mark(1, 4, 1), mark(2, 3, 1));
+        let body =
+            format!(r#"["{}", "{}", "{}", "{}"]"#, own.encode(), other.encode(), elsewhere.encode(), other.encode());
+        let marks: BTreeSet<Canary> = canary::find_in(body.as_bytes()).filter_map(|found| found.canary.ok()).collect();
+        let told = foreign("GET /messages", &marks, mark(1, 3, 0), Stamp(5));
+        let (name, marks) = ("GET /messages".to_owned(), vec![other.encode(), elsewhere.encode()]);
+        assert_eq!(told, Some(Fact::Marked { name, marks, at: Stamp(5) }));
+        assert_eq!(foreign("GET /messages", &BTreeSet::from([own]), mark(1, 3, 0), Stamp(5)), None);
+    }
 
     #[test]
     fn history_holds_a_text_by_its_beginning_and_an_object_as_a_whole() {

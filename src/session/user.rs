@@ -17,7 +17,7 @@ use url::Url;
 use super::Net;
 use super::http::Http;
 use super::recorder::{Recorder, Tapes};
-use super::steps::{ANSWER, Requester, scrubbed, told};
+use super::steps::{ANSWER, Requester, foreign, scrubbed, told};
 use super::transport::{self, DialRequest, Received, Socket};
 use super::values::{Shared, Values};
 use crate::check::{Judge, Judgement, Move};
@@ -414,6 +414,10 @@ impl<'a> User<'a> {
         let fact = scrubbed(performed.fact, &self.bench.scrubber());
         let good = succeeded(&fact);
         self.tell(fact);
+        let own = self.bench.mission.plan.canary(self.number, Iteration(0));
+        if let Some(fact) = foreign(&step.name, &performed.marks, own, at) {
+            self.tell(fact);
+        }
         for fact in told(&performed.captured, at) {
             self.tell(fact);
         }

@@ -45,6 +45,15 @@ pub enum Fact {
         /// When.
         at: Stamp,
     },
+    /// Marks of prompts that are not this user's own stood in the answer to a step, whether it was as expected or not.
+    Marked {
+        /// The step, as in `Step`.
+        name: String,
+        /// The marks, the first few.
+        marks: Vec<String>,
+        /// When the answer was read.
+        at: Stamp,
+    },
     /// A connection was tried.
     Dialed {
         /// Which.
@@ -95,6 +104,7 @@ impl Fact {
             Fact::Step { done, .. } | Fact::Dialed { done, .. } => *done,
             Fact::Began { at, .. }
             | Fact::Captured { at, .. }
+            | Fact::Marked { at, .. }
             | Fact::Asked { at, .. }
             | Fact::Closed { at, .. }
             | Fact::Interrupted { at }

@@ -295,12 +295,12 @@ impl Stage {
         let content = match (word(&words[0]).as_str(), &words[1..]) {
             ("close", [Word(code)]) => Content::Close { code: number(code) as u16, reason: "".into() },
             ("close", [Word(code), Text(reason)]) => {
-                Content::Close { code: number(code) as u16, reason: reason.clone().into() }
+                Content::Close { code: number(code) as u16, reason: self.filled(index, reason).into() }
             }
             ("lost", [Text(error)]) => Content::Lost { error: error.clone().into() },
             ("violation", [Text(why)]) => Content::Violation { why: why.clone().into() },
             ("too-large", [Word(limit)]) => Content::TooLarge { limit: number(limit) },
-            ("binary", [Text(bytes)]) => Content::Binary(bytes.clone().into_bytes().into()),
+            ("binary", [Text(bytes)]) => Content::Binary(self.filled(index, bytes).into_bytes().into()),
             ("PING", []) => Content::Ping,
             ("PONG", []) => Content::Pong,
             _ => panic!("{}: no such frame", self.place),
@@ -321,7 +321,7 @@ impl Stage {
             Token::Text(text) => Some(text.clone()),
             _ => None,
         });
-        let body = said.clone().unwrap_or_default();
+        let body = self.filled(index, &said.clone().unwrap_or_default());
         let failure = |hung| NetFailure { doing: "connecting to netra".to_owned(), error: body.clone(), hung };
         let status = |word: &str| -> u16 { word.parse().unwrap_or_else(|_| panic!("{}: {word}", self.place)) };
         let refused = |code: &str| {
@@ -348,7 +348,13 @@ impl Stage {
             ["login", "unanswered"] => step(Phase::Login, login, StepOutcome::Failed(failure(false))),
             ["prepare", "refused", code] => step(Phase::Prepare, "POST /websocket/ticket", refused(code)),
             ["history", "refused", code] => step(Phase::After, "GET /messages", refused(code)),
-            ["history", "good"] => step(Phase::After, "GET /messages", good),
+            ["history", "good"] => {
+                self.tell(index, &step(Phase::After, "GET /messages", good));
+                if body.is_empty() {
+                    return;
+                }
+                Fact::Marked { name: "GET /messages".to_owned(), marks: vec![body], at }
+            }
             ["cleanup", "refused", code] => step(Phase::Finally, "DELETE /thread", refused(code)),
             ["unready", code] => return self.judge.ready(&step(Phase::Ready, "GET /health/ready", refused(code))),
             ["upgraded"] => {

@@ -212,6 +212,9 @@ impl Lane {
             Fact::Began { iteration, fresh, at, .. } => self.begin(bench, *iteration, *at, *fresh),
             Fact::Step { phase, name, sent, done, outcome } => self.step(bench, *phase, name, *sent, *done, outcome),
             Fact::Captured { name, value, .. } => self.capture(bench, name, value),
+            Fact::Marked { name, marks, at } => {
+                self.canaries(bench, *at, name, &marks.join(" "));
+            }
             Fact::Dialed { connection, begun, done, outcome } => {
                 self.dialed(bench, *connection, *begun, *done, outcome);
             }
@@ -246,11 +249,18 @@ impl Lane {
         match &frame.content {
             Content::Text(text) => self.text(bench, frame, text),
             Content::Binary(bytes) => {
-                let excerpt = Excerpt::new(frame.at, "binary frame", &String::from_utf8_lossy(bytes));
+                let text = String::from_utf8_lossy(bytes);
+                self.canaries(bench, frame.at, "binary frame", &text);
+                let excerpt = Excerpt::new(frame.at, "binary frame", &text);
                 self.malformed(bench, frame.at, "a binary frame where text was expected".to_owned(), excerpt);
             }
             Content::Ping | Content::Pong => {}
-            ending => self.connection_ended(bench, frame.at, ending),
+            ending => {
+                if let Content::Close { reason, .. } = ending {
+                    self.canaries(bench, frame.at, "close reason", reason);
+                }
+                self.connection_ended(bench, frame.at, ending);
+            }
         }
     }
 
@@ -307,7 +317,8 @@ impl Lane {
 
     fn text(&mut self, bench: &mut Bench<'_>, frame: &Frame<'_>, text: &str) {
         bench.out.counts.texts += 1;
-        let marked = self.canaries(bench, frame, text);
+        let marked = self.canaries(bench, frame.at, "frame", text);
+        bench.out.counts.canaries += u64::from(marked);
         let dialect = &bench.expect.dialect;
         let first = decode::event_into(dialect, text, std::mem::take(&mut self.room));
         let encoded = first.as_ref().is_ok_and(|read| read.encoded);
@@ -334,11 +345,14 @@ impl Lane {
             self.report(bench, frame.at, Deviation::EncodedTwice, evidence);
         }
         let place = Place { frame, text, unordered: false, mine: marked };
+        let events = bench.out.counts.events;
         let mine = match decode::batch(dialect, &extract) {
             None => self.carried(bench, place, &extract, 1),
             Some(batch) => self.batch(bench, place, &extract, batch),
         };
-        bench.out.counts.attributed += u64::from(marked || mine);
+        let counts = &mut bench.out.counts;
+        counts.attributed += u64::from(marked || mine);
+        counts.unmarked += u64::from(!(marked || mine) && counts.events > events);
         self.room = extract.slots.emptied();
     }
 
@@ -517,11 +531,34 @@ impl Lane {
             bench.alarms.extend(finding.subject.user.into_iter().chain(finding.deviation.owner()));
         }
         let known = bench.out.findings.add(finding, exceptions);
-        if fails && let Some(number) = number {
-            let mine = self.iterations.iter_mut().find(|iteration| iteration.iteration == number);
-            if let Some(iteration) = mine {
-                if known { iteration.known = true } else { iteration.failed = true }
+        self.mark_iteration(fails.then_some(number).flatten(), known);
+    }
+
+    fn mark_iteration(&mut self, failed: Option<Iteration>, known: bool) {
+        let mine = self.iterations.iter_mut().find(|iteration| Some(iteration.iteration) == failed);
+        if let Some(iteration) = mine {
+            if known { iteration.known = true } else { iteration.failed = true }
+        }
+    }
+
+    /// Adds a finding; one of a frame that tells nobody's id is held back until it is known whether it was sent to everybody.
+    fn add_about(&mut self, bench: &mut Bench<'_>, unmarked: Option<u64>, finding: Finding) {
+        let Some(hash) = unmarked else { return self.add(bench, finding) };
+        let exceptions = &bench.expect.claims.exceptions;
+        let idle = self.iterations.iter().all(|iteration| iteration.first_asked.is_none())
+            && self.run.is_none()
+            && self.lingering.is_empty()
+            && self.past.is_empty();
+        let fails = exceptions.severity(finding.deviation.rule()) == Some(Severity::Failure);
+        let (user, number) = (finding.subject.user, finding.subject.iteration);
+        let known = exceptions.known(&finding.deviation).is_some();
+        match bench.out.unmarked.suspect(hash, finding, idle) {
+            Some(finding) => self.add(bench, finding),
+            None if fails => {
+                bench.alarms.extend(user);
+                self.mark_iteration(number, known);
             }
+            None => {}
         }
     }
 }

@@ -13,8 +13,8 @@ use crate::time::Stamp;
 use crate::trace::Frame;
 
 impl Lane {
-    /// Looks for marks; says whether an own one was there.
-    pub(super) fn canaries(&mut self, bench: &mut Bench<'_>, frame: &Frame<'_>, text: &str) -> bool {
+    /// Looks for marks in what came at `at`, a frame or whatever else `what` is; says whether an own one was there.
+    pub(super) fn canaries(&mut self, bench: &mut Bench<'_>, at: Stamp, what: &str, text: &str) -> bool {
         let mut mine = false;
         for found in canary::find_in(text.as_bytes()) {
             let Ok(mark) = found.canary else {
@@ -35,10 +35,9 @@ impl Lane {
             } else {
                 Deviation::ForeignExecution { owner }
             };
-            let evidence = self.evidence(bench, around(frame.at, text, found.at));
-            self.report(bench, frame.at, deviation, evidence);
+            let evidence = self.evidence(bench, around(at, what, text, found.at));
+            self.report(bench, at, deviation, evidence);
         }
-        bench.out.counts.canaries += u64::from(mine);
         mine
     }
 
@@ -171,11 +170,11 @@ fn compare(how: Compare, mine: &str, value: &str) -> bool {
 }
 
 /// The text around byte `hit`, so that a long frame shows what was found in it.
-fn around(at: Stamp, text: &str, hit: usize) -> Excerpt {
+fn around(at: Stamp, what: &str, text: &str, hit: usize) -> Excerpt {
     if text.len() <= Excerpt::LIMIT {
-        return Excerpt::new(at, "frame", text);
+        return Excerpt::new(at, what, text);
     }
     let from = text.floor_char_boundary(hit.saturating_sub(Excerpt::LIMIT / 2));
     let prefix = if from > 0 { "... " } else { "" };
-    Excerpt::new(at, "frame", &format!("{prefix}{}", &text[from..]))
+    Excerpt::new(at, what, &format!("{prefix}{}", &text[from..]))
 }

@@ -9,7 +9,7 @@ use super::{Bench, Lane, Stage, any};
 use crate::check;
 use crate::check::automaton::{Automaton, RunEvent};
 use crate::check::judgement::RUNS_KEPT;
-use crate::check::{concern, content};
+use crate::check::{concern, content, copies};
 use crate::event::{Extract, Found, Kind, KindId, SlotId};
 use crate::expect::{Expectations, IdRole, IdSource, Names, Role, Segment, Trie, Unique};
 use crate::finding::{Deviation, Evidence, Excerpt, Finding, Mark, Subject};
@@ -43,6 +43,8 @@ pub(super) struct Run {
     /// What completed it after it had failed.
     pub(super) completed: Option<String>,
     pub(super) degraded: Option<(String, Excerpt)>,
+    /// A frame that tells nobody's id and came before one that must precede it.
+    pub(super) early: Option<u64>,
     /// Forbidden events that were reported.
     pub(super) forbidden: Vec<KindId>,
     /// Names that nothing mentions, the first few.
@@ -174,6 +176,7 @@ impl Lane {
             bad: None,
             completed: None,
             degraded: None,
+            early: None,
             forbidden: Vec::new(),
             strangers: Vec::new(),
             replayed: false,
@@ -204,11 +207,16 @@ impl Lane {
         let run_id = run_ids.find_map(|rule| extract.first_text(&rule.at));
         let replayed = concern::any(&concern.replayed, extract, text);
         let bad = concern.bad || concern::any(&concern.bad_ends, extract, text);
+        let unmarked =
+            (!mine && symbol.is_some() && !replayed && expect.claims.isolation.is_some()).then(|| copies::hash(text));
         let Some(mut run) = self.take_run(run_id.as_deref()) else {
+            if let Some(hash) = unmarked {
+                self.received(bench, place, extract, hash, None);
+            }
             // A bad end that names no run may be about anything else that the connection is used for.
             let named = |run: &PastRun| run.ids.iter().any(|known| Some(&**known) == run_id.as_deref());
             if symbol.is_some() || (bad && self.past.iter().any(named)) {
-                self.runless(bench, place, extract, run_id.as_deref(), replayed);
+                self.runless(bench, place, extract, (run_id.as_deref(), unmarked), replayed);
             }
             return;
         };
@@ -277,6 +285,14 @@ impl Lane {
                 Some(_) => run.automaton.late(&expect.grammar, &names, &event),
             };
             harmless = step.repeated || step.echo;
+            let misplaced = matches!(step.deviation, Some(Deviation::DuplicateEvent { .. })) || was_over.is_some();
+            if let Some(hash) = unmarked {
+                let own = !(misplaced && !step.echo || step.early);
+                self.received(bench, place, extract, hash, own.then_some((run.iteration, run.turn)));
+            }
+            if step.early {
+                run.early = unmarked;
+            }
             if let Some((earliest, latest)) = step.tool_called {
                 self.record(bench, Segment::Tool, bounds.0.since(latest), bounds.1.since(earliest));
             }
@@ -286,8 +302,14 @@ impl Lane {
             {
                 run.unread -= 1;
             } else if let Some(deviation) = step.deviation {
+                let about = match deviation {
+                    Deviation::OutOfOrder { .. } => run.early.take(),
+                    Deviation::DuplicateEvent { .. } => unmarked,
+                    _ => None,
+                };
                 let evidence = run.evidence(&expect.dialect.names, Some(excerpt()));
-                self.report_for(bench, &run, frame.at, deviation, evidence);
+                let (at, subject) = (frame.at, self.subject_of(&run));
+                self.add_about(bench, about, Finding { at, subject, deviation, evidence });
             }
             let role = expect.grammar.symbols[symbol].role;
             if was_over.is_some() && role == Role::End && run.bad.is_some() {
@@ -323,7 +345,8 @@ impl Lane {
             if (symbol.is_some() && !harmless || bad && !replayed) && !over.explained {
                 let deviation = Deviation::LateEvent { event: label(), after: frame.at.since(over.latest) };
                 let evidence = run.evidence(&expect.dialect.names, Some(excerpt()));
-                self.report_for(bench, &run, frame.at, deviation, evidence);
+                let (at, subject) = (frame.at, self.subject_of(&run));
+                self.add_about(bench, unmarked, Finding { at, subject, deviation, evidence });
             }
             self.lingering.push(run);
             return;
@@ -375,7 +398,7 @@ impl Lane {
         bench: &mut Bench<'_>,
         Place { frame, text, .. }: Place<'_, '_>,
         extract: &Extract<'_>,
-        run_id: Option<&str>,
+        (run_id, unmarked): (Option<&str>, Option<u64>),
         replayed: bool,
     ) {
         let Some(connection) = &mut self.connection else { return };
@@ -404,7 +427,23 @@ impl Lane {
                 Deviation::UnaskedRun { event }
             }
         };
-        self.add(bench, Finding { at: frame.at, subject, deviation, evidence });
+        self.add_about(bench, unmarked, Finding { at: frame.at, subject, deviation, evidence });
+    }
+
+    /// Counts a frame that tells nobody's id: who else gets the same shows whose it is. `run`: where it had a place.
+    fn received(
+        &self,
+        bench: &mut Bench<'_>,
+        Place { frame, text, .. }: Place<'_, '_>,
+        extract: &Extract<'_>,
+        hash: u64,
+        run: Option<(Iteration, u32)>,
+    ) {
+        let expect = bench.expect;
+        let event_id = extract.first_text(&expect.dialect.fields.event_id);
+        let copy = copies::Copy { hash, at: frame.at, text, event_id: event_id.as_deref(), run };
+        let event = || Label::of(extract).text(&expect.dialect.names);
+        bench.alarms.extend(bench.out.unmarked.add(copy, || self.subject(), event, self.user));
     }
 
     /// The run in flight is over; the next turn may follow.

@@ -52,11 +52,14 @@ impl Lane {
         }
         let StepProblem { why, excerpt, unanswered } = match outcome {
             StepOutcome::Good { .. } => return,
-            StepOutcome::Refused { status, why, body } => StepProblem {
-                why: format!("{why} (HTTP {status})"),
-                excerpt: (!body.is_empty()).then(|| Excerpt::new(done, format!("HTTP {status}"), body)),
-                unanswered: None,
-            },
+            StepOutcome::Refused { status, why, body } => {
+                self.canaries(bench, done, &format!("HTTP {status}"), body);
+                StepProblem {
+                    why: format!("{why} (HTTP {status})"),
+                    excerpt: (!body.is_empty()).then(|| Excerpt::new(done, format!("HTTP {status}"), body)),
+                    unanswered: None,
+                }
+            }
             StepOutcome::Failed(failure) => {
                 StepProblem { why: failure.to_string(), excerpt: None, unanswered: Some(failure) }
             }
@@ -133,6 +136,9 @@ impl Lane {
                 }
             }
             Dial::Refused { status, headers, body } => {
+                for (part, text) in [("head", headers), ("body", body)] {
+                    self.canaries(bench, done, &format!("HTTP {status} {part}"), text);
+                }
                 let mut excerpts = vec![Excerpt::new(done, format!("HTTP {status} head"), headers)];
                 if !body.is_empty() {
                     excerpts.push(Excerpt::new(done, format!("HTTP {status} body"), body));

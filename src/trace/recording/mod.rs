@@ -213,6 +213,11 @@ pub(crate) mod tests {
                 outcome
             }),
             (text(), text(), stamp()).prop_map(|(name, value, at)| Fact::Captured { name, value, at }),
+            (text(), prop::collection::vec(text(), 0..3), stamp()).prop_map(|(name, marks, at)| Fact::Marked {
+                name,
+                marks,
+                at
+            }),
             (any::<u32>(), stamp(), stamp(), dial).prop_map(|(connection, begun, done, outcome)| {
                 Fact::Dialed { connection: Connection(connection), begun, done, outcome }
             }),
