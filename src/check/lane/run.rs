@@ -161,7 +161,7 @@ impl Lane {
             asked: at,
             prompt: prompt.to_owned(),
             ids: run.into_iter().map(str::to_owned).collect(),
-            automaton: Automaton::default(),
+            automaton: Automaton::new(),
             progress: None,
             silence: (Micros::ZERO, Micros::ZERO),
             began: None,
