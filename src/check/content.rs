@@ -6,11 +6,8 @@
 //! Words are runs of letters, digits and signs of currencies, in lower case. Marks are not words, so texts
 //! that differ only in marks are the same text.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
-
-use foldhash::fast::FixedState;
 
 use crate::canary::{self, Canary};
 use crate::expect::AnswerRules;
@@ -94,11 +91,8 @@ fn marks(text: &str) -> impl Iterator<Item = Canary> {
     canary::find_in(text.as_bytes()).filter_map(|found| found.canary.ok())
 }
 
-fn words(text: &str) -> Vec<Cow<'_, str>> {
-    // Most words are in lower case as they stand.
-    let low = |byte: u8| byte.is_ascii() && !byte.is_ascii_uppercase();
-    let lower = |word: &'_ str| if word.bytes().all(low) { None } else { Some(word.to_lowercase()) };
-    spelled(text).into_iter().map(|word| lower(word).map_or(Cow::Borrowed(word), Cow::Owned)).collect()
+fn words(text: &str) -> Vec<String> {
+    spelled(text).into_iter().map(str::to_lowercase).collect()
 }
 
 /// The words as they are spelled.
@@ -176,7 +170,7 @@ fn echo(prompt: &str, answer: &str, from: f64) -> Option<f64> {
 }
 
 /// The length of the longest common subsequence (Wagner and Fischer 1974), in one row of memory.
-fn longest_common(a: &[Cow<'_, str>], b: &[Cow<'_, str>]) -> usize {
+fn longest_common(a: &[String], b: &[String]) -> usize {
     let mut row = vec![0; b.len() + 1];
     for word in a {
         let mut diagonal = 0;
@@ -246,14 +240,14 @@ const ACTIONS: [&str; 39] = [
 fn lacking_value(prompt: &str, answer: &str) -> Vec<String> {
     let asked = words(prompt);
     let answered = words(answer);
-    let quotable: HashSet<&[Cow<'_, str>], FixedState> = asked.windows(WORDS_QUOTED).collect();
+    let quotable: HashSet<&[String]> = asked.windows(WORDS_QUOTED).collect();
     let mut own = vec![true; answered.len()];
     for (at, run) in answered.windows(WORDS_QUOTED).enumerate() {
         if quotable.contains(run) {
             own[at..at + WORDS_QUOTED].fill(false);
         }
     }
-    let own: Vec<&str> = answered.iter().zip(own).filter(|(_, own)| *own).map(|(word, _)| &**word).collect();
+    let own: Vec<&str> = answered.iter().zip(own).filter(|(_, own)| *own).map(|(word, _)| word.as_str()).collect();
     let acts = |word: &str| ACTIONS.iter().any(|stem| word.starts_with(stem) && word.len() <= stem.len() + 4);
     let money = |word: &str| MONEY.contains(&word) || word.contains(CURRENCIES);
     let named = [
