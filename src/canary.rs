@@ -25,9 +25,9 @@
 
 use std::sync::LazyLock;
 
+use aho_corasick::{AhoCorasick, Input, MatchKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use memchr::memmem::Finder;
 use sha2::{Digest, Sha256};
 
 /// What every mark begins with.
@@ -140,71 +140,69 @@ impl Canary {
 /// All marks in `bytes`, in the order they stand there: as text in lower or upper case (JSON and URL escapes leave their
 /// symbols alone), and in base 64 at any of its three alignments. Marks cut short are passed over.
 ///
-/// Allocates nothing. The bytes are searched once for each of the five spellings of the prefix, at the speed of `memmem`.
+/// Allocates nothing. The bytes are searched once for all spellings of the prefix, many bytes at a time.
 pub fn find_in(bytes: &[u8]) -> impl Iterator<Item = Found> {
-    let mut next = [const { None }; SPELLINGS];
-    for (hit, spelling) in next.iter_mut().zip(&*PREFIXES) {
-        *hit = spelling.finder.find(bytes);
-    }
-    let mut done = 0;
+    let Prefixes { finder, spellings } = &*PREFIXES;
+    // No spelling begins as another does, so at most one stands at an offset; but one may begin within another.
+    let next_from = move |from: usize| {
+        let hit = finder.find(Input::new(bytes).range(from..))?;
+        Some((hit.start(), &spellings[hit.pattern().as_usize()]))
+    };
+    let mut next = next_from(0);
     std::iter::from_fn(move || {
         loop {
-            let (which, at) =
-                next.iter().enumerate().filter_map(|(i, hit)| hit.map(|at| (i, at))).min_by_key(|&(_, at)| at)?;
-            let spelling = &PREFIXES[which];
-            next[which] = spelling.finder.find(&bytes[at + 1..]).map(|offset| at + 1 + offset);
-            if at < done {
-                // Inside a mark that was already read.
-                continue;
-            }
+            let (at, spelling) = next?;
+            next = next_from(at + 1);
             let Some(found) = spelling.read(bytes, at) else {
                 continue;
             };
             let end = at + found.len;
-            let another_begins = next.iter().flatten().any(|&hit| hit < end);
-            if found.canary.is_err() && another_begins {
+            if found.canary.is_err() && next.is_some_and(|(hit, _)| hit < end) {
                 // Cut short, with the next mark right behind: not damage.
                 continue;
             }
-            done = end;
+            // What begins inside a mark that was read is none.
+            while let Some((hit, _)) = next
+                && hit < end
+            {
+                next = next_from(hit + 1);
+            }
             return Some(found);
         }
     })
 }
 
-const SPELLINGS: usize = 5;
-
-static PREFIXES: LazyLock<[Spelling; SPELLINGS]> = LazyLock::new(|| {
-    [
-        Spelling::plain(PREFIX),
-        Spelling::plain(&PREFIX.to_ascii_uppercase()),
-        Spelling::base64(0),
-        Spelling::base64(1),
-        Spelling::base64(2),
-    ]
+static PREFIXES: LazyLock<Prefixes> = LazyLock::new(|| {
+    let upper = PREFIX.to_ascii_uppercase();
+    let plain = [PREFIX, &upper].map(|prefix| (prefix.to_owned(), Spelling { base64_bits: None }));
+    let (texts, spellings): (Vec<_>, _) = plain.into_iter().chain((0..3).map(Spelling::base64)).unzip();
+    let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(texts);
+    Prefixes { finder: finder.expect("five short texts are within every limit"), spellings }
 });
+
+/// All ways the prefix can look in the bytes.
+struct Prefixes {
+    /// Its patterns are the texts of `spellings`.
+    finder: AhoCorasick,
+    spellings: Vec<Spelling>,
+}
 
 /// One way the prefix can look in the bytes.
 struct Spelling {
-    finder: Finder<'static>,
     /// For base 64: how many bits after the first character found the prefix ends.
     base64_bits: Option<usize>,
 }
 
 impl Spelling {
-    fn plain(prefix: &str) -> Self {
-        Self { finder: Finder::new(prefix).into_owned(), base64_bits: None }
-    }
-
     /// The base-64 characters that are the prefix's alone when it starts `offset` bytes into a group of three.
-    fn base64(offset: usize) -> Self {
+    fn base64(offset: usize) -> (String, Self) {
         let mut group = vec![0; offset];
         group.extend_from_slice(PREFIX.as_bytes());
         let encoded = STANDARD_NO_PAD.encode(&group);
         let first = (8 * offset).div_ceil(6);
         let end = 8 * group.len() / 6;
         let own = &encoded[first..end];
-        Self { finder: Finder::new(own).into_owned(), base64_bits: Some(8 * group.len() - 6 * first) }
+        (own.to_owned(), Self { base64_bits: Some(8 * group.len() - 6 * first) })
     }
 
     fn read(&self, bytes: &[u8], at: usize) -> Option<Found> {

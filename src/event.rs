@@ -144,6 +144,33 @@ pub struct Slots<'a> {
     /// Of each slot, where in `found` its entry is, counted from 1; 0 if the place does not exist.
     entry: Vec<u16>,
     found: Vec<Found<'a>>,
+    /// The slots that something was put at.
+    filled: SlotSet,
+}
+
+/// Some slots, so that it is quick to rule out that one of many is filled. Beyond 256 slots it cannot tell all of them apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SlotSet([u64; 4]);
+
+impl SlotSet {
+    /// With `slot`.
+    pub fn insert(&mut self, slot: SlotId) {
+        self.0[usize::from(slot.0 / 64 % 4)] |= 1 << (slot.0 % 64);
+    }
+
+    /// Whether the two may have a slot in common; if not, they have none.
+    pub fn may_meet(&self, other: &SlotSet) -> bool {
+        self.0.iter().zip(&other.0).fold(0, |common, (mine, theirs)| common | mine & theirs) != 0
+    }
+}
+
+impl FromIterator<SlotId> for SlotSet {
+    fn from_iter<I: IntoIterator<Item = SlotId>>(slots: I) -> SlotSet {
+        slots.into_iter().fold(SlotSet::default(), |mut set, slot| {
+            set.insert(slot);
+            set
+        })
+    }
 }
 
 impl<'a> Slots<'a> {
@@ -152,10 +179,13 @@ impl<'a> Slots<'a> {
         self.entry.clear();
         self.entry.resize(count, 0);
         self.found.clear();
+        self.filled = SlotSet::default();
     }
 
     /// Lets `found` stand at `slot`, one of those that there are.
+    #[inline]
     pub fn put(&mut self, slot: SlotId, found: Found<'a>) {
+        self.filled.insert(slot);
         match &mut self.entry[usize::from(slot.0)] {
             entry @ 0 => {
                 self.found.push(found);
@@ -173,6 +203,11 @@ impl<'a> Slots<'a> {
         }
     }
 
+    /// Whether something may stand at one of `slots`; if not, all of them are absent.
+    pub fn may_hold(&self, slots: &SlotSet) -> bool {
+        self.filled.may_meet(slots)
+    }
+
     /// Every slot that there is.
     pub fn ids(&self) -> impl Iterator<Item = SlotId> + use<> {
         (0..self.entry.len()).map(|slot| SlotId(slot as u16))
@@ -183,7 +218,11 @@ impl<'a> Slots<'a> {
         self.entry.clear();
         self.found.clear();
         // The standard library collects into the allocation that it takes apart.
-        Slots { entry: self.entry, found: self.found.into_iter().map(|_| Found::Absent).collect() }
+        Slots {
+            entry: self.entry,
+            found: self.found.into_iter().map(|_| Found::Absent).collect(),
+            filled: SlotSet::default(),
+        }
     }
 }
 
@@ -258,5 +297,18 @@ mod tests {
         slots.reset(3);
         assert_eq!(slots, vec![Found::Absent; 3].into());
         assert_eq!(slots.at(SlotId(3)), &Found::Absent);
+    }
+
+    #[test]
+    fn what_is_filled_is_never_ruled_out() {
+        for slot in [0, 63, 64, 255, 256, 300] {
+            let mut slots = Slots::default();
+            slots.reset(301);
+            slots.put(SlotId(slot), Found::Null);
+            assert!(slots.may_hold(&[SlotId(7), SlotId(slot)].into_iter().collect()), "{slot}");
+            assert!(!slots.may_hold(&(0..256).map(SlotId).filter(|other| *other != SlotId(slot % 256)).collect()));
+            slots.reset(301);
+            assert!(!slots.may_hold(&(0..301).map(SlotId).collect()), "nothing is left of the frame before");
+        }
     }
 }

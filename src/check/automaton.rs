@@ -5,7 +5,9 @@
 //! it belongs, so that one cause is one deviation. It knows neither time limits nor users nor answers.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
+
+use foldhash::quality::FixedState;
 
 use crate::event::Envelope;
 use crate::expect::{Grammar, Role};
@@ -132,6 +134,11 @@ impl Tool {
 }
 
 impl Automaton {
+    /// Makes room for what a run of some twenty events shows, rather than step by step.
+    pub fn new() -> Automaton {
+        Automaton { seen: HashSet::with_capacity_and_hasher(28, BuildHasherDefault::default()), ..Automaton::default() }
+    }
+
     /// Takes the next event of the run.
     pub fn event(&mut self, grammar: &Grammar, names: &dyn Fn(usize) -> String, event: &RunEvent<'_>) -> Step {
         self.counts.resize(grammar.symbols.len(), 0);
@@ -455,10 +462,9 @@ fn take<T>(from: &mut Vec<T>, fits: impl Fn(&T) -> Option<u8>) -> Option<T> {
     Some(from.remove(index))
 }
 
+/// All 64 bits are of use, so that different events are hardly ever taken for the same; nobody keeps it beyond the run.
 fn hash(value: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
+    FixedState::with_seed(0).hash_one(value)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What can concern an event of each kind. Most matchers name the kinds that they are about; sorted by kind beforehand, they are
 //! not tried on events of any other, nor on frames without any of the places that they need.
 
-use crate::event::{Extract, Found, Kind, KindId, SlotId};
+use crate::event::{Extract, Kind, KindId, SlotId, SlotSet};
 use crate::expect::{AnswerSource, Expectations, Heartbeat, Matcher};
 
 /// The expectations of an execution, sorted by kind of event.
@@ -24,24 +24,44 @@ pub struct Concern {
     /// Each with its index.
     pub heartbeats: Vec<(usize, Heartbeat)>,
     /// See `Expectations::failed`.
-    pub failed: Vec<Sieved>,
+    pub failed: Sieve,
     /// See `Expectations::answers`.
     pub answers: Vec<AnswerSource>,
     /// See `Signs::degraded`.
-    pub degraded: Vec<Sieved>,
+    pub degraded: Sieve,
     /// See `Signs::replayed`.
-    pub replayed: Vec<Sieved>,
+    pub replayed: Sieve,
     /// See `Signs::failed_tool`.
-    pub failed_tool: Vec<Sieved>,
+    pub failed_tool: Sieve,
     /// See `Ends::bad`.
-    pub bad_ends: Vec<Sieved>,
+    pub bad_ends: Sieve,
 }
 
-/// A matcher with the places that it needs.
+/// Matchers with the places that they need; `None` where one may hold without any.
 #[derive(Debug)]
-pub struct Sieved {
-    matcher: Matcher,
-    needs: Option<Vec<SlotId>>,
+pub struct Sieve {
+    matchers: Vec<(Matcher, Option<SlotSet>)>,
+    /// Of all of them.
+    needs: Option<SlotSet>,
+}
+
+impl Sieve {
+    /// Whether one of the matchers holds of the frame `text` that decoded to `extract`.
+    pub fn any(&self, extract: &Extract<'_>, text: &str) -> bool {
+        let may_hold = |needs: &Option<SlotSet>| needs.as_ref().is_none_or(|needs| extract.slots.may_hold(needs));
+        let mut matchers = self.matchers.iter();
+        may_hold(&self.needs) && matchers.any(|(matcher, needs)| may_hold(needs) && matcher.holds(extract, text))
+    }
+}
+
+impl<'m> FromIterator<&'m Matcher> for Sieve {
+    fn from_iter<I: IntoIterator<Item = &'m Matcher>>(matchers: I) -> Sieve {
+        let set = |needs: Vec<SlotId>| needs.into_iter().collect();
+        let matchers: Vec<&Matcher> = matchers.into_iter().collect();
+        let needs: Option<Vec<_>> = matchers.iter().map(|matcher| matcher.needs()).collect();
+        let sieved = matchers.into_iter().map(|matcher| (matcher.clone(), matcher.needs().map(set)));
+        Sieve { matchers: sieved.collect(), needs: needs.map(|needs| set(needs.concat())) }
+    }
 }
 
 impl Concerns {
@@ -62,10 +82,7 @@ impl Concerns {
 
 impl Concern {
     fn new(expect: &Expectations, kind: Option<KindId>) -> Concern {
-        let can = |matchers: &[Matcher]| {
-            let can_hold = matchers.iter().filter(|matcher| matcher.can_hold(kind));
-            can_hold.map(|matcher| Sieved { needs: matcher.needs(), matcher: matcher.clone() }).collect()
-        };
+        let can = |matchers: &[Matcher]| matchers.iter().filter(|matcher| matcher.can_hold(kind)).collect();
         let heartbeats = expect.heartbeats.iter().cloned().enumerate();
         let answers = expect.answers.iter().cloned();
         let among = |kinds: &[KindId]| kind.is_some_and(|kind| kinds.contains(&kind));
@@ -82,11 +99,4 @@ impl Concern {
             bad_ends: can(&expect.ends.bad),
         }
     }
-}
-
-/// Whether one of `matchers` holds of the frame `text` that decoded to `extract`.
-pub fn any(matchers: &[Sieved], extract: &Extract<'_>, text: &str) -> bool {
-    let there = |slot: &SlotId| !matches!(extract.at(*slot), Found::Absent);
-    let may_hold = |sieved: &Sieved| sieved.needs.as_ref().is_none_or(|needs| needs.iter().any(there));
-    matchers.iter().any(|sieved| may_hold(sieved) && sieved.matcher.holds(extract, text))
 }

@@ -215,13 +215,13 @@ struct Walk<'t, 'a> {
 impl<'a> Walk<'_, 'a> {
     /// Reads the value that comes next, which stands at `node`.
     fn value(&mut self, node: &TrieNode) -> Result<(), Malformed> {
-        let begin = self.json.begin();
+        let begin = if node.whole { self.json.begin() } else { 0 };
         let found = match self.json.value()? {
             Value::Null => Found::Null,
             Value::Bool(value) => Found::Bool(value),
-            Value::Number(spelled) => Found::Number(json::number(spelled)?),
-            Value::Text(text) => {
-                let text = text.text()?;
+            Value::Number => Found::Number(json::number(self.json.spelled())?),
+            Value::Text => {
+                let text = self.json.text()?;
                 self.places.encoded |= !node.children.is_empty() && looks_composite(&text);
                 Found::Text(text)
             }
@@ -246,9 +246,13 @@ impl<'a> Walk<'_, 'a> {
     /// Reads the members of an object that stands at `node`; says whether there were none.
     fn object(&mut self, node: &TrieNode) -> Result<bool, Malformed> {
         let (mut first, mut seen) = (true, 0_u64);
-        while let Some(name) = self.json.member(first)? {
+        while self.json.member(first)? {
             first = false;
-            let Some(child) = node.child(&name.text()?) else {
+            let child = match self.json.plain() {
+                Some(name) => node.child(name),
+                None => node.child(self.json.text()?.as_bytes()),
+            };
+            let Some(child) = child else {
                 self.json.skip()?;
                 continue;
             };
@@ -279,8 +283,8 @@ impl<'a> Walk<'_, 'a> {
 
     /// Reads the value that stands at `next`, which is the `child`-th child of its parent.
     fn child(&mut self, child: usize, next: &TrieNode) -> Result<(), Malformed> {
-        let composite = !next.children.is_empty() && self.json.composite();
         if self.depth == 1 {
+            let composite = !next.children.is_empty() && self.json.composite();
             let bit = bit(child);
             self.places.objects = if composite { self.places.objects | bit } else { self.places.objects & !bit };
         }

@@ -18,72 +18,77 @@ pub const DEEPEST: u32 = 127;
 pub struct Malformed;
 
 /// Stands before, within or behind the one value of a text.
+///
+/// What it read last is asked of it (`spelled`, `text`, `plain`), not returned: its answers fit in a register.
 #[derive(Debug)]
 pub struct Cursor<'a> {
     text: &'a str,
     at: usize,
     depth: u32,
+    /// Where the number, text or name that was read last begins, a text and a name behind their quotes.
+    begin: usize,
+    /// Where it ends.
+    end: usize,
+    /// It is a text or name with escapes.
+    escaped: bool,
 }
 
 /// What was read: a scalar as a whole, of an object or array only that it begins.
-#[derive(Debug, Clone, Copy)]
-pub enum Value<'a> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Value {
     /// `null`
     Null,
     /// `true` or `false`
     Bool(bool),
-    /// As it is spelled.
-    Number(&'a str),
-    /// A text.
-    Text(Quoted<'a>),
+    /// `Cursor::spelled` is how.
+    Number,
+    /// `Cursor::text` is what it says.
+    Text,
     /// `member` reads on.
     Object,
     /// `element` reads on.
     Array,
 }
 
-/// A text as it stands in the document, with its quotes.
-#[derive(Debug, Clone, Copy)]
-pub struct Quoted<'a> {
-    quoted: &'a str,
-    escaped: bool,
-}
-
 impl<'a> Cursor<'a> {
     /// Stands before the value of `text`.
     pub fn new(text: &'a str) -> Cursor<'a> {
-        Cursor { text, at: 0, depth: 0 }
+        Cursor { text, at: 0, depth: 0, begin: 0, end: 0, escaped: false }
     }
 
     /// Reads what begins here.
-    pub fn value(&mut self) -> Result<Value<'a>, Malformed> {
-        self.space();
-        match self.peek().ok_or(Malformed)? {
-            b'"' => self.quoted().map(Value::Text),
+    #[inline]
+    pub fn value(&mut self) -> Result<Value, Malformed> {
+        match self.next()? {
+            b'"' => self.quoted().map(|()| Value::Text),
             b'{' => self.enter().map(|()| Value::Object),
             b'[' => self.enter().map(|()| Value::Array),
-            b't' => self.word("true").map(|()| Value::Bool(true)),
-            b'f' => self.word("false").map(|()| Value::Bool(false)),
-            b'n' => self.word("null").map(|()| Value::Null),
-            _ => self.number().map(Value::Number),
+            b't' => self.word(b"true").map(|()| Value::Bool(true)),
+            b'f' => self.word(b"false").map(|()| Value::Bool(false)),
+            b'n' => self.word(b"null").map(|()| Value::Null),
+            _ => self.number().map(|()| Value::Number),
         }
     }
 
-    /// The name of the object's next member, whose value is to be read then; `None` once the object is over.
-    pub fn member(&mut self, first: bool) -> Result<Option<Quoted<'a>>, Malformed> {
+    /// Whether the object has a further member, whose name was read and whose value is to be read then.
+    #[inline]
+    pub fn member(&mut self, first: bool) -> Result<bool, Malformed> {
         if !self.more(b'}', first)? {
-            return Ok(None);
+            return Ok(false);
         }
-        if self.peek() != Some(b'"') {
+        if self.next()? != b'"' {
             return Err(Malformed);
         }
-        let name = self.quoted()?;
-        self.space();
-        self.word(":")?;
-        Ok(Some(name))
+        self.quoted()?;
+        if self.next()? != b':' {
+            return Err(Malformed);
+        }
+        self.at += 1;
+        Ok(true)
     }
 
     /// Whether the array has a further element, which is to be read then.
+    #[inline]
     pub fn element(&mut self, first: bool) -> Result<bool, Malformed> {
         self.more(b']', first)
     }
@@ -91,15 +96,18 @@ impl<'a> Cursor<'a> {
     /// Passes over one value.
     pub fn skip(&mut self) -> Result<(), Malformed> {
         let value = self.value()?;
-        self.skip_rest(value).map(drop)
+        if matches!(value, Value::Object | Value::Array) {
+            self.skip_rest(value)?;
+        }
+        Ok(())
     }
 
     /// Passes over what is left of a value that was just read; says whether it was an object or array without anything in it.
-    pub fn skip_rest(&mut self, value: Value<'a>) -> Result<bool, Malformed> {
+    pub fn skip_rest(&mut self, value: Value) -> Result<bool, Malformed> {
         let mut first = true;
         match value {
             Value::Object => {
-                while self.member(first)?.is_some() {
+                while self.member(first)? {
                     self.skip()?;
                     first = false;
                 }
@@ -110,26 +118,49 @@ impl<'a> Cursor<'a> {
                     first = false;
                 }
             }
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => return Ok(false),
+            Value::Null | Value::Bool(_) | Value::Number | Value::Text => return Ok(false),
         }
         Ok(first)
     }
 
     /// Nothing but space follows.
     pub fn end(mut self) -> Result<(), Malformed> {
-        self.space();
-        if self.at == self.text.len() { Ok(()) } else { Err(Malformed) }
+        self.next().map_or(Ok(()), |_| Err(Malformed))
+    }
+
+    /// How the number that was just read is spelled.
+    pub fn spelled(&self) -> &'a str {
+        &self.text[self.begin..self.end]
+    }
+
+    /// What the text or name that was just read says, borrowed unless it holds escapes.
+    ///
+    /// # Errors
+    /// With half a surrogate pair among its escapes, which is no character.
+    #[inline]
+    pub fn text(&self) -> Result<Cow<'a, str>, Malformed> {
+        if self.escaped {
+            let quoted = &self.text[self.begin - 1..=self.end];
+            return serde_json::from_str(quoted).map(Cow::Owned).map_err(|_| Malformed);
+        }
+        Ok(Cow::Borrowed(&self.text[self.begin..self.end]))
+    }
+
+    /// The bytes of the text or name that was just read, unless it holds escapes.
+    #[inline]
+    pub fn plain(&self) -> Option<&'a [u8]> {
+        (!self.escaped).then(|| &self.text.as_bytes()[self.begin..self.end])
     }
 
     /// The next value is an object or array.
     pub fn composite(&mut self) -> bool {
-        self.space();
-        matches!(self.peek(), Some(b'{' | b'['))
+        matches!(self.next(), Ok(b'{' | b'['))
     }
 
     /// The offset at which the next value begins.
     pub fn begin(&mut self) -> usize {
-        self.space();
+        // At the end of the text no value begins, which whoever reads it is told.
+        let _ = self.next();
         self.at
     }
 
@@ -138,40 +169,39 @@ impl<'a> Cursor<'a> {
         &self.text[begin..self.at]
     }
 
+    #[inline]
     fn more(&mut self, close: u8, first: bool) -> Result<bool, Malformed> {
-        self.space();
-        match self.peek() {
-            Some(next) if next == close => {
-                self.at += 1;
-                self.depth -= 1;
-                Ok(false)
-            }
-            Some(_) if first => Ok(true),
-            Some(b',') => {
-                self.at += 1;
-                self.space();
-                Ok(true)
-            }
-            _ => Err(Malformed),
+        let next = self.next()?;
+        if next == close {
+            self.at += 1;
+            self.depth -= 1;
+            return Ok(false);
         }
+        if first {
+            return Ok(true);
+        }
+        self.at += 1;
+        if next == b',' { Ok(true) } else { Err(Malformed) }
     }
 
+    #[inline]
     fn enter(&mut self) -> Result<(), Malformed> {
         self.at += 1;
         self.depth += 1;
         if self.depth <= DEEPEST { Ok(()) } else { Err(Malformed) }
     }
 
-    fn word(&mut self, word: &str) -> Result<(), Malformed> {
-        if self.text.as_bytes()[self.at..].starts_with(word.as_bytes()) {
-            self.at += word.len();
+    #[inline]
+    fn word<const N: usize>(&mut self, word: &[u8; N]) -> Result<(), Malformed> {
+        if self.text.as_bytes()[self.at..].first_chunk() == Some(word) {
+            self.at += N;
             return Ok(());
         }
         Err(Malformed)
     }
 
-    fn number(&mut self) -> Result<&'a str, Malformed> {
-        let begin = self.at;
+    fn number(&mut self) -> Result<(), Malformed> {
+        self.begin = self.at;
         self.at += usize::from(self.peek() == Some(b'-'));
         if self.peek() == Some(b'0') {
             self.at += 1;
@@ -187,7 +217,8 @@ impl<'a> Cursor<'a> {
             self.at += usize::from(matches!(self.peek(), Some(b'+' | b'-')));
             self.digits()?;
         }
-        Ok(self.since(begin))
+        self.end = self.at;
+        Ok(())
     }
 
     fn digits(&mut self) -> Result<(), Malformed> {
@@ -199,47 +230,42 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads a text; the cursor stands at its first quote.
-    fn quoted(&mut self) -> Result<Quoted<'a>, Malformed> {
+    #[inline]
+    fn quoted(&mut self) -> Result<(), Malformed> {
         let bytes = self.text.as_bytes();
-        let begin = self.at;
-        let mut escaped = false;
-        let mut at = begin + 1;
-        loop {
-            at = special(bytes, at);
-            match bytes.get(at) {
-                Some(b'"') => break,
-                Some(b'\\') => {
-                    escaped = true;
-                    at += escape(&bytes[at + 1..]).ok_or(Malformed)?;
-                }
-                _ => return Err(Malformed),
+        self.begin = self.at + 1;
+        self.escaped = false;
+        let mut at = special(bytes, self.begin);
+        while bytes.get(at) != Some(&b'"') {
+            if bytes.get(at) != Some(&b'\\') {
+                return Err(Malformed);
             }
+            self.escaped = true;
+            at = special(bytes, at + escape(&bytes[at + 1..]).ok_or(Malformed)?);
         }
+        self.end = at;
         self.at = at + 1;
-        Ok(Quoted { quoted: self.since(begin), escaped })
+        Ok(())
     }
 
-    fn space(&mut self) {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
-            self.at += 1;
-        }
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
-    }
-}
-
-impl<'a> Quoted<'a> {
-    /// What it says, borrowed unless it holds escapes.
+    /// The byte that follows after space, which is passed over.
     ///
     /// # Errors
-    /// With half a surrogate pair among its escapes, which is no character.
-    pub fn text(self) -> Result<Cow<'a, str>, Malformed> {
-        if self.escaped {
-            return serde_json::from_str(self.quoted).map(Cow::Owned).map_err(|_| Malformed);
+    /// At the end of the text.
+    #[inline]
+    fn next(&mut self) -> Result<u8, Malformed> {
+        loop {
+            match self.peek() {
+                Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
+                Some(byte) => return Ok(byte),
+                None => return Err(Malformed),
+            }
         }
-        Ok(Cow::Borrowed(&self.quoted[1..self.quoted.len() - 1]))
+    }
+
+    #[inline]
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
     }
 }
 
@@ -248,11 +274,12 @@ impl<'a> Quoted<'a> {
 /// # Errors
 /// When it is beyond what 64 bits of floating point hold.
 pub fn number(spelled: &str) -> Result<Number, Malformed> {
-    if let Ok(number) = spelled.parse() {
+    let whole = !spelled.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E'));
+    if whole && let Ok(number) = spelled.parse() {
         return Ok(Number::Unsigned(number));
     }
     // `-0` is a float: no integer tells it from 0.
-    if let Some(number) = spelled.parse().ok().filter(|number| *number < 0) {
+    if whole && let Some(number) = spelled.parse().ok().filter(|number| *number < 0) {
         return Ok(Number::Signed(number));
     }
     spelled.parse().ok().filter(|number: &f64| number.is_finite()).map(Number::Float).ok_or(Malformed)
@@ -276,6 +303,7 @@ fn escape(rest: &[u8]) -> Option<usize> {
 
 /// The first offset from `at` on where something other than plain text stands: a quote, a backslash, a control character,
 /// the end.
+#[inline]
 fn special(bytes: &[u8], mut at: usize) -> usize {
     // Most names and ids end within the first steps; what goes on is taken in strides that compile to vector instructions.
     for _ in 0..2 {
@@ -286,6 +314,11 @@ fn special(bytes: &[u8], mut at: usize) -> usize {
         }
         at += eight.len();
     }
+    special_behind(bytes, at)
+}
+
+#[inline(never)]
+fn special_behind(bytes: &[u8], mut at: usize) -> usize {
     let special = |byte: u8| u8::from(byte < 0x20) | u8::from(byte == b'"') | u8::from(byte == b'\\');
     while let Some(stride) = bytes[at..].first_chunk::<32>() {
         if stride.iter().fold(0, |any, byte| any | special(*byte)) != 0 {
@@ -330,17 +363,17 @@ pub(super) mod tests {
         Ok(match cursor.value()? {
             Value::Null => Tree::Null,
             Value::Bool(value) => value.into(),
-            Value::Number(spelled) => match number(spelled)? {
+            Value::Number => match number(cursor.spelled())? {
                 Number::Unsigned(number) => number.into(),
                 Number::Signed(number) => number.into(),
                 Number::Float(number) => number.into(),
             },
-            Value::Text(text) => text.text()?.into(),
+            Value::Text => cursor.text()?.into(),
             Value::Object => {
                 let mut members = serde_json::Map::new();
                 let mut first = true;
-                while let Some(name) = cursor.member(std::mem::take(&mut first))? {
-                    let name = name.text()?.into_owned();
+                while cursor.member(std::mem::take(&mut first))? {
+                    let name = cursor.text()?.into_owned();
                     members.insert(name, tree(cursor)?);
                 }
                 members.into()

@@ -65,11 +65,18 @@ pub struct Names {
     alias_of: Words,
 }
 
-/// Finds one of a few dozen words. Those of one length stand together, so that hardly any is looked at in vain; at that size no
-/// hash is faster.
+/// Finds one of a few dozen words. Those of one length stand together and are told apart by their ends, so that hardly any text is
+/// compared in vain; at that size no hash is faster.
 #[derive(Debug, Clone, Default)]
 struct Words {
-    by_length: Vec<Vec<(Box<str>, usize)>>,
+    by_length: Vec<Vec<Word>>,
+}
+
+#[derive(Debug, Clone)]
+struct Word {
+    ends: (u64, u64),
+    text: Box<str>,
+    index: usize,
 }
 
 impl Words {
@@ -77,13 +84,26 @@ impl Words {
     fn add(&mut self, word: &str, index: usize) {
         let lengths = self.by_length.len().max(word.len() + 1);
         self.by_length.resize(lengths, Vec::new());
-        self.by_length[word.len()].push((word.into(), index));
+        self.by_length[word.len()].push(Word { ends: ends(word.as_bytes()), text: word.into(), index });
     }
 
-    fn find(&self, word: &str) -> Option<usize> {
-        let known = self.by_length.get(word.len())?.iter().find(|(known, _)| **known == *word);
-        known.map(|(_, index)| *index)
+    fn find(&self, word: &[u8]) -> Option<usize> {
+        let alike = self.by_length.get(word.len()).filter(|alike| !alike.is_empty())?;
+        let ends = ends(word);
+        let same = |known: &&Word| known.ends == ends && (word.len() <= 16 || known.text.as_bytes() == word);
+        alike.iter().find(same).map(|known| known.index)
     }
+}
+
+/// The first and the last bytes of a word, eight or four each: of words of one length up to 16 bytes, all of it.
+fn ends(bytes: &[u8]) -> (u64, u64) {
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        return (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        return (u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into());
+    }
+    (bytes.iter().fold(0, |all, byte| all << u8::BITS | u64::from(*byte)), 0)
 }
 
 /// JSON Pointers, as a tree that is walked along with the document.
@@ -108,7 +128,7 @@ pub struct TrieNode {
 
 impl TrieNode {
     /// Which of `children` a member of this name is.
-    pub fn child(&self, name: &str) -> Option<usize> {
+    pub fn child(&self, name: &[u8]) -> Option<usize> {
         self.child_of.find(name)
     }
 }
@@ -137,12 +157,12 @@ impl Names {
 
     /// The id of `name`, if anything mentions it.
     pub fn find(&self, name: &str) -> Option<KindId> {
-        self.name_of.find(name).map(|index| KindId(index as u16))
+        self.name_of.find(name.as_bytes()).map(|index| KindId(index as u16))
     }
 
     /// The id that a target's spelling means, with the alias it was (from 1; 0 for the name itself).
     pub fn read(&self, spelled: &str) -> Option<(KindId, u16)> {
-        let alias = || self.alias_of.find(spelled);
+        let alias = || self.alias_of.find(spelled.as_bytes());
         self.find(spelled)
             .map(|kind| (kind, 0))
             .or_else(|| alias().map(|index| (self.aliases[index].1, index as u16 + 1)))
@@ -210,7 +230,7 @@ impl Trie {
         if !pointer.is_empty() {
             for token in pointer.strip_prefix('/')?.split('/') {
                 let token = unescape(token)?;
-                at = match self.nodes[at].child(&token) {
+                at = match self.nodes[at].child(token.as_bytes()) {
                     Some(child) => self.nodes[at].children[child].1,
                     None => {
                         let next = self.nodes.len();
@@ -299,6 +319,24 @@ mod tests {
         assert_eq!(trie.intern("/data/user_id", false), a);
         assert_eq!(trie.slots(), 2);
         assert!(trie.node(trie.node(0).children[0].1).whole);
+    }
+
+    #[test]
+    fn words_of_one_length_are_told_apart_wherever_they_differ() {
+        for length in 1..40 {
+            let word = "m".repeat(length);
+            let others = (0..length).map(|at| format!("{}n{}", &word[..at], &word[at + 1..]));
+            let all: Vec<String> = std::iter::once(word.clone()).chain(others).collect();
+            let mut words = Words::default();
+            all.iter().enumerate().for_each(|(index, word)| words.add(word, index));
+            let found: Vec<_> = all.iter().map(|word| words.find(word.as_bytes())).collect();
+            assert_eq!(found, (0..all.len()).map(Some).collect::<Vec<_>>(), "of length {length}");
+            assert_eq!(words.find(word.replacen('m', "o", 1).as_bytes()), None);
+            assert_eq!(words.find(format!("{word}m").as_bytes()), None);
+        }
+        let mut words = Words::default();
+        words.add("", 7);
+        assert_eq!((words.find(b""), words.find(b"m")), (Some(7), None));
     }
 
     #[test]

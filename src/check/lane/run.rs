@@ -9,7 +9,7 @@ use super::{Bench, Lane, Stage, any};
 use crate::check;
 use crate::check::automaton::{Automaton, RunEvent};
 use crate::check::judgement::RUNS_KEPT;
-use crate::check::{concern, content, copies};
+use crate::check::{content, copies};
 use crate::event::{Extract, Found, Kind, KindId, SlotId};
 use crate::expect::{Expectations, IdRole, IdSource, Names, Role, Segment, Trie, Unique};
 use crate::finding::{Deviation, Evidence, Excerpt, Finding, Mark, Subject};
@@ -163,12 +163,12 @@ impl Lane {
             asked: at,
             prompt: prompt.to_owned(),
             ids: run.into_iter().map(str::to_owned).collect(),
-            automaton: Automaton::default(),
+            automaton: Automaton::new(),
             progress: None,
             silence: (Micros::ZERO, Micros::ZERO),
             began: None,
             events: 0,
-            marks: VecDeque::new(),
+            marks: VecDeque::with_capacity(MARKS_KEPT),
             last_frame: None,
             answer: None,
             answer_frame: None,
@@ -205,8 +205,8 @@ impl Lane {
         }
         let mut run_ids = expect.ids.iter().filter(|rule| rule.role == IdRole::Run);
         let run_id = run_ids.find_map(|rule| extract.first_text(&rule.at));
-        let replayed = concern::any(&concern.replayed, extract, text);
-        let bad = concern.bad || concern::any(&concern.bad_ends, extract, text);
+        let replayed = concern.replayed.any(extract, text);
+        let bad = concern.bad || concern.bad_ends.any(extract, text);
         let unmarked =
             (!mine && symbol.is_some() && !replayed && expect.claims.isolation.is_some()).then(|| copies::hash(text));
         let Some(mut run) = self.take_run(run_id.as_deref()) else {
@@ -237,10 +237,10 @@ impl Lane {
         if was_over.is_none() {
             run.progressed(bounds);
         }
-        if run.failed.is_none() && concern::any(&concern.failed, extract, text) {
+        if run.failed.is_none() && concern.failed.any(extract, text) {
             run.failed = Some((label(), excerpt()));
         }
-        if run.degraded.is_none() && concern::any(&concern.degraded, extract, text) {
+        if run.degraded.is_none() && concern.degraded.any(extract, text) {
             run.degraded = Some((label(), excerpt()));
         }
         if let Some(source) = concern.answers.iter().find(|source| source.when.holds(extract, text))
@@ -317,7 +317,7 @@ impl Lane {
             }
             if !step.repeated {
                 let tool_result = role == Role::Result && expect.grammar.symbols[symbol].pair == 0;
-                if tool_result && concern::any(&concern.failed_tool, extract, text) {
+                if tool_result && concern.failed_tool.any(extract, text) {
                     let deviation = Deviation::FailedTool { tool: tool.as_deref().map(str::to_owned) };
                     let evidence = run.evidence(&expect.dialect.names, Some(excerpt()));
                     self.report_for(bench, &run, frame.at, deviation, evidence);
