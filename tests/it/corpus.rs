@@ -32,6 +32,7 @@ const BEYOND_A_SCHEMA: &[(&str, &[&str])] = &[
             "target-hole",
             "target-profile-address",
             "target-profile-capture",
+            "target-profile-requests-names",
             "target-profile-too-early",
             "target-profile-variable",
             "text-expression",
