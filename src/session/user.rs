@@ -27,6 +27,7 @@ use crate::engine::{Level, Limiter, Opened, Progress, Seat, Stage, Stop};
 use crate::expect::{Expectations, IdRole, IdSource, Segment};
 use crate::identity::{Connection, Iteration, UserNumber};
 use crate::plan::{Plan, PlannedUser};
+use crate::scenario::people::People;
 use crate::scenario::{Scenario, Session};
 use crate::secret::Scrubber;
 use crate::target::{Echo, Profile, ScriptStep, Step};
@@ -51,6 +52,8 @@ pub struct Mission {
     pub shared: Arc<Shared>,
     /// The users' password, followed to where it is.
     pub password: Option<Text>,
+    /// The rows of users who stand in a file.
+    pub people: Option<People>,
     /// The `User-Agent` of every request and upgrade that the profile gives none.
     pub user_agent: String,
     /// Told to stop.
@@ -211,6 +214,11 @@ impl<'a> User<'a> {
         let mission = bench.mission;
         let ids = mission.plan.ids(planned.number);
         let mut values = Values::new(Arc::clone(&mission.shared), bench.net.clock, ids, planned);
+        for (column, value, secret) in mission.people.iter().flat_map(|people| people.of(planned.number)) {
+            let column = Captured { name: column.to_owned(), value: value.clone(), secret };
+            bench.guard(&column, Some(planned.number.0));
+            values.set(&format!("user.{}", column.name), column.value);
+        }
         let credentials = [("user.email", &mission.scenario.users.email), ("user.password", &mission.password)];
         for (name, text) in credentials {
             let rendered = text.as_ref().and_then(|text| text.render(&|name| values.get(name)).ok());

@@ -204,3 +204,56 @@ fn a_redirect_in_a_circle_is_left() {
     let posts = site.requests().iter().filter(|request| request.starts_with("POST /login")).count();
     assert_eq!(posts, 2 * 21, "each user asks once and goes on twenty times");
 }
+
+/// Nobody logs in: users come with their tokens.
+const READY_MADE: &str = r#"
+version: 1
+name: ready-made
+http: { base: "http://127.0.0.1:1" }
+socket: "ws://127.0.0.1:1/ws"
+connect:
+  subprotocols: [jwt-auth, "jwt.${user.token | base64url}"]
+  query: { team: "${user.team}" }
+  script: [{ wait: { when: { event: connection_established } } }]
+ask:
+  send: { type: start_agent, payload: { user_request: "${prompt}", thread_id: "${thread_id}", run_id: "${run_id}" } }
+"#;
+
+#[test]
+fn users_of_a_file_bring_their_own_tokens_and_columns() {
+    let site = Site::new().talking(|talk| {
+        talk.greet()?;
+        let ask = talk.ask()?;
+        talk.work(&ask)?;
+        let leak = format!("your token is {TOKEN}{}", talk.email);
+        talk.event("agent_error", &ask, serde_json::json!({ "error": leak }))
+    });
+    let site = site.serve();
+    let place = Place::new();
+    place.write("by-cookie.yaml", READY_MADE);
+    let row = |name: &str, team: u32| format!("{{\"token\": \"{TOKEN}{name}@x\", \"team\": {team}}}\n");
+    place.write("users.jsonl", &[row("ann", 1), row("bob", 2), row("cid", 3)].concat());
+    let written = SCENARIO.lines().find(|line| line.starts_with("users:")).expect("users");
+    place.write("steps.yaml", &SCENARIO.replace(written, "users: { count: 2, first: 2, file: users.jsonl }"));
+    place.run(&["run", "steps.yaml", "--url", &site.url(), "-q", "--out", "out"]).exits(1);
+    let requests = site.requests();
+    let mut asked: Vec<_> = requests.iter().filter_map(|request| request.lines().next()).collect();
+    asked.sort_unstable();
+    assert_eq!(asked, ["GET /ws?team=2 HTTP/1.1", "GET /ws?team=3 HTTP/1.1"], "user 2 is the second row");
+    let report = fs::read_to_string(place.path().join("out/report.json")).unwrap();
+    assert!(report.contains("«secret:token:2»") && !report.contains(TOKEN), "{report}");
+}
+
+#[test]
+fn users_of_a_file_log_in_with_their_own_emails() {
+    let place = Place::new();
+    let written = SCENARIO.lines().find(|line| line.starts_with("users:")).expect("users");
+    let scenario = SCENARIO.replace(written, "users: { count: 2, file: users.csv }");
+    place.write("steps.yaml", &scenario.replace("by-cookie.yaml", "embedded"));
+    place.write("users.csv", "password,email\ngolden-path,ann@example.com\ngolden-path,\"bob@example.com\"\n");
+    place.run(&["run", "steps.yaml", "-q", "--out", "out"]).exits(0);
+    let report = Report::in_folder(&place.path().join("out"));
+    assert_eq!((report.failures(), report.count("runs_good")), (vec![], 2));
+    let refused = place.run(&["run", "steps.yaml", "--users", "3", "-q", "--out", "more"]).exits(2);
+    assert!(refused.stderr.contains("3 users are asked for, and the file has 2"), "{}", refused.stderr);
+}
