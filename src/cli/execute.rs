@@ -155,6 +155,7 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<E
             // Where the reference to it stood does not matter any more: it was followed.
             PasswordValue::Secret(secret) => Text::literal(secret.expose(), profile.socket.span),
         }),
+        people: loaded.people.clone(),
         user_agent: user_agent(execution),
         stop: invocation.signals.stop.clone(),
         iterations: if local { Limiter::off() } else { Limiter::new(None, Some(rate.per_second())) },

@@ -25,6 +25,7 @@ use crate::document::values::grouped;
 use crate::document::yaml::MAX_BYTES;
 use crate::document::{Context, Node, SourceId, Sources, Span, read};
 use crate::expect::Expectations;
+use crate::scenario::people::People;
 use crate::scenario::{self, Password, ProfileRef, Scenario, TargetRef, defaults};
 use crate::secret::Secret;
 use crate::target::{self, Profile};
@@ -126,6 +127,8 @@ pub struct Loaded {
     pub target: LoadedTarget,
     /// The password of its users, if it has one.
     pub password: Option<PasswordValue>,
+    /// The rows of its users, if they stand in a file.
+    pub people: Option<People>,
     /// What is doubtful; never a mistake.
     pub warnings: Vec<Diagnostic>,
 }
@@ -411,7 +414,12 @@ impl Loader {
         let profile = target::compile(&profile_tree, greeting, cx);
         let (scenario, reference) = (scenario?, reference?);
         let mut profile = profile?;
-        check_user_names(&scenario, &profile, cx);
+        let file = scenario.users.file.as_ref();
+        let people = file.map(|file| self.people(file, &scenario, &profile, cx));
+        // What a file holds that could not be read is not known.
+        if !matches!(people, Some(None)) {
+            check_user_names(&scenario, &profile, people.as_ref().and_then(Option::as_ref), cx);
+        }
         self.readdress(&mut profile, &reference, cx);
         self.check_addresses(&profile, cx);
         // With an address it is a backend that `serve` runs in another process.
@@ -434,7 +442,15 @@ impl Loader {
             faults,
             loopback: loopback == Some(true),
         };
-        Some(Loaded { path: path.to_owned(), tree, scenario, target, password, warnings: Vec::new() })
+        Some(Loaded {
+            path: path.to_owned(),
+            tree,
+            scenario,
+            target,
+            password,
+            people: people.flatten(),
+            warnings: Vec::new(),
+        })
     }
 
     // -----------------------------------------------------------------------------------------------------------------
@@ -756,23 +772,27 @@ fn put_into_target(tree: &mut Node, replaced: &[&str], key: &str, value: &Node, 
 }
 
 /// Names of users that the profile needs and the scenario does not give.
-fn check_user_names(scenario: &Scenario, profile: &Profile, cx: &mut Context) {
+fn check_user_names(scenario: &Scenario, profile: &Profile, people: Option<&People>, cx: &mut Context) {
     let users = scenario.written.users;
-    let texts = profile.texts();
+    let has = |column: &str| people.is_some_and(|people| people.columns().any(|name| name == column));
+    let mut texts = profile.texts();
+    if people.is_some() {
+        texts.extend(scenario.turns.iter().map(|turn| &turn.prompt));
+    }
     for (name, key, given) in [
-        ("user.email", "email", scenario.users.email.is_some()),
-        ("user.password", "password", scenario.users.password.is_some()),
+        ("user.email", "email", scenario.users.email.is_some() || has("email")),
+        ("user.password", "password", scenario.users.password.is_some() || has("password")),
     ] {
         let mut holes = texts.iter().flat_map(|text| text.holes());
         let asked = holes.find(|hole| hole.name == name && hole.default.is_none());
         if let (Some(hole), false) = (asked, given) {
             let mistake = Diagnostic::mistake(users, format!("the users have no {key}"));
-            cx.report(mistake.also(hole.span, "the target asks for it").help(format!("add `users.{key}`")));
+            cx.report(mistake.also(hole.span, "this asks for it").help(format!("add `users.{key}`")));
         }
     }
-    for (column, place) in &profile.columns {
+    for (column, place) in profile.columns.iter().filter(|(column, _)| !has(column)) {
         let mistake = Diagnostic::mistake(*place, format!("the users have no {}", quote(column)));
-        cx.report(mistake.also(users, "these users").help("a scenario gives `user.email` and `user.password` only"));
+        cx.report(mistake.also(users, "these users").help("give them a `file` with this column"));
     }
 }
 
@@ -923,5 +943,6 @@ fn plainly(error: &std::io::Error) -> String {
 }
 
 mod again;
+mod people;
 #[cfg(test)]
 mod tests;

@@ -85,7 +85,7 @@ fn hide_password(scenario: &mut Node) {
 }
 
 /// Whether what stands under a key of this name is usually a secret.
-fn names_secret(key: &str) -> bool {
+pub(super) fn names_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     let words = ["authorization", "cookie", "key", "password", "secret", "token"];
     words.iter().any(|word| key.contains(word))
@@ -102,7 +102,7 @@ fn hide_typed(node: &mut Node, within: bool) {
                 match entry.value.text() {
                     Some(text) if within && names_secret(key) && typed(text) => hide(&mut entry.value),
                     _ => {
-                        let within = within || ["headers", "query", "json"].contains(&key);
+                        let within = within || ["headers", "query", "json", "form"].contains(&key);
                         hide_typed(&mut entry.value, within);
                     }
                 }

@@ -92,6 +92,10 @@ fn check_users(users: &UsersDef, cx: &mut Context) {
             cx.report(mistake);
         }
     }
+    if let (Some(secret), None) = (users.secret.0.first(), &users.file) {
+        let mistake = Diagnostic::mistake(secret.span, "there is no file that could have this column");
+        cx.report(mistake.help("add `users.file`, or remove `users.secret`"));
+    }
     match &users.password {
         Some(PasswordDef::Written(password)) => check_password_text(password, cx),
         Some(PasswordDef::Reference(reference)) => {
@@ -236,6 +240,7 @@ fn check_prompt(turn: &TurnDef, users: Option<&UsersDef>, cx: &mut Context) {
         cx.report(warning);
     }
     if users.email.is_none()
+        && users.file.is_none()
         && let Some(hole) = prompt.holes().find(|hole| hole.name == "user.email" && hole.default.is_none())
     {
         let mistake = Diagnostic::mistake(hole.span, "`${user.email}` has no value: the users have no email");

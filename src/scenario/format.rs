@@ -82,12 +82,17 @@ record! {
         pub email: Option<Text>,
         /// The password, by reference: `{ env: NAME }` or `{ file: PATH }`.
         pub password: Option<PasswordDef>,
+        /// A table with a row per user, relative to this file: CSV, JSON Lines or a JSON array of objects. User 1 is its first
+        /// row. The profile has its columns as `${user.COLUMN}`.
+        pub file: Option<Spanned<String>>,
+        /// Columns of the file that must not be shown, beside those that are called after passwords, secrets, tokens, keys or
+        /// cookies.
+        pub secret: OneOrMany<Spanned<String>> = default(OneOrMany(Vec::new())),
         /// When users log in and connect. Default: `fresh`.
         pub session: Option<Spanned<Session>>,
     }
     not_yet {
-        "file" => ("read users from a table", "make `email` from `${user.number}`"),
-        "columns" => ("name the columns of a table of users", "make `email` from `${user.number}`"),
+        "columns" => ("name the columns of a table of users", "name them in the first line of the file"),
     }
 }
 

@@ -12,6 +12,7 @@ pub mod budgets;
 pub mod defaults;
 pub mod format;
 pub mod names;
+pub mod people;
 pub mod values;
 
 mod check;
@@ -107,6 +108,10 @@ pub struct Users {
     pub email: Option<Text>,
     /// Their password.
     pub password: Option<Password>,
+    /// The table that has a row for each, relative to the text of its place.
+    pub file: Option<Spanned<String>>,
+    /// Columns of the table that must not be shown.
+    pub secret: Vec<Spanned<String>>,
     /// When they log in and connect.
     pub session: Session,
 }
@@ -333,6 +338,8 @@ fn build(file: format::ScenarioFile, places: &Places<'_>) -> Scenario {
         first: file.users.first.map_or(defaults::USERS_FIRST, |first| narrow(first.value.get())),
         email: file.users.email,
         password: file.users.password.and_then(password),
+        file: file.users.file,
+        secret: file.users.secret.0,
         session: file.users.session.map_or(Session::Fresh, |session| session.value),
     };
     let iterations = file.load.as_ref().and_then(format::LoadDef::iterations);

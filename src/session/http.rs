@@ -1,7 +1,7 @@
 //! One HTTP request and its answer.
 //!
-//! It reports what was answered; whether that is a success, and whether to try again, is the profile's business. No
-//! redirect is followed, no proxy is asked, no cookie is kept: each would hide what the target did.
+//! It reports what was answered; whether that is a success, whether to try again and whether to go after a redirect is the
+//! profile's business. Here no redirect is followed, no proxy is asked, no cookie is kept: each would hide what the target did.
 
 use std::cell::OnceCell;
 use std::error::Error as _;

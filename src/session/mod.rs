@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "the session is where the clock, the network and waiting are")]
 
 pub mod clock;
+mod cookies;
 mod failure;
 #[cfg(test)]
 mod far_end;

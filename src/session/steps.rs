@@ -9,14 +9,15 @@ use tokio::time::sleep_until;
 use url::Url;
 
 use super::Net;
+use super::cookies::Jar;
 use super::http::{Http, HttpAnswer, HttpRequest};
 use super::values::Values;
 use crate::canary::{self, Canary};
 use crate::check::decode;
 use crate::document::text::{Missing, Text};
-use crate::event::{Envelope, Extract, Found, Kind, Number};
+use crate::event::{Envelope, Extract, Found, Kind, Number, Slots};
 use crate::secret::Scrubber;
-use crate::target::{Capture, Held, Method, Profile, Step, absolute, is_full};
+use crate::target::{Body, Capture, Held, Method, Place, Profile, Step, absolute, is_full};
 use crate::time::{Micros, Stamp};
 use crate::trace::{Fact, NetFailure, Phase, StepOutcome};
 
@@ -25,6 +26,8 @@ const BODY_KEPT: usize = 4 * 1024;
 
 /// How many foreign marks of one answer are told.
 const MARKS_KEPT: usize = 8;
+/// How many redirects of one request are gone after (Fetch standard, HTTP-redirect fetch, step 7).
+const REDIRECTS: usize = 20;
 
 /// How many characters of an answer must stand in history: targets shorten and format what they store.
 const HELD_OF_ANSWER: usize = 40;
@@ -41,6 +44,8 @@ pub(super) struct Requester<'a> {
     pub base: &'a str,
     /// Names and values that every request carries.
     pub headers: &'a [(String, String)],
+    /// The cookies of whoever does it.
+    pub jar: &'a Jar,
     /// How long one try may take where the step does not say.
     pub timeout: Micros,
 }
@@ -74,9 +79,7 @@ enum Tried {
 impl Requester<'_> {
     /// Whether every text of `step` can be filled in.
     pub fn can(&self, step: &Step, values: &Values) -> bool {
-        let lookup = |name: &str| values.get(name);
-        let texts = step.json.iter().flat_map(|body| body.texts()).chain([&step.url]);
-        texts.chain(step.headers.iter().map(|(_, text)| text)).all(|text| text.render(&lookup).is_ok())
+        step.texts().iter().all(|text| text.render(&|name| values.get(name)).is_ok())
     }
 
     /// Does `step`, with its retries. A target that answers 429 or 503 with `Retry-After` (RFC 9110, section 10.2.3) is waited
@@ -116,19 +119,68 @@ impl Requester<'_> {
     }
 
     async fn attempt(&self, step: &Step, values: &Values, timeout: Micros, marks: &mut BTreeSet<Canary>) -> Tried {
-        let request = match self.request(step, values, timeout) {
+        let until = self.net.clock.now() + timeout;
+        let mut request = match self.request(step, values, timeout) {
             Ok(request) => request,
             Err(error) => {
                 return Tried::Failed(NetFailure { doing: format!("preparing {}", step.name), error, hung: false });
             }
         };
-        match self.http.send(&request).await {
-            Ok(answer) => {
-                marks.extend(canary::find_in(&answer.body).filter_map(|found| found.canary.ok()));
-                judged(step, &answer, values)
+        let mut followed = 0;
+        loop {
+            let answer = match self.http.send(&self.with_cookies(&request)).await {
+                Ok(answer) => answer,
+                Err(failure) => return Tried::Failed(failure),
+            };
+            marks.extend(canary::find_in(&answer.body).filter_map(|found| found.canary.ok()));
+            self.jar.keep(&request.url, &answer.headers);
+            let next = if step.follows { self.redirected(&request, &answer) } else { None };
+            let Some(next) = next else {
+                return judged(step, &answer, values, |name| self.jar.value(name, &request.url));
+            };
+            followed += 1;
+            if followed > REDIRECTS {
+                let why = format!("redirected more than {REDIRECTS} times");
+                return Tried::Refused { status: answer.status, why, body: String::new(), retry_after: None };
             }
-            Err(failure) => Tried::Failed(failure),
+            request = HttpRequest { timeout: until.since(self.net.clock.now()), ..next };
         }
+    }
+
+    /// The same request with the cookies that belong to its address, unless it brings its own.
+    fn with_cookies(&self, request: &HttpRequest) -> HttpRequest {
+        let mut request = request.clone();
+        if !request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("cookie")) {
+            request.headers.extend(self.jar.header(&request.url).map(|cookies| ("Cookie".to_owned(), cookies)));
+        }
+        request
+    }
+
+    /// The request that a redirect asks for (RFC 9110, section 15.4): a GET after 303, and in place of a POST after 301 and
+    /// 302, as browsers do. What the profile says of headers was meant for the host it named, and so was a body: with passwords in it,
+    /// perhaps, it goes nowhere else. `None` if there is none to be gone after.
+    fn redirected(&self, request: &HttpRequest, answer: &HttpAnswer) -> Option<HttpRequest> {
+        let again = match answer.status {
+            301 | 302 => request.method != reqwest::Method::POST,
+            303 => request.method == reqwest::Method::GET,
+            307 | 308 => true,
+            _ => return None,
+        };
+        let (_, location) = answer.headers.iter().find(|(name, _)| name == "location")?;
+        let url = request.url.join(location).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+        let mut next = HttpRequest { url, ..request.clone() };
+        if !again {
+            next.method = reqwest::Method::GET;
+            next.body = None;
+            next.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
+        }
+        if next.url.origin() != request.url.origin() {
+            if next.body.is_some() {
+                return None;
+            }
+            next.headers = self.headers.to_vec();
+        }
+        Some(next)
     }
 
     fn request(&self, step: &Step, values: &Values, timeout: Micros) -> Result<HttpRequest, String> {
@@ -137,7 +189,11 @@ impl Requester<'_> {
         let render = |text: &Text| text.render(&lookup).map_err(missing);
         let written = render(&step.url)?;
         let url = absolute(self.base, &written);
-        let url = Url::parse(&url).map_err(|error| format!("{url} is not a URL: {error}"))?;
+        let mut url = Url::parse(&url).map_err(|error| format!("{url} is not a URL: {error}"))?;
+        for (name, text) in &step.query {
+            let value = render(text)?;
+            url.query_pairs_mut().append_pair(name, &value);
+        }
         let mut headers: Vec<(String, String)> = Vec::new();
         if !is_full(&written) {
             let common = self.profile.http.iter().flat_map(|http| &http.headers);
@@ -151,10 +207,17 @@ impl Requester<'_> {
         let given = |name: &str| headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
         let more: Vec<_> = self.headers.iter().filter(|(name, _)| !given(name)).cloned().collect();
         headers.extend(more);
-        let body = match &step.json {
-            Some(body) => {
+        let body = match &step.body {
+            Some(Body::Json(body)) => {
                 let json = body.render(&lookup).map_err(missing)?;
                 Some(("application/json".to_owned(), json.to_string().into_bytes()))
+            }
+            Some(Body::Form(fields)) => {
+                let mut form = url::form_urlencoded::Serializer::new(String::new());
+                for (name, text) in fields {
+                    form.append_pair(name, &render(text)?);
+                }
+                Some(("application/x-www-form-urlencoded".to_owned(), form.finish().into_bytes()))
             }
             None => None,
         };
@@ -169,8 +232,8 @@ impl Requester<'_> {
     }
 }
 
-/// Holds an answer against what the step expects.
-fn judged(step: &Step, answer: &HttpAnswer, values: &Values) -> Tried {
+/// Holds an answer against what the step expects. `cookie` gives the value of a cookie.
+fn judged(step: &Step, answer: &HttpAnswer, values: &Values, cookie: impl Fn(&str) -> Option<String>) -> Tried {
     let status = answer.status;
     let text = String::from_utf8_lossy(&answer.body);
     let refused = |why: String| {
@@ -180,6 +243,16 @@ fn judged(step: &Step, answer: &HttpAnswer, values: &Values) -> Tried {
     };
     if !step.expect.status.iter().any(|range| range.contains(&status)) {
         return refused("the status is not the expected one".to_owned());
+    }
+    for (name, test) in &step.expect.headers {
+        let lines: Vec<_> = header(answer, name).collect();
+        if lines.is_empty() {
+            return refused(format!("the answer has no header {name}"));
+        }
+        // RFC 9110, section 5.3: several lines of one name are one list.
+        if !test.holds(&Found::Text(lines.join(", ").into())) {
+            return refused(format!("the header {name} is not the expected one"));
+        }
     }
     for held in &step.expect.holds {
         let (wanted, chars) = match held {
@@ -192,10 +265,9 @@ fn judged(step: &Step, answer: &HttpAnswer, values: &Values) -> Tried {
             return refused(format!("no text of the body holds the {}", held.as_str()));
         }
     }
-    if step.expect.when.is_none() && step.captures.is_empty() {
-        return Tried::Good { status, captured: Vec::new() };
-    }
+    let reads_body = step.captures.iter().any(|capture| matches!(capture.at, Place::Body(_)));
     let slots = match decode::read(&step.trie, &text) {
+        _ if step.expect.when.is_none() && !reads_body => Slots::default(),
         Ok(places) => places.slots,
         Err(_) if answer.truncated => return refused("the body is too long to be read".to_owned()),
         Err(error) => return refused(format!("the body is not JSON: {error}")),
@@ -206,13 +278,28 @@ fn judged(step: &Step, answer: &HttpAnswer, values: &Values) -> Tried {
     }
     let mut captured = Vec::new();
     for Capture { name, secret, needed, at } in &step.captures {
-        match extract.first(at).and_then(json_of) {
+        let value = match at {
+            Place::Body(at) => extract.first(at).and_then(json_of),
+            Place::Header(header_name) => header(answer, header_name).next().map(Json::from),
+            Place::Cookie(cookie_name) => cookie(cookie_name).map(Json::from),
+        };
+        let missing = || match at {
+            Place::Body(_) => format!("the body has no {name} where the profile looks for it"),
+            Place::Header(header_name) => format!("the answer has no header {header_name}, which holds {name}"),
+            Place::Cookie(cookie_name) => format!("the user has no cookie {cookie_name}, which holds {name}"),
+        };
+        match value {
             Some(value) => captured.push(Captured { name: name.clone(), value, secret: *secret }),
-            None if *needed => return refused(format!("the body has no {name} where the profile looks for it")),
+            None if *needed => return refused(missing()),
             None => {}
         }
     }
     Tried::Good { status, captured }
+}
+
+/// The lines of the header `name`, which is in lower case.
+fn header<'a>(answer: &'a HttpAnswer, name: &'a str) -> impl Iterator<Item = &'a str> {
+    answer.headers.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
 }
 
 /// Whether some text of the JSON `body` holds the first `chars` of `wanted`. An object counts wherever it stands as a whole.
@@ -252,8 +339,7 @@ fn json_of(found: &Found<'_>) -> Option<Json> {
 /// The delay form only, in seconds; a date would need the target's clock. No time at all counts as the shortest there is, or a
 /// target that says so every time would be asked without a pause and without an end.
 fn retry_after(answer: &HttpAnswer) -> Option<Micros> {
-    let value = answer.headers.iter().find(|(name, _)| name == "retry-after")?;
-    let seconds: u32 = value.1.trim().parse().ok()?;
+    let seconds: u32 = header(answer, "retry-after").next()?.trim().parse().ok()?;
     Some(Micros::from_secs(seconds.max(1).into()))
 }
 
@@ -290,16 +376,35 @@ pub(super) fn foreign(step: &str, marks: &BTreeSet<Canary>, own: Canary, at: Sta
     (!marks.is_empty()).then(|| Fact::Marked { name: step.to_owned(), marks, at })
 }
 
-/// Captured values as the judge is told them: all but secrets.
-pub(super) fn told(captured: &[Captured], at: Stamp) -> impl Iterator<Item = Fact> + '_ {
-    captured.iter().filter(|captured| !captured.secret).map(move |captured| Fact::Captured {
-        name: captured.name.clone(),
-        value: match &captured.value {
-            Json::String(text) => text.clone(),
-            other => other.to_string(),
-        },
-        at,
-    })
+/// Captured values as the judge is told them: all but secrets, spelled as frames that hold them will be.
+pub(super) fn told(captured: &[Captured], scrubber: &Scrubber, at: Stamp) -> Vec<Fact> {
+    let open = captured.iter().filter(|captured| !captured.secret);
+    let told = open.map(|Captured { name, value, .. }| {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        Fact::Captured { name: name.clone(), value: scrubber.scrub(&text).into_owned(), at }
+    });
+    told.collect()
+}
+
+impl Captured {
+    /// Every text by which a secret could be recognized: of an object or list its JSON, and each text and number in it.
+    pub fn spellings(&self) -> Vec<String> {
+        let mut spellings = Vec::new();
+        let mut rest = vec![&self.value];
+        while let Some(json) = rest.pop() {
+            match json {
+                Json::Null | Json::Bool(_) => {}
+                Json::String(text) => spellings.push(text.clone()),
+                Json::Number(number) => spellings.push(number.to_string()),
+                Json::Array(items) => rest.extend(items),
+                Json::Object(members) => rest.extend(members.values()),
+            }
+            if json.is_array() || json.is_object() {
+                spellings.push(json.to_string());
+            }
+        }
+        spellings
+    }
 }
 
 #[cfg(test)]

@@ -227,7 +227,12 @@ async fn refused<S: AsyncRead + Unpin>(stream: &mut S, head: Head, mut raw: Vec<
             _ => break,
         }
     }
-    let lines: Vec<String> = head.lines.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    let shown = |(name, value): &(String, String)| match name.eq_ignore_ascii_case("set-cookie") {
+        // What a cookie holds may let somebody in.
+        true => format!("{name}: {}=...", value.split('=').next().unwrap_or_default()),
+        false => format!("{name}: {value}"),
+    };
+    let lines: Vec<String> = head.lines.iter().map(shown).collect();
     let mut shown = body.decode(&raw);
     shown.truncate(BODY_LIMIT);
     ended(Dial::Refused {
@@ -444,11 +449,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_refusal_keeps_status_headers_and_body() {
         let refusal = |_: &str| {
-            "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n{\"why\":\"origin\"}\
-             ignored"
+            "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nSet-Cookie: sid=let-me-in; Path=/\r\n\
+             Content-Length: 16\r\n\r\n{\"why\":\"origin\"}ignored"
                 .to_owned()
         };
-        let headers = "Content-Type: application/json\nContent-Length: 16".to_owned();
+        let headers = "Content-Type: application/json\nSet-Cookie: sid=...\nContent-Length: 16".to_owned();
         let body = r#"{"why":"origin"}"#.to_owned();
         assert_eq!(outcome_of(refusal).await, Dial::Refused { status: 403, headers, body });
     }

@@ -15,9 +15,10 @@ use tokio::time::sleep_until;
 use url::Url;
 
 use super::Net;
+use super::cookies::Jar;
 use super::http::Http;
 use super::recorder::{Recorder, Tapes};
-use super::steps::{ANSWER, Requester, foreign, scrubbed, told};
+use super::steps::{ANSWER, Captured, Requester, foreign, scrubbed, told};
 use super::transport::{self, DialRequest, Received, Socket};
 use super::values::{Shared, Values};
 use crate::check::{Judge, Judgement, Move};
@@ -26,6 +27,7 @@ use crate::engine::{Level, Limiter, Opened, Progress, Seat, Stage, Stop};
 use crate::expect::{Expectations, IdRole, IdSource, Segment};
 use crate::identity::{Connection, Iteration, UserNumber};
 use crate::plan::{Plan, PlannedUser};
+use crate::scenario::people::People;
 use crate::scenario::{Scenario, Session};
 use crate::secret::Scrubber;
 use crate::target::{Echo, Profile, ScriptStep, Step};
@@ -50,6 +52,8 @@ pub struct Mission {
     pub shared: Arc<Shared>,
     /// The users' password, followed to where it is.
     pub password: Option<Text>,
+    /// The rows of users who stand in a file.
+    pub people: Option<People>,
     /// The `User-Agent` of every request and upgrade that the profile gives none.
     pub user_agent: String,
     /// Told to stop.
@@ -93,7 +97,8 @@ pub async fn make_ready(bench: &Bench<'_>) -> bool {
     let ids = mission.plan.ids(nobody.number);
     let values = &mut Values::new(Arc::clone(&mission.shared), bench.net.clock, ids, nobody);
     let headers = trace_headers(mission, values);
-    let requester = bench.requester(&headers);
+    let jar = Jar::default();
+    let requester = bench.requester(&headers, &jar);
     let mut all = BTreeMap::new();
     for step in &mission.profile.ready {
         let performing = requester.perform(step, Phase::Ready, values);
@@ -102,11 +107,7 @@ pub async fn make_ready(bench: &Bench<'_>) -> bool {
             () = mission.stop.reached(Level::Drain) => return false,
         };
         for captured in performed.captured {
-            if captured.secret
-                && let Json::String(secret) = &captured.value
-            {
-                bench.learn(secret, &captured.name, None);
-            }
+            bench.guard(&captured, None);
             values.set(&captured.name, captured.value.clone());
             all.insert(captured.name, captured.value);
         }
@@ -140,6 +141,13 @@ impl<'a> Bench<'a> {
         self.mission.secrets.write().unwrap_or_else(PoisonError::into_inner).learn(secret, name, user);
     }
 
+    /// Learns a captured value that must not be shown.
+    fn guard(&self, captured: &Captured, user: Option<u32>) {
+        for spelling in captured.spellings().iter().filter(|_| captured.secret) {
+            self.learn(spelling, &captured.name, user);
+        }
+    }
+
     fn scrubber(&self) -> RwLockReadGuard<'_, Scrubber> {
         self.mission.secrets.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -167,13 +175,14 @@ impl<'a> Bench<'a> {
         self.judge.into_inner().finish()
     }
 
-    fn requester(&'a self, headers: &'a [(String, String)]) -> Requester<'a> {
+    fn requester(&'a self, headers: &'a [(String, String)], jar: &'a Jar) -> Requester<'a> {
         Requester {
             net: &self.net,
             http: &self.http,
             profile: &self.mission.profile,
             base: &self.mission.shared.http,
             headers,
+            jar,
             timeout: self.mission.expect.timeouts.connect,
         }
     }
@@ -196,6 +205,8 @@ struct User<'a> {
     captured: Vec<String>,
     /// Headers of every request and upgrade of this iteration.
     headers: Vec<(String, String)>,
+    /// The cookies of this session.
+    jar: Jar,
 }
 
 impl<'a> User<'a> {
@@ -203,6 +214,11 @@ impl<'a> User<'a> {
         let mission = bench.mission;
         let ids = mission.plan.ids(planned.number);
         let mut values = Values::new(Arc::clone(&mission.shared), bench.net.clock, ids, planned);
+        for (column, value, secret) in mission.people.iter().flat_map(|people| people.of(planned.number)) {
+            let column = Captured { name: column.to_owned(), value: value.clone(), secret };
+            bench.guard(&column, Some(planned.number.0));
+            values.set(&format!("user.{}", column.name), column.value);
+        }
         let credentials = [("user.email", &mission.scenario.users.email), ("user.password", &mission.password)];
         for (name, text) in credentials {
             let rendered = text.as_ref().and_then(|text| text.render(&|name| values.get(name)).ok());
@@ -225,6 +241,7 @@ impl<'a> User<'a> {
             dead: false,
             captured: Vec::new(),
             headers: Vec::new(),
+            jar: Jar::default(),
         }
     }
 
@@ -270,7 +287,7 @@ impl<'a> User<'a> {
         };
         let cleaning = async {
             for step in &self.bench.mission.profile.finally {
-                if self.bench.requester(&self.headers).can(step, &self.values) {
+                if self.bench.requester(&self.headers, &self.jar).can(step, &self.values) {
                     self.step(step, Phase::Finally).await;
                 }
             }
@@ -371,6 +388,7 @@ impl<'a> User<'a> {
         for name in std::mem::take(&mut self.captured) {
             self.values.unset(&name);
         }
+        self.jar.clear();
         self.logged_in = false;
         let pass = mission.logins.enter().await;
         if !self.steps(&mission.profile.login, Phase::Login).await {
@@ -397,15 +415,11 @@ impl<'a> User<'a> {
     }
 
     async fn step(&mut self, step: &Step, phase: Phase) -> bool {
-        let performed = self.bench.requester(&self.headers).perform(step, phase, &self.values).await;
+        let performed = self.bench.requester(&self.headers, &self.jar).perform(step, phase, &self.values).await;
         self.bench.mission.held_off_us.fetch_add(performed.waited.0, Ordering::Relaxed);
         let at = self.now();
         for captured in &performed.captured {
-            if captured.secret
-                && let Json::String(secret) = &captured.value
-            {
-                self.bench.learn(secret, &captured.name, Some(self.number.0));
-            }
+            self.bench.guard(captured, Some(self.number.0));
             self.values.set(&captured.name, captured.value.clone());
             if matches!(phase, Phase::Login | Phase::Prepare) {
                 self.captured.push(captured.name.clone());
@@ -418,7 +432,8 @@ impl<'a> User<'a> {
         if let Some(fact) = foreign(&step.name, &performed.marks, own, at) {
             self.tell(fact);
         }
-        for fact in told(&performed.captured, at) {
+        let facts = told(&performed.captured, &self.bench.scrubber(), at);
+        for fact in facts {
             self.tell(fact);
         }
         good
@@ -468,6 +483,9 @@ impl<'a> User<'a> {
         }
         let given = |name: &str| connect.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
         headers.extend(self.headers.iter().filter(|(name, _)| !given(name)).cloned());
+        if !given("cookie") {
+            headers.extend(self.jar.header(&url).map(|cookies| ("Cookie".to_owned(), cookies)));
+        }
         Ok(DialRequest {
             url,
             headers,

@@ -3,12 +3,12 @@
 //! Matchers, pointers and single values were checked when they were decoded; what is reported here concerns more than one
 //! of them.
 
+mod steps;
+
 use super::format::{self, File};
 use super::matcher::{Pointer, When, not_yet};
-use super::names::{Captured, Moment, Scope, capture_problem};
-use super::{
-    Capture, Connect, Echo, Http, Limits, Method, Profile, Reads, Retry, ScriptStep, Step, Success, begins_with,
-};
+use super::names::{Captured, Moment, Scope};
+use super::{Connect, Echo, Http, Limits, Profile, Reads, ScriptStep, begins_with};
 use crate::document::decode::decode;
 use crate::document::diagnostic::quote;
 use crate::document::merge::merge;
@@ -22,10 +22,6 @@ use crate::expect::{
 };
 use crate::time::Micros;
 
-/// How often `ready` steps with `within` are tried.
-const READY_EVERY: Micros = Micros::from_millis(500);
-/// How often a step with `retry` is tried that does not say.
-const RETRY_EVERY: Micros = Micros::from_millis(200);
 /// The largest frame where the profile does not say: what browsers' peers commonly allow, 1 MiB.
 const MAX_FRAME: u64 = 1 << 20;
 
@@ -54,48 +50,12 @@ pub fn compile(tree: &Node, greeting_default: Micros, cx: &mut Context) -> Optio
 
 fn compile_one(tree: &Node, greeting_default: Micros, cx: &mut Context) -> Option<Profile> {
     let file: File = decode(tree, cx)?;
-    let captured = captured(&file);
-    let mut compiler = Compiler { cx, clean: true, scope: Scope::new(captured), greeting_default };
+    let captured = steps::captured(&file);
+    let redirects = file.http.as_ref().and_then(|http| http.redirects);
+    let follows = redirects == Some(format::Redirects::Follow);
+    let mut compiler = Compiler { cx, clean: true, scope: Scope::new(captured), greeting_default, follows };
     let profile = compiler.profile(file);
     compiler.clean.then_some(profile)
-}
-
-/// What the steps capture, in the order in which they are done.
-fn captured(file: &File) -> Vec<Captured> {
-    let phases = [
-        (Moment::Ready, &file.ready),
-        (Moment::Login, &file.login),
-        (Moment::Prepare, &file.prepare),
-        (Moment::After, &file.after),
-        (Moment::Finally, &file.finally),
-    ];
-    let steps = phases.into_iter().flat_map(|(moment, steps)| steps.iter().map(move |step| (moment, &step.value)));
-    let captures = steps.flat_map(|(moment, step)| {
-        let name = methods(step).first().map_or_else(String::new, |(method, address)| step_name(*method, address));
-        step.capture.0.iter().map(move |(key, capture)| Captured {
-            name: key.value.clone(),
-            span: key.span,
-            step: name.clone(),
-            moment,
-            secret: matches!(capture, format::Capture::Marked(_)),
-        })
-    });
-    captures.collect()
-}
-
-fn methods(step: &format::Step) -> Vec<(Method, &format::Address)> {
-    let all = [
-        (Method::Get, &step.get),
-        (Method::Post, &step.post),
-        (Method::Put, &step.put),
-        (Method::Patch, &step.patch),
-        (Method::Delete, &step.delete),
-    ];
-    all.into_iter().filter_map(|(method, address)| Some((method, address.as_ref()?))).collect()
-}
-
-fn step_name(method: Method, address: &format::Address) -> String {
-    format!("{} {}", method.as_str(), address.written)
 }
 
 struct Compiler<'c> {
@@ -103,6 +63,8 @@ struct Compiler<'c> {
     clean: bool,
     scope: Scope,
     greeting_default: Micros,
+    /// Redirects are gone after where a step does not say.
+    follows: bool,
 }
 
 impl Compiler<'_> {
@@ -176,94 +138,6 @@ impl Compiler<'_> {
         Http { base: http.base, headers }
     }
 
-    fn steps(&mut self, steps: Vec<Spanned<format::Step>>, moment: Moment, has_base: bool) -> Vec<Step> {
-        steps.into_iter().filter_map(|step| self.step(step, moment, has_base)).collect()
-    }
-
-    fn step(&mut self, step: Spanned<format::Step>, moment: Moment, has_base: bool) -> Option<Step> {
-        let Spanned { value: step, span } = step;
-        let count = step.capture.0.len();
-        let (method, address) = match methods(&step)[..] {
-            [(method, address)] => (method, address.clone()),
-            [] => {
-                let mistake = Diagnostic::mistake(span, "the step has no method");
-                self.mistake(mistake.help("write `get`, `post`, `put`, `patch` or `delete` with a path"));
-                self.scope.advance(count);
-                return None;
-            }
-            [(first, one), (second, other), ..] => {
-                let [first, second] = [first, second].map(|method| method.as_str().to_lowercase());
-                let title = format!("`{first}` and `{second}` exclude each other");
-                let mistake = Diagnostic::mistake(other.text.span, title).also(one.text.span, "the other stands here");
-                self.mistake(mistake.help("a step is one request; write two steps"));
-                self.scope.advance(count);
-                return None;
-            }
-        };
-        self.check_step_address(&address.text, has_base);
-        self.check(&address.text, moment);
-        let headers = self.headers(step.headers, moment, &REQUEST_HEADERS);
-        let json = step.json.map(|json| self.template(json, moment));
-        let timeout = step.timeout.and_then(|timeout| self.above_zero(timeout, "timeout"));
-        let retry = self.retry(step.within, step.retry, moment);
-        let mut trie = Trie::default();
-        if let Some(held) = step.expect.iter().find_map(|expect| expect.holds.as_ref()?.0.first())
-            && moment != Moment::After
-        {
-            let mistake = Diagnostic::mistake(held.span, "there is no run yet whose history could be looked for");
-            self.mistake(mistake.help("`holds` belongs to steps under `after`"));
-        }
-        let expect = success(step.expect, &mut trie);
-        let captures =
-            step.capture.0.into_iter().map(|(name, capture)| self.capture(name, capture, &mut trie)).collect();
-        self.scope.advance(count);
-        let name = step_name(method, &address);
-        Some(Step { name, method, url: address.text, headers, json, timeout, retry, expect, captures, trie })
-    }
-
-    fn retry(
-        &mut self,
-        within: Option<Spanned<Micros>>,
-        retry: Option<Spanned<format::Retry>>,
-        moment: Moment,
-    ) -> Option<Retry> {
-        if let Some(within) = within
-            && moment != Moment::Ready
-        {
-            let mistake = Diagnostic::mistake(within.span, "`within` is for steps of `ready`");
-            self.mistake(mistake.help("write `retry: { every: 200ms, for: 2s }`"));
-            return None;
-        }
-        match (within, retry) {
-            (Some(within), Some(retry)) => {
-                let mistake = Diagnostic::mistake(retry.span, "`within` and `retry` exclude each other");
-                let mistake = mistake.also(within.span, "the other stands here");
-                self.mistake(mistake.help("`within` alone tries every 500ms"));
-                None
-            }
-            (Some(within), None) => Some(Retry { every: READY_EVERY, limit: within.value }),
-            (None, Some(Spanned { value: retry, .. })) => {
-                let every = retry.every.and_then(|every| self.above_zero(every, "every")).unwrap_or(RETRY_EVERY);
-                Some(Retry { every, limit: retry.limit })
-            }
-            (None, None) => None,
-        }
-    }
-
-    fn capture(&mut self, name: Spanned<String>, capture: format::Capture, trie: &mut Trie) -> Capture {
-        if let Some((problem, help)) = capture_problem(&name.value) {
-            let mistake = Diagnostic::mistake(name.span, format!("{} {problem}", quote(&name.value)));
-            self.mistake(mistake.help(help));
-        }
-        let (secret, pointers) = match capture {
-            format::Capture::One(pointer) => (false, vec![pointer]),
-            format::Capture::Several(pointers) => (false, pointers.0),
-            format::Capture::Marked(marked) => (true, marked.secret.0),
-        };
-        let at = pointers.iter().map(|pointer| pointer.intern(trie, true)).collect();
-        Capture { name: name.value, secret, needed: false, at }
-    }
-
     /// What can be said of captures only when every text was seen.
     fn captures(&mut self, profile: &mut Profile) {
         let Profile { ready, login, prepare, after, finally, .. } = profile;
@@ -286,7 +160,8 @@ impl Compiler<'_> {
                 self.cx.report(warning.help("the later value replaces the earlier one; give one of them another name"));
             }
             // After a mistake the use may be what is misspelt.
-            let unused = captured.moment != Moment::Ready && !self.scope.is_used(&captured.name);
+            let ours = captured.moment == Moment::Ready || captured.guarded;
+            let unused = !ours && !self.scope.is_used(&captured.name);
             if earlier.is_none() && unused && self.clean {
                 let warning = Diagnostic::warning(captured.span, format!("nothing uses {name}"));
                 self.cx.report(warning.help("remove it, or use it in a text or as `is` of an id"));
@@ -296,14 +171,12 @@ impl Compiler<'_> {
 
     fn headers(&mut self, headers: Table<Text>, moment: Moment, reserved: &[(&str, &str)]) -> Vec<(String, Text)> {
         let checked = headers.0.into_iter().map(|(name, text)| {
-            // RFC 9110, section 5.6.2: a field name is a token.
             let lower = name.value.to_ascii_lowercase();
             if let Some((_, help)) = reserved.iter().find(|(reserved, _)| lower == *reserved) {
                 let mistake = Diagnostic::mistake(name.span, format!("the header {} is not free", quote(&name.value)));
                 self.mistake(mistake.help(*help));
-            } else if name.value.is_empty() || !name.value.bytes().all(is_token) {
-                let title = format!("{} is not the name of a header", quote(&name.value));
-                self.mistake(Diagnostic::mistake(name.span, title).help("write letters, digits and `-`"));
+            } else {
+                self.check_token(&name, "header");
             }
             // RFC 9110, section 5.5: no control characters in a value, least of all line breaks.
             if literals(&text).any(|literal| literal.chars().any(|c| c.is_control() && c != '\t')) {
@@ -334,11 +207,7 @@ impl Compiler<'_> {
             }
             self.check(subprotocol, Moment::Upgrade);
         }
-        let mut query = Vec::new();
-        for (name, text) in connect.query.0 {
-            self.check(&text, Moment::Upgrade);
-            query.push((name.value, text));
-        }
+        let query = self.pairs(connect.query, Moment::Upgrade);
         let mut expected = Vec::new();
         let mut script = Vec::new();
         for step in connect.script {
@@ -549,6 +418,15 @@ impl Compiler<'_> {
         rules
     }
 
+    /// Names with texts that may hold anything.
+    fn pairs(&mut self, pairs: Table<Text>, moment: Moment) -> Vec<(String, Text)> {
+        let checked = pairs.0.into_iter().map(|(name, text)| {
+            self.check(&text, moment);
+            (name.value, text)
+        });
+        checked.collect()
+    }
+
     fn template(&mut self, template: Spanned<Template>, moment: Moment) -> Template {
         for text in template.value.texts() {
             self.check(text, moment);
@@ -580,19 +458,11 @@ impl Compiler<'_> {
         self.mistake(Diagnostic::mistake(text.span, title).help(help));
     }
 
-    fn check_step_address(&mut self, text: &Text, has_base: bool) {
-        let Some(lead) = lead(text) else { return };
-        if super::is_full(&lead) {
-            return;
-        }
-        if !lead.starts_with('/') {
-            let mistake = Diagnostic::mistake(text.span, "this is neither a path nor a full URL");
-            self.mistake(
-                mistake.help(format!("write {}, or begin with `http://` or `https://`", quote(&format!("/{lead}")))),
-            );
-        } else if !has_base {
-            let mistake = Diagnostic::mistake(text.span, "there is no `http.base` for this path");
-            self.mistake(mistake.help("add `http: { base: ... }`, or write the full URL"));
+    /// Names of headers (RFC 9110, section 5.6.2) and cookies (RFC 6265, section 4.1.1) are tokens.
+    fn check_token(&mut self, name: &Spanned<String>, what: &str) {
+        if name.value.is_empty() || !name.value.bytes().all(is_token) {
+            let title = format!("{} is not the name of a {what}", quote(&name.value));
+            self.mistake(Diagnostic::mistake(name.span, title).help("write letters, digits, `-` and `_`"));
         }
     }
 
@@ -678,13 +548,6 @@ fn limits(given: Option<format::Limits>) -> Limits {
         runs: given.runs.map_or(default.runs, |runs| runs.get()),
         duration: given.duration.unwrap_or(default.duration),
     }
-}
-
-fn success(expect: Option<format::Expect>, trie: &mut Trie) -> Success {
-    let (status, when, holds) = expect.map_or((None, None, None), |expect| (expect.status, expect.when, expect.holds));
-    let status = status.map_or_else(|| vec![200..=299], |status| status.0.iter().map(|s| s.from..=s.to).collect());
-    let holds = holds.map_or_else(Vec::new, |holds| holds.0.into_iter().map(|held| held.value).collect());
-    Success { status, when: when.map(|when| when.compile(trie)), holds }
 }
 
 fn dialect_matcher(when: &When, dialect: &mut Dialect) -> Matcher {

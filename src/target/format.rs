@@ -5,7 +5,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::matcher::{BodyWhen, Pointer, When};
+use super::matcher::{BodyWhen, Pointer, TextTest, When};
 use crate::document::decode::{Decode, Definitions, by_shape, one_of, record, words};
 use crate::document::diagnostic::quote;
 use crate::document::text::{Template, Text};
@@ -70,9 +70,10 @@ record! {
         /// Headers of every request to `base`; a step that names a full URL sends its own only. A header whose names have no
         /// value yet (the token, before login) is not sent.
         pub headers: Table<Text> = default(Table(Vec::new())),
+        /// What to make of redirects where a step does not say. Default stop.
+        pub redirects: Option<Redirects>,
     }
     not_yet {
-        "redirects" => ("follow redirects", "name the final address; a redirect is an answer that a step may expect"),
         "proxy" => ("use a proxy", "remove it"),
         "tls" => ("change how certificates are checked", "remove it"),
     }
@@ -107,8 +108,14 @@ record! {
         pub delete: Option<Address>,
         /// Headers of this request, over those of `http`.
         pub headers: Table<Text> = default(Table(Vec::new())),
+        /// Appended to the address, percent-encoded.
+        pub query: Table<Text> = default(Table(Vec::new())),
         /// A JSON body. A text that is exactly one `${x}` takes x with its type.
         pub json: Option<Spanned<Template>>,
+        /// A body as an HTML form sends it (`application/x-www-form-urlencoded`), in this order.
+        pub form: Option<Spanned<Table<Text>>>,
+        /// What to make of a redirect. Default: that of `http`.
+        pub redirects: Option<Redirects>,
         /// How long one request may take. Default: the scenario's `timeouts.connect`.
         pub timeout: Option<Spanned<Micros>>,
         /// In `ready` only: repeated every 500ms until it succeeds, at most this long.
@@ -121,12 +128,18 @@ record! {
         pub capture: Table<Capture> = default(Table(Vec::new())),
     }
     not_yet {
-        "form" => ("send a form", "send JSON"),
-        "body" => ("send any body", "send JSON"),
-        "file" => ("send a file", "send JSON"),
-        "query" => ("append a query", "write it into the path, with `${x | urlencode}`"),
-        "redirects" => ("follow redirects", "name the final address"),
-        "cookies" => ("keep cookies", "remove it"),
+        "body" => ("send any body", "send JSON or a form"),
+        "file" => ("send a file", "send JSON or a form"),
+    }
+}
+
+words! {
+    /// What to make of a redirect (301, 302, 303, 307, 308 with a `Location`).
+    pub enum Redirects {
+        /// it is gone after, at most 20 times; headers of the profile are sent to the first host only
+        Follow = "follow",
+        /// it is an answer like any other
+        Stop = "stop",
     }
 }
 
@@ -154,13 +167,12 @@ record! {
     pub struct Expect {
         /// A status (`200`), a range of them (`200-299`) or a list of both. Default 200-299.
         pub status: Option<OneOrMany<Status>>,
+        /// What must hold of headers, each of which must be there. Several of one name count as one, joined by `, `.
+        pub headers: Table<TextTest> = default(Table(Vec::new())),
         /// What must hold of the body.
         pub when: Option<BodyWhen>,
         /// In `after` only: what of the iteration's last run must stand in the texts of the body, as history holds it.
         pub holds: Option<OneOrMany<Spanned<Held>>>,
-    }
-    not_yet {
-        "headers" => ("judge headers of the answer", "remove it"),
     }
 }
 
@@ -190,23 +202,48 @@ by_shape! {
         One(Pointer) = text,
         /// JSON Pointers, of which the first that exists counts.
         Several(OneOrMany<Pointer>) = list,
-        /// With more to say about it.
+        /// Not in the body, or not to be shown.
         Marked(Marked) = map,
     }
-    expected "a JSON Pointer, a list of them, or `{ secret: [...] }`"
+    expected "a JSON Pointer, a list of them, `{ header: ... }`, `{ cookie: ... }` or `{ secret: ... }`"
 }
 
-record! {
-    /// A captured value that must not be shown.
-    pub struct Marked {
-        /// JSON Pointers, of which the first that exists counts; the value is kept out of recordings, reports and logs.
-        pub secret: OneOrMany<Pointer> = required,
+one_of! {
+    /// A captured value that does not stand in the body, or must not be shown.
+    pub enum Marked {
+        /// Where the value stands; it is kept out of recordings, reports and logs.
+        Secret(Place) = "secret",
+        /// The header that holds it; of several the first.
+        Header(Spanned<String>) = "header",
+        /// The cookie that holds it, of those the user has for this address after the answer.
+        Cookie(Spanned<String>) = "cookie",
     }
     not_yet {
-        "header" => ("capture a header", "capture from the body"),
-        "cookie" => ("capture a cookie", "capture from the body"),
         "matches" => ("capture a part of a text", "capture the text as a whole"),
         "expires" => ("remember when the value expires", "remove it"),
+    }
+}
+
+by_shape! {
+    /// Where a secret stands in the answer.
+    pub enum Place {
+        /// A JSON Pointer.
+        One(Pointer) = text,
+        /// JSON Pointers, of which the first that exists counts.
+        Several(OneOrMany<Pointer>) = list,
+        /// Not in the body.
+        Elsewhere(Elsewhere) = map,
+    }
+    expected "a JSON Pointer, a list of them, `{ header: ... }` or `{ cookie: ... }`"
+}
+
+one_of! {
+    /// A place in an answer that is not in its body.
+    pub enum Elsewhere {
+        /// The header that holds the value; of several the first.
+        Header(Spanned<String>) = "header",
+        /// The cookie that holds the value, of those the user has for this address after the answer.
+        Cookie(Spanned<String>) = "cookie",
     }
 }
 

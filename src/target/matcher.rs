@@ -27,6 +27,10 @@ pub struct When(Vec<Clause>);
 #[derive(Debug, Clone)]
 pub struct BodyWhen(When);
 
+/// A test of something that is a text and never anything else, as a header is.
+#[derive(Debug, Clone)]
+pub struct TextTest(pub(super) Test);
+
 #[derive(Debug, Clone)]
 enum Clause {
     Event(Vec<String>),
@@ -129,6 +133,16 @@ impl Decode for BodyWhen {
 
     fn schema(definitions: &mut Definitions) -> Json {
         schema_of("BodyMatcher", Subject::Body, definitions)
+    }
+}
+
+impl Decode for TextTest {
+    fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
+        decode_test(node, &TEXT_OPERATORS, cx).map(Self)
+    }
+
+    fn schema(definitions: &mut Definitions) -> Json {
+        test_schema("TextTest", &TEXT_OPERATORS, definitions)
     }
 }
 

@@ -20,13 +20,13 @@ use std::ops::RangeInclusive;
 
 pub use compile::compile;
 pub use format::{Echo, Held};
-pub use matcher::{BodyWhen, Pointer, When};
+pub use matcher::{BodyWhen, Pointer, TextTest, When};
 
 use crate::document::Span;
 use crate::document::text::{Template, Text};
 use crate::document::values::Rate;
 use crate::event::SlotId;
-use crate::expect::{AnswerSource, Dialect, Ends, Heartbeat, IdRule, Matcher, Signs, Trie};
+use crate::expect::{AnswerSource, Dialect, Ends, Heartbeat, IdRule, Matcher, Signs, Test, Trie};
 use crate::time::Micros;
 
 /// The profile of the backend this harness was founded for, which the embedded backend speaks as well: what
@@ -100,8 +100,12 @@ pub struct Step {
     pub url: Text,
     /// Headers of this request. Over those of [`Http`], which a full URL does not get.
     pub headers: Vec<(String, Text)>,
-    /// The JSON body.
-    pub json: Option<Template>,
+    /// Appended to the address as a query, to be percent-encoded.
+    pub query: Vec<(String, Text)>,
+    /// The body.
+    pub body: Option<Body>,
+    /// Redirects are gone after; else they are answers.
+    pub follows: bool,
     /// How long one try may take, if the profile says.
     pub timeout: Option<Micros>,
     /// How it is repeated until it succeeds.
@@ -112,6 +116,15 @@ pub struct Step {
     pub captures: Vec<Capture>,
     /// Where in the answer `expect.when` and `captures` look. Without places the body need not be JSON.
     pub trie: Trie,
+}
+
+/// The body of a request.
+#[derive(Debug, Clone)]
+pub enum Body {
+    /// As `application/json`.
+    Json(Template),
+    /// As `application/x-www-form-urlencoded`.
+    Form(Vec<(String, Text)>),
 }
 
 /// An HTTP method.
@@ -143,6 +156,8 @@ pub struct Retry {
 pub struct Success {
     /// The status is within one of these.
     pub status: Vec<RangeInclusive<u16>>,
+    /// And these headers are there, and this holds of them. Names in lower case.
+    pub headers: Vec<(String, Test)>,
     /// And this holds of the body. It never names an event.
     pub when: Option<Matcher>,
     /// And its texts hold these.
@@ -158,8 +173,19 @@ pub struct Capture {
     pub secret: bool,
     /// The step fails without it: a text without a default or an id rule asks for it.
     pub needed: bool,
-    /// Its places in the step's trie, first that exists.
-    pub at: Vec<SlotId>,
+    /// Where it stands.
+    pub at: Place,
+}
+
+/// Where in an answer a value stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In the body: places in the step's trie, first that exists.
+    Body(Vec<SlotId>),
+    /// In the header of this name, in lower case.
+    Header(String),
+    /// In the user's cookie of this name.
+    Cookie(String),
 }
 
 /// The connection.
@@ -243,9 +269,7 @@ impl Profile {
         let http = self.http.iter().flat_map(|http| std::iter::once(&http.base).chain(values(&http.headers)));
         let mut texts: Vec<&Text> = http.chain([&self.socket]).collect();
         for step in [&self.ready, &self.login, &self.prepare, &self.after, &self.finally].into_iter().flatten() {
-            texts.push(&step.url);
-            texts.extend(values(&step.headers));
-            texts.extend(step.json.iter().flat_map(Template::texts));
+            texts.extend(step.texts());
         }
         texts.extend(&self.connect.subprotocols);
         texts.extend(values(&self.connect.headers).chain(values(&self.connect.query)));
@@ -263,6 +287,20 @@ impl Profile {
     /// Whether the ask itself sends the value of a name, for example `run_id`.
     pub fn asks_with(&self, name: &str) -> bool {
         self.ask.texts().iter().any(|text| text.holes().any(|hole| hole.name == name))
+    }
+}
+
+impl Step {
+    /// Every text of the step, in no particular order.
+    pub fn texts(&self) -> Vec<&Text> {
+        let mut texts: Vec<&Text> = vec![&self.url];
+        texts.extend(values(&self.headers).chain(values(&self.query)));
+        match &self.body {
+            None => {}
+            Some(Body::Json(template)) => texts.extend(template.texts()),
+            Some(Body::Form(fields)) => texts.extend(values(fields)),
+        }
+        texts
     }
 }
 

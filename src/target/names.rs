@@ -86,6 +86,8 @@ pub(super) struct Captured {
     pub step: String,
     pub moment: Moment,
     pub secret: bool,
+    /// It is captured so that it is not shown, whether or not anything uses it: cookies are sent by themselves.
+    pub guarded: bool,
 }
 
 /// What is captured in the whole profile, what of it has a value by now, and what was asked for.

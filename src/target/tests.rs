@@ -153,12 +153,9 @@ fn a_step_says_what_to_send_and_what_to_expect() {
     let [login, delete] = &profile.login[..] else { panic!("two steps") };
     assert_eq!((login.name.as_str(), login.method), ("POST /login?u=${user.number}", Method::Post));
     assert_eq!((filled(&login.url), filled(&login.headers[0].1)), ("/login?u=<user.number>".into(), "<uuid>".into()));
-    let body = login
-        .json
-        .as_ref()
-        .map(|json| json.render(&|name| (name == "user.index").then_some(Cow::Owned(json!(7))).or(named(name))));
-    let expected = json!({ "email": "<user.email>", "index": 7, "team": "<user.team>", "n": 5 });
-    assert_eq!(body, Some(Ok(expected)));
+    let Some(Body::Json(body)) = &login.body else { panic!("a JSON body") };
+    let body = body.render(&|name| (name == "user.index").then_some(Cow::Owned(json!(7))).or(named(name)));
+    assert_eq!(body, Ok(json!({ "email": "<user.email>", "index": 7, "team": "<user.team>", "n": 5 })));
     assert_eq!(login.timeout, Some(Micros::from_secs(3)));
     assert_eq!(login.retry, Some(Retry { every: Micros::from_secs(1), limit: Micros::from_secs(5) }));
     assert_eq!(login.expect.status, [200..=200, 300..=302]);
@@ -167,13 +164,49 @@ fn a_step_says_what_to_send_and_what_to_expect() {
     let captures: Vec<_> = login
         .captures
         .iter()
-        .map(|capture| (&*capture.name, capture.secret, capture.needed, capture.at.len()))
+        .map(|capture| {
+            (&*capture.name, capture.secret, capture.needed, matches!(&capture.at, Place::Body(at) if !at.is_empty()))
+        })
         .collect();
-    assert_eq!(captures, [("token", true, true, 2), ("note", false, false, 1)], "a default makes a value dispensable");
+    assert_eq!(
+        captures,
+        [("token", true, true, true), ("note", false, false, true)],
+        "a default makes a value dispensable"
+    );
     assert_eq!(delete.retry, Some(Retry { every: Micros::from_millis(200), limit: Micros::from_secs(1) }));
     assert_eq!(delete.expect.status, [200..=299]);
     assert_eq!(profile.columns.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["team"]);
     assert_eq!(profile.texts().len(), 10);
+}
+
+#[test]
+fn a_step_sends_forms_and_queries_and_captures_beside_the_body() {
+    let text = "http: {base: 'http://h', redirects: follow}\n\
+                login:\n- get: /login\n  capture: {xsrf: {cookie: _xsrf}, trace: {header: X-Trace}}\n\
+                - post: /login\n  query: {next: '/a?b', t: '${trace}'}\n  form: {user: '${user.email}', _xsrf: '${xsrf}'}\n  \
+                redirects: stop\n  expect: {headers: {Location: {matches: '^/home'}}}\n  \
+                capture: {session: {secret: {cookie: sid}}, csrf: {secret: {header: X-CSRF}}, all: {secret: ''}}\n\
+                prepare: [{post: /a, json: {s: '${session}', c: '${csrf}', all: '${all}'}}]\n";
+    let profile = profile(&with_required(text));
+    let [first, second] = &profile.login[..] else { panic!("two steps") };
+    assert_eq!((first.follows, second.follows, profile.prepare[0].follows), (true, false, true));
+    let captures = |step: &Step| -> Vec<_> {
+        step.captures.iter().map(|capture| (capture.name.clone(), capture.secret, capture.at.clone())).collect()
+    };
+    let (cookie, header) = (|name: &str| Place::Cookie(name.to_owned()), |name: &str| Place::Header(name.to_owned()));
+    assert_eq!(captures(first), [("xsrf".into(), false, cookie("_xsrf")), ("trace".into(), false, header("x-trace"))]);
+    let [session, csrf, all] = &captures(second)[..] else { panic!("three captures") };
+    assert_eq!(*session, ("session".into(), true, cookie("sid")));
+    assert_eq!(*csrf, ("csrf".into(), true, header("x-csrf")));
+    assert!(all.1 && matches!(all.2, Place::Body(_)));
+    let Some(Body::Form(form)) = &second.body else { panic!("a form") };
+    let pairs = |pairs: &[(String, Text)]| -> Vec<String> {
+        pairs.iter().map(|(name, text)| format!("{name}={}", filled(text))).collect()
+    };
+    assert_eq!(pairs(form), ["user=<user.email>", "_xsrf=<xsrf>"]);
+    assert_eq!(pairs(&second.query), ["next=/a?b", "t=<trace>"]);
+    assert_eq!(second.expect.headers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["location"]);
+    assert_eq!(second.texts().len(), 5, "each text is known to whoever looks for names");
 }
 
 #[test]
@@ -348,7 +381,7 @@ fn addresses_and_limits_are_checked() {
         (
             "http: {base: \"http://h\", headers: {\"a b\": x, Content-Length: \"5\"}}",
             &[
-                "1:36 `a b` is not the name of a header -> write letters, digits and `-`",
+                "1:36 `a b` is not the name of a header -> write letters, digits, `-` and `_`",
                 "1:46 the header `Content-Length` is not free -> remove it; it follows from the body",
             ],
         ),
@@ -644,24 +677,18 @@ fn events_name_places_that_can_be_read() {
 fn what_this_build_cannot_do_is_refused_with_a_remedy() {
     check(&[
         (
-            r#"http: {base: "http://h", redirects: follow}"#,
-            &[
-                "1:26 `http.redirects` is not part of this build yet -> name the final address; a redirect is an answer that a step may expect",
-            ],
-        ),
-        (
             r#"login: [{post: "http://h/x", json: {file: body.json}}]"#,
             &["1:43 `file: ...` is not part of this build yet -> write the JSON in place"],
         ),
         (
-            r#"login: [{post: "http://h/x", form: {a: b}}]"#,
-            &["1:30 `login[0].form` is not part of this build yet -> send JSON"],
+            r#"login: [{post: "http://h/x", body: a}]"#,
+            &["1:30 `login[0].body` is not part of this build yet -> send JSON or a form"],
         ),
         (
-            r#"login: [{get: "http://h/x", capture: {token: {secret: [$.data.token], expires: jwt}}}]"#,
+            r#"login: [{get: "http://h/x", capture: {id: {secret: [$.data.token]}, token: {secret: [/data/token], expires: jwt}}}]"#,
             &[
-                "1:56 `$.data.token` is not a JSON Pointer -> write `/data/token`",
-                "1:71 `login[0].capture.token.expires` is not part of this build yet -> remove it",
+                "1:53 `$.data.token` is not a JSON Pointer -> write `/data/token`",
+                "1:100 `login[0].capture.token.expires` is not part of this build yet -> remove it",
             ],
         ),
         ("connect: {kind: sse}", &["1:17 `connect.kind: sse` is not part of this build yet -> use `websocket`"]),
@@ -703,15 +730,8 @@ fn what_this_build_cannot_do_is_refused_with_a_remedy() {
             &["1:31 `ask.refused` is not part of this build yet -> name the frame under `events.ends.bad`"],
         ),
         (
-            "http: {base: \"http://h\"}\nlogin: [{get: /x, headers: {content-type: \"${uuid}\"}, capture: {t: {header: X}}}]",
-            &[
-                "2:65 `login[0].capture.t.secret` is missing -> add `secret: ...` here",
-                "2:69 `login[0].capture.t.header` is not part of this build yet -> capture from the body",
-            ],
-        ),
-        (
-            r#"after: [{get: "http://h/${run_id}/${canary}", expect: {headers: {}}}]"#,
-            &["1:56 `after[0].expect.headers` is not part of this build yet -> remove it"],
+            "http: {base: \"http://h\"}\nlogin: [{get: /x, headers: {content-type: \"${uuid}\"}, capture: {t: {matches: X}}}]",
+            &["2:69 `login[0].capture.t.matches` is not part of this build yet -> capture the text as a whole"],
         ),
         (
             "let: {a: b}",

@@ -32,6 +32,7 @@ const BEYOND_A_SCHEMA: &[(&str, &[&str])] = &[
             "target-hole",
             "target-profile-address",
             "target-profile-capture",
+            "target-profile-requests-names",
             "target-profile-too-early",
             "target-profile-variable",
             "text-expression",
@@ -74,6 +75,7 @@ const BEYOND_A_SCHEMA: &[(&str, &[&str])] = &[
             "grammar-uncounted",
             "grammar-vacuous",
             "isolation-one-user",
+            "users-secret-without-file",
             "known-mistakes",
             "reliability-certain",
             "reliability-confidence",
@@ -102,6 +104,10 @@ const BEYOND_A_SCHEMA: &[(&str, &[&str])] = &[
         ],
     ),
     ("blocks of a profile, which its schema leaves open", &["target-profile-environment"]),
+    (
+        "what stands in the file of users",
+        &["users-file-broken", "users-file-column", "users-file-missing", "users-file-same", "users-file-short"],
+    ),
 ];
 
 #[test]

@@ -16,7 +16,7 @@ use goldenpath::expect::{
 };
 use goldenpath::identity::{Connection, ExecutionId, Iteration, UserNumber};
 use goldenpath::rule::Severity;
-use goldenpath::target::{NETRA, Profile, Step, compile};
+use goldenpath::target::{Capture, NETRA, Place, Profile, Step, compile};
 use goldenpath::time::{Micros, Stamp};
 use goldenpath::trace::{Content, Dial, Direction, Fact, Frame, Phase, StepOutcome};
 
@@ -312,7 +312,11 @@ fn the_answer_to_a_step_is_judged_and_its_captures_keep_their_types() {
     assert!(good(login, bundle) && good(login, r#"{"token":"t"}"#));
     assert!(!good(login, r#"{"error":"Invalid credentials"}"#) && !good(login, r#"{"access_token":null}"#));
     let answer = body(login, bundle);
-    let found: Vec<_> = login.captures.iter().map(|capture| answer.first(&capture.at)).collect();
+    let place = |capture: &'_ Capture| match &capture.at {
+        Place::Body(at) => answer.first(at),
+        elsewhere => panic!("{elsewhere:?}"),
+    };
+    let found: Vec<_> = login.captures.iter().map(place).collect();
     assert_eq!(found, [Some(&Found::Text("a.b.c".into())), Some(&Found::Number(Number::Unsigned(7)))]);
 
     let stored = |text: &str| good(&netra.after[0], text);

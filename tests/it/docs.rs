@@ -100,6 +100,8 @@ fn every_example_file_validates() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::create_dir(folder.path().join("targets")).expect("a folder");
     fs::copy(root().join("scenarios/targets/netra.yaml"), folder.path().join("targets/netra.yaml")).expect("a copy");
+    let users = "email,password,pin\na@example.com,p,1\nb@example.com,p,2\nc@example.com,p,3\n";
+    fs::write(folder.path().join("users.csv"), users).expect("a file of users");
     let mut examples = 0;
     for page in pages() {
         for (index, block) in blocks(&read(&page), "yaml").into_iter().enumerate() {

@@ -20,6 +20,7 @@ mod play;
 mod recordings;
 mod report;
 mod run;
+mod steps;
 mod support;
 mod tidy;
 mod trace_cases;

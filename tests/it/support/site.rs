@@ -19,12 +19,15 @@ use serde_json::{Value, json};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 type Reply = dyn Fn(&str) -> (u16, String) + Send + Sync;
+/// An answer with header lines, each ended by CR LF; nothing for a path that somebody else answers.
+type Answer = dyn Fn(&str, &str) -> Option<(u16, String, String)> + Send + Sync;
 type Talking = dyn Fn(&mut Talk) -> io::Result<()> + Send + Sync;
 
 /// What a site answers; the default is a small backend that works.
 pub struct Site {
     ready: Box<Reply>,
     login: Box<Reply>,
+    answers: Box<Answer>,
     upgrade: Upgrade,
     talking: Box<Talking>,
     hangs: Option<&'static str>,
@@ -55,6 +58,7 @@ impl Site {
         Site {
             ready: Box::new(|_| (200, json!({"status": "ready", "version": "by hand"}).to_string())),
             login: Box::new(|email| (200, login(email, &user_of(email)))),
+            answers: Box::new(|_, _| None),
             upgrade: Upgrade::Accept,
             hangs: None,
             talking: Box::new(|talk| {
@@ -72,6 +76,11 @@ impl Site {
     /// `reply` is given the email, and the whole body of the request if there is none.
     pub fn login(self, reply: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> Site {
         Site { login: Box::new(reply), ..self }
+    }
+
+    /// `answer` is given the head of a request and its body, before any other of these is asked.
+    pub fn answers(self, answer: impl Fn(&str, &str) -> Option<(u16, String, String)> + Send + Sync + 'static) -> Site {
+        Site { answers: Box::new(answer), ..self }
     }
 
     pub fn upgrade(self, upgrade: Upgrade) -> Site {
@@ -118,6 +127,9 @@ impl Site {
         if self.hangs.is_some_and(|method| request.head.starts_with(method)) {
             return listen_to_the_end(reader);
         }
+        if let Some((status, lines, body)) = (self.answers)(&request.head, &request.body) {
+            return respond(stream, status, &lines, &body);
+        }
         let (status, body) = match request.path.as_str() {
             "/health/ready" => (self.ready)(""),
             "/auth/login" => {
@@ -128,7 +140,13 @@ impl Site {
             path if path.starts_with("/api/threads/") => (200, json!({"messages": ["asked", "answered"]}).to_string()),
             path => (404, json!({"no": path}).to_string()),
         };
-        respond(stream, status, &body)
+        // What a redirection answers is where it leads, what too many requests are answered is when to come again.
+        let lines = match status {
+            300..400 => format!("Location: {body}\r\n"),
+            429 => format!("Retry-After: {body}\r\n"),
+            _ => String::new(),
+        };
+        respond(stream, status, &lines, &body)
     }
 
     fn upgraded(
@@ -142,8 +160,8 @@ impl Site {
         let key = match &self.upgrade {
             Upgrade::Accept | Upgrade::AcceptNoSubprotocol => key,
             Upgrade::AcceptAnother => "dGhlIHNhbXBsZSBub25jZQ==",
-            Upgrade::Refuse(status, body) => return respond(stream, *status, body),
-            Upgrade::Echo => return respond(stream, 403, &request.head),
+            Upgrade::Refuse(status, body) => return respond(stream, *status, "", body),
+            Upgrade::Echo => return respond(stream, 403, "", &request.head),
             Upgrade::Raw(bytes) => {
                 stream.write_all(bytes)?;
                 return listen_to_the_end(reader);
@@ -162,7 +180,8 @@ impl Site {
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Accept: {accept}\r\n{selected}\r\n"
         )?;
-        let email = request.token().and_then(|token| token.strip_prefix(TOKEN).map(str::to_owned)).unwrap_or_default();
+        let token = request.token().or_else(|| request.session());
+        let email = token.and_then(|token| token.strip_prefix(TOKEN).map(str::to_owned)).unwrap_or_default();
         let mut talk = Talk { stream, reader, user: user_of(&email), email, shared: Arc::clone(shared) };
         (self.talking)(&mut talk)?;
         while talk.hear()?.is_some() {}
@@ -441,6 +460,13 @@ impl Request {
         let bytes = URL_SAFE_NO_PAD.decode(token).or_else(|_| URL_SAFE.decode(token)).ok()?;
         String::from_utf8(bytes).ok()
     }
+
+    /// The token in the cookie `session="2|TOKEN"`, quotes and all.
+    fn session(&self) -> Option<String> {
+        let mut cookies = self.header("cookie")?.split("; ");
+        let value = cookies.find_map(|cookie| cookie.strip_prefix("session=\"2|"))?;
+        value.strip_suffix('"').map(str::to_owned)
+    }
 }
 
 /// An unmasked frame (RFC 6455, section 5.2): `first` holds the final bit and the opcode.
@@ -461,16 +487,10 @@ pub fn framed(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-fn respond(mut stream: TcpStream, status: u16, body: &str) -> io::Result<()> {
-    // What a redirection answers is where it leads, what too many requests are answered is when to come again.
-    let more = match status {
-        300..400 => format!("Location: {body}\r\n"),
-        429 => format!("Retry-After: {body}\r\n"),
-        _ => String::new(),
-    };
+fn respond(mut stream: TcpStream, status: u16, lines: &str, body: &str) -> io::Result<()> {
     write!(
         stream,
-        "HTTP/1.1 {status} Said So\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{more}Connection: close\r\n\r\n{body}",
+        "HTTP/1.1 {status} Said So\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{lines}Connection: close\r\n\r\n{body}",
         body.len()
     )
 }

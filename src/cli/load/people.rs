@@ -1,0 +1,80 @@
+//! Users from a file: read once, before any traffic, and held against what scenario and profile ask of them.
+
+use std::collections::BTreeMap;
+
+use super::{Loader, read_capped};
+use crate::cli::resolved::names_secret;
+use crate::document::diagnostic::{Diagnostic, quote};
+use crate::document::{Context, Spanned};
+use crate::identity::UserNumber;
+use crate::scenario::Scenario;
+use crate::scenario::people::People;
+use crate::target::Profile;
+
+impl Loader {
+    /// The rows behind `users.file`; `None` after a mistake.
+    pub(super) fn people(
+        &self,
+        file: &Spanned<String>,
+        scenario: &Scenario,
+        profile: &Profile,
+        cx: &mut Context,
+    ) -> Option<People> {
+        let users = &scenario.users;
+        let path = self.beside(file.span, &file.value);
+        let bytes = read_capped(&path, file.span, super::near_missing, cx)?;
+        let listed = |name: &str| users.secret.iter().any(|secret| secret.value == name);
+        let people = match People::read(&bytes, |name| listed(name) || names_secret(name)) {
+            Ok(people) => people,
+            Err(why) => {
+                let shown = quote(&file.value);
+                cx.report(Diagnostic::mistake(file.span, format!("{shown} {why}")));
+                return None;
+            }
+        };
+        let last = users.first as usize + users.count as usize - 1;
+        if people.len() < last {
+            let title = format!("{last} users are asked for, and the file has {}", people.len());
+            let mistake = Diagnostic::mistake(file.span, title).also(scenario.written.users, "as many users");
+            cx.report(mistake.note("user 1 is its first row").help("add rows, or plan fewer users"));
+            return None;
+        }
+        let has = |column: &str| people.columns().any(|name| name == column);
+        for secret in users.secret.iter().filter(|secret| !has(&secret.value)) {
+            let title = format!("the file has no column {}", quote(&secret.value));
+            cx.report(Diagnostic::mistake(secret.span, title).also(file.span, "this file"));
+        }
+        for (key, written) in [
+            ("email", users.email.as_ref().map(|text| text.span)),
+            ("password", users.password.as_ref().map(|_| scenario.written.users)),
+        ] {
+            if let (Some(span), true) = (written, has(key)) {
+                let mistake = Diagnostic::mistake(span, format!("the users have two columns `{key}`"));
+                cx.report(mistake.also(file.span, "the file has one").help(format!("remove `users.{key}`")));
+            }
+        }
+        let mut needed: Vec<&str> = profile.columns.iter().map(|(name, _)| name.as_str()).collect();
+        needed.extend(["email", "password"]);
+        let mut owners: BTreeMap<String, usize> = BTreeMap::new();
+        for row in users.first as usize..=last {
+            let values: BTreeMap<&str, _> =
+                people.of(UserNumber(row as u32)).map(|(name, value, _)| (name, value)).collect();
+            if let Some(column) = needed.iter().find(|column| has(column) && !values.contains_key(*column)) {
+                let title = format!("row {row} of the file has no {}", quote(column));
+                cx.report(Diagnostic::mistake(file.span, title).help("give every user a value"));
+                return None;
+            }
+            // Who logs in by an email is who has it; without one whole rows tell users apart.
+            let identity = values.get("email").map_or_else(|| format!("{values:?}"), |email| email.to_string());
+            if let Some(other) = owners.insert(identity, row) {
+                let title = format!("rows {other} and {row} of the file are the same user");
+                let mistake = Diagnostic::mistake(file.span, title);
+                cx.report(
+                    mistake.note("isolation cannot be judged among users who are one").help("remove one of them"),
+                );
+                return None;
+            }
+        }
+        Some(people)
+    }
+}

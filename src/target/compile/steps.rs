@@ -1,0 +1,218 @@
+//! The steps of a profile: requests, their success and what is captured from their answers.
+
+use super::super::format::{self, Elsewhere, File, Marked};
+use super::super::names::{Captured, Moment, capture_problem};
+use super::super::{Body, Capture, Method, Place, Retry, Step, Success};
+use super::{Compiler, REQUEST_HEADERS, lead, slots};
+use crate::document::diagnostic::quote;
+use crate::document::text::{Template, Text};
+use crate::document::values::Table;
+use crate::document::{Diagnostic, Spanned};
+use crate::expect::Trie;
+use crate::time::Micros;
+
+/// How often `ready` steps with `within` are tried.
+const READY_EVERY: Micros = Micros::from_millis(500);
+/// How often a step with `retry` is tried that does not say.
+const RETRY_EVERY: Micros = Micros::from_millis(200);
+
+/// What the steps capture, in the order in which they are done.
+pub(super) fn captured(file: &File) -> Vec<Captured> {
+    let phases = [
+        (Moment::Ready, &file.ready),
+        (Moment::Login, &file.login),
+        (Moment::Prepare, &file.prepare),
+        (Moment::After, &file.after),
+        (Moment::Finally, &file.finally),
+    ];
+    let steps = phases.into_iter().flat_map(|(moment, steps)| steps.iter().map(move |step| (moment, &step.value)));
+    let captures = steps.flat_map(|(moment, step)| {
+        let name = methods(step).first().map_or_else(String::new, |(method, address)| step_name(*method, address));
+        step.capture.0.iter().map(move |(key, capture)| Captured {
+            name: key.value.clone(),
+            span: key.span,
+            step: name.clone(),
+            moment,
+            secret: is_secret(capture),
+            guarded: matches!(
+                capture,
+                format::Capture::Marked(Marked::Secret(format::Place::Elsewhere(Elsewhere::Cookie(_))))
+            ),
+        })
+    });
+    captures.collect()
+}
+
+fn methods(step: &format::Step) -> Vec<(Method, &format::Address)> {
+    let all = [
+        (Method::Get, &step.get),
+        (Method::Post, &step.post),
+        (Method::Put, &step.put),
+        (Method::Patch, &step.patch),
+        (Method::Delete, &step.delete),
+    ];
+    all.into_iter().filter_map(|(method, address)| Some((method, address.as_ref()?))).collect()
+}
+
+fn step_name(method: Method, address: &format::Address) -> String {
+    format!("{} {}", method.as_str(), address.written)
+}
+
+fn is_secret(capture: &format::Capture) -> bool {
+    matches!(capture, format::Capture::Marked(Marked::Secret(_)))
+}
+
+impl Compiler<'_> {
+    pub(super) fn steps(&mut self, steps: Vec<Spanned<format::Step>>, moment: Moment, has_base: bool) -> Vec<Step> {
+        steps.into_iter().filter_map(|step| self.step(step, moment, has_base)).collect()
+    }
+
+    fn step(&mut self, step: Spanned<format::Step>, moment: Moment, has_base: bool) -> Option<Step> {
+        let Spanned { value: step, span } = step;
+        let count = step.capture.0.len();
+        let (method, address) = match methods(&step)[..] {
+            [(method, address)] => (method, address.clone()),
+            [] => {
+                let mistake = Diagnostic::mistake(span, "the step has no method");
+                self.mistake(mistake.help("write `get`, `post`, `put`, `patch` or `delete` with a path"));
+                self.scope.advance(count);
+                return None;
+            }
+            [(first, one), (second, other), ..] => {
+                let [first, second] = [first, second].map(|method| method.as_str().to_lowercase());
+                let title = format!("`{first}` and `{second}` exclude each other");
+                let mistake = Diagnostic::mistake(other.text.span, title).also(one.text.span, "the other stands here");
+                self.mistake(mistake.help("a step is one request; write two steps"));
+                self.scope.advance(count);
+                return None;
+            }
+        };
+        self.check_step_address(&address.text, has_base);
+        self.check(&address.text, moment);
+        let headers = self.headers(step.headers, moment, &REQUEST_HEADERS);
+        let query = self.pairs(step.query, moment);
+        let body = self.body(step.json, step.form, moment);
+        let follows = step.redirects.map_or(self.follows, |redirects| redirects == format::Redirects::Follow);
+        let timeout = step.timeout.and_then(|timeout| self.above_zero(timeout, "timeout"));
+        let retry = self.retry(step.within, step.retry, moment);
+        let mut trie = Trie::default();
+        if let Some(held) = step.expect.iter().find_map(|expect| expect.holds.as_ref()?.0.first())
+            && moment != Moment::After
+        {
+            let mistake = Diagnostic::mistake(held.span, "there is no run yet whose history could be looked for");
+            self.mistake(mistake.help("`holds` belongs to steps under `after`"));
+        }
+        let expect = self.success(step.expect, &mut trie);
+        let captures =
+            step.capture.0.into_iter().map(|(name, capture)| self.capture(name, capture, &mut trie)).collect();
+        self.scope.advance(count);
+        let name = step_name(method, &address);
+        let url = address.text;
+        Some(Step { name, method, url, headers, query, body, follows, timeout, retry, expect, captures, trie })
+    }
+
+    fn body(
+        &mut self,
+        json: Option<Spanned<Template>>,
+        form: Option<Spanned<Table<Text>>>,
+        moment: Moment,
+    ) -> Option<Body> {
+        if let (Some(json), Some(form)) = (&json, &form) {
+            let mistake = Diagnostic::mistake(form.span, "`json` and `form` exclude each other");
+            self.mistake(mistake.also(json.span, "the other stands here").help("a request has one body"));
+        }
+        match (json, form) {
+            (Some(json), _) => Some(Body::Json(self.template(json, moment))),
+            (None, Some(form)) => Some(Body::Form(self.pairs(form.value, moment))),
+            (None, None) => None,
+        }
+    }
+
+    fn retry(
+        &mut self,
+        within: Option<Spanned<Micros>>,
+        retry: Option<Spanned<format::Retry>>,
+        moment: Moment,
+    ) -> Option<Retry> {
+        if let Some(within) = within
+            && moment != Moment::Ready
+        {
+            let mistake = Diagnostic::mistake(within.span, "`within` is for steps of `ready`");
+            self.mistake(mistake.help("write `retry: { every: 200ms, for: 2s }`"));
+            return None;
+        }
+        match (within, retry) {
+            (Some(within), Some(retry)) => {
+                let mistake = Diagnostic::mistake(retry.span, "`within` and `retry` exclude each other");
+                let mistake = mistake.also(within.span, "the other stands here");
+                self.mistake(mistake.help("`within` alone tries every 500ms"));
+                None
+            }
+            (Some(within), None) => Some(Retry { every: READY_EVERY, limit: within.value }),
+            (None, Some(Spanned { value: retry, .. })) => {
+                let every = retry.every.and_then(|every| self.above_zero(every, "every")).unwrap_or(RETRY_EVERY);
+                Some(Retry { every, limit: retry.limit })
+            }
+            (None, None) => None,
+        }
+    }
+
+    fn capture(&mut self, name: Spanned<String>, capture: format::Capture, trie: &mut Trie) -> Capture {
+        if let Some((problem, help)) = capture_problem(&name.value) {
+            let mistake = Diagnostic::mistake(name.span, format!("{} {problem}", quote(&name.value)));
+            self.mistake(mistake.help(help));
+        }
+        let secret = is_secret(&capture);
+        let at = match capture {
+            format::Capture::One(pointer) | format::Capture::Marked(Marked::Secret(format::Place::One(pointer))) => {
+                Place::Body(slots(&[pointer], trie, true))
+            }
+            format::Capture::Several(pointers)
+            | format::Capture::Marked(Marked::Secret(format::Place::Several(pointers))) => {
+                Place::Body(slots(&pointers.0, trie, true))
+            }
+            format::Capture::Marked(Marked::Header(name))
+            | format::Capture::Marked(Marked::Secret(format::Place::Elsewhere(Elsewhere::Header(name)))) => {
+                self.check_token(&name, "header");
+                Place::Header(name.value.to_ascii_lowercase())
+            }
+            format::Capture::Marked(Marked::Cookie(name))
+            | format::Capture::Marked(Marked::Secret(format::Place::Elsewhere(Elsewhere::Cookie(name)))) => {
+                self.check_token(&name, "cookie");
+                Place::Cookie(name.value)
+            }
+        };
+        Capture { name: name.value, secret, needed: false, at }
+    }
+
+    fn success(&mut self, expect: Option<format::Expect>, trie: &mut Trie) -> Success {
+        let Some(expect) = expect else {
+            return Success { status: vec![200..=299], headers: Vec::new(), when: None, holds: Vec::new() };
+        };
+        let status =
+            expect.status.map_or_else(|| vec![200..=299], |status| status.0.iter().map(|s| s.from..=s.to).collect());
+        let headers = expect.headers.0.into_iter().map(|(name, test)| {
+            self.check_token(&name, "header");
+            (name.value.to_ascii_lowercase(), test.0)
+        });
+        let headers = headers.collect();
+        let holds = expect.holds.map_or_else(Vec::new, |holds| holds.0.into_iter().map(|held| held.value).collect());
+        Success { status, headers, when: expect.when.map(|when| when.compile(trie)), holds }
+    }
+
+    fn check_step_address(&mut self, text: &Text, has_base: bool) {
+        let Some(lead) = lead(text) else { return };
+        if crate::target::is_full(&lead) {
+            return;
+        }
+        if !lead.starts_with('/') {
+            let mistake = Diagnostic::mistake(text.span, "this is neither a path nor a full URL");
+            self.mistake(
+                mistake.help(format!("write {}, or begin with `http://` or `https://`", quote(&format!("/{lead}")))),
+            );
+        } else if !has_base {
+            let mistake = Diagnostic::mistake(text.span, "there is no `http.base` for this path");
+            self.mistake(mistake.help("add `http: { base: ... }`, or write the full URL"));
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Steps of a profile against the hand-written site: forms, queries, cookies, redirects, headers, and what they capture.
+
+use std::fs;
+
+use crate::support::process::{Ended, Place};
+use crate::support::report::Report;
+use crate::support::site::{Served, Site, TOKEN, Talk, Upgrade, user_of};
+
+/// A login as browsers do it: a form with the cookie's mark in it, a redirect, a session in a cookie.
+const PROFILE: &str = r#"
+version: 1
+name: by cookie
+http: { base: "http://127.0.0.1:1", headers: { X-Xsrf: "${xsrf}" } }
+socket: "ws://127.0.0.1:1/ws"
+login:
+  - get: /login
+    query: { next: "/chat?a=b&c", who: "${user.number}" }
+    capture: { xsrf: { cookie: _xsrf } }
+  - post: /login
+    form: { email: "${user.email}", password: "${user.password}", _xsrf: "${xsrf}" }
+    redirects: follow
+    expect: { status: [200, 204], headers: { X-Trace: { matches: '^[0-9]+$' } }, when: { /signed_in: true } }
+    capture:
+      session: { secret: { cookie: session } }
+      me: /user
+      user_id: /user/id
+      trace: { header: X-Trace }
+prepare:
+  - { post: /rooms, json: { owner: "${me}", trace: "${trace}" }, headers: { X-Session: "${session}" } }
+connect:
+  headers: { X-Xsrf: "${xsrf}" }
+  script: [{ wait: { when: { event: connection_established } } }]
+ask:
+  send: { type: start_agent, payload: { user_request: "${prompt}", thread_id: "${thread_id}", run_id: "${run_id}" } }
+"#;
+
+const SCENARIO: &str = r#"
+version: 1
+name: steps
+target: by-cookie.yaml
+users: { count: 2, email: "qa${user.number}@example.com", password: { env: PASSWORD, on_loopback: golden-path } }
+ask: { prompt: "Which services drive our cloud bill? (ref ${canary})" }
+timeouts: { quiet: 50ms }
+"#;
+
+/// The mark of the form, with what is easily lost on the way.
+const XSRF: &str = "2|a+b|c/d==";
+
+/// A site that lets in who brings the right form and the right cookies.
+fn by_cookie() -> Site {
+    Site::new().upgrade(Upgrade::AcceptNoSubprotocol).answers(|head, body| {
+        let xsrf = format!("_xsrf={XSRF}");
+        let json = |body: String| Some((200, "X-Trace: 4711\r\n".to_owned(), body));
+        let brings = |line: &str| head.lines().any(|known| known.eq_ignore_ascii_case(line));
+        let path = head.split([' ', '?']).nth(1).unwrap_or_default();
+        Some(match (head.split(' ').next()?, path) {
+            ("GET", "/login") => (200, format!("Set-Cookie: {xsrf}; Path=/; SameSite=Lax\r\n"), "<form>".to_owned()),
+            ("POST", "/login") => {
+                let fields: Vec<_> = url::form_urlencoded::parse(body.as_bytes()).into_owned().collect();
+                let [(_, email), (_, password), (_, mark)] = &fields[..] else { return Some(refused("a form")) };
+                let form = brings("content-type: application/x-www-form-urlencoded");
+                let marked = mark == XSRF && brings(&format!("cookie: {xsrf}")) && brings(&format!("x-xsrf: {XSRF}"));
+                if !form || !marked || password != "golden-path" {
+                    return Some(refused("the form"));
+                }
+                let session = format!("Set-Cookie: session=\"2|{TOKEN}{email}\"; HttpOnly; Path=/\r\n");
+                (302, format!("{session}Location: /start/./in?as={email}\r\n"), String::new())
+            }
+            ("GET", "/start/in") => {
+                let email = head.split(['=', ' ']).nth(2).unwrap_or_default();
+                if !brings(&format!("cookie: _xsrf={XSRF}; session=\"2|{TOKEN}{email}\"")) {
+                    return Some(refused("cookies"));
+                }
+                return json(format!(r#"{{"signed_in": true, "user": {{"id": "{}", "n": 7}}}}"#, user_of(email)));
+            }
+            ("POST", "/rooms") => (200, String::new(), "{}".to_owned()),
+            _ => return None,
+        })
+    })
+}
+
+fn refused(what: &str) -> (u16, String, String) {
+    (403, String::new(), format!(r#"{{"wrong": "{what}"}}"#))
+}
+
+fn run(site: &Served, profile: &str) -> (Place, Ended) {
+    let place = Place::new();
+    place.write("by-cookie.yaml", profile);
+    place.write("steps.yaml", SCENARIO);
+    let ended = place.run(&["run", "steps.yaml", "--url", &site.url(), "-q", "--out", "out"]);
+    (place, ended)
+}
+
+#[test]
+fn a_login_by_form_cookie_and_redirect_leads_to_the_socket() {
+    let site = by_cookie().serve();
+    let (place, ended) = run(&site, PROFILE);
+    ended.exits(0);
+    assert_eq!(Report::in_folder(&place.path().join("out")).failures(), []);
+    let requests = site.requests();
+    let of = |start: &str| -> Vec<&String> { requests.iter().filter(|request| request.starts_with(start)).collect() };
+    let forms = of("GET /login?next=%2Fchat%3Fa%3Db%26c&who=1 ");
+    assert_eq!(forms.len(), 1, "{requests:#?}");
+    assert!(!forms[0].to_lowercase().contains("\r\ncookie:"), "a new session brings none: {}", forms[0]);
+    // Types are kept, whole objects too, and text stays text.
+    let rooms = of("POST /rooms ");
+    let owner = format!(r#"{{"owner":{{"id":"{}","n":7}},"trace":"4711"}}"#, user_of("qa1@example.com"));
+    assert!(rooms.iter().any(|room| room.ends_with(&owner)), "{rooms:#?}");
+    let session = format!("session=\"2|{TOKEN}qa1@example.com\"");
+    assert!(
+        rooms
+            .iter()
+            .any(|room| room.to_lowercase().contains(&format!("x-{}", session.replace('=', ": ")).to_lowercase()))
+    );
+    let upgrades = of("GET /ws ");
+    assert_eq!(upgrades.len(), 2);
+    let cookies = format!("Cookie: _xsrf={XSRF}; {session}\r\n");
+    assert!(upgrades.iter().any(|upgrade| upgrade.contains(&cookies)), "{upgrades:#?}");
+}
+
+#[test]
+fn a_captured_cookie_is_a_secret_in_what_is_kept() {
+    let leaks = |talk: &mut Talk| {
+        talk.greet()?;
+        let ask = talk.ask()?;
+        let thought = format!("the session is \"2|{TOKEN}{}\"", talk.email);
+        talk.event("agent_started", &ask, serde_json::json!({ "thought": thought }))?;
+        talk.json(&serde_json::json!({ "type": "agent_error", "run_id": ask.run, "error": thought }))
+    };
+    let (place, ended) = run(&by_cookie().talking(leaks).serve(), PROFILE);
+    ended.exits(1);
+    let shown = place.run(&["report", "out", "--format", "json"]);
+    assert!(shown.stdout.contains("«secret:session:"), "{}", shown.stdout);
+    let report = fs::read_to_string(place.path().join("out/report.json")).unwrap();
+    assert!(!report.contains(TOKEN), "{report}");
+}
+
+#[test]
+fn what_a_step_expects_of_an_answer_is_held_against_it() {
+    let cases = [
+        ("redirects: follow", "redirects: stop", "HTTP 302"),
+        ("matches: '^[0-9]+$'", "matches: '^[a-f]+$'", "the header x-trace is not the expected one"),
+        ("X-Trace: { matches: '^[0-9]+$' }", "X-Other: a", "the answer has no header x-other"),
+        (
+            "trace: { header: X-Trace }",
+            "trace: { header: X-Other }",
+            "the answer has no header x-other, which holds trace",
+        ),
+        ("xsrf: { cookie: _xsrf }", "xsrf: { cookie: csrf }", "the user has no cookie csrf, which holds xsrf"),
+        ("form: {", "json: {", "the status is not the expected one"),
+        ("status: [200, 204]", "status: [201, 204]", "the status is not the expected one"),
+    ];
+    for (right, wrong, expected) in cases {
+        assert!(PROFILE.contains(right), "{right}");
+        let (place, ended) = run(&by_cookie().serve(), &PROFILE.replace(right, wrong));
+        ended.exits(3);
+        let report = Report::in_folder(&place.path().join("out"));
+        assert!(report.witness("GP403").contains(expected), "{wrong}: {}", report.witness("GP403"));
+    }
+}
+
+#[test]
+fn a_redirect_leaves_headers_and_bodies_of_the_profile_at_home() {
+    for (status, followed) in [(303, true), (307, false)] {
+        let elsewhere = Site::new().serve();
+        let away = elsewhere.url();
+        let home = Site::new().answers(move |head, _| {
+            let start = (200, format!("Set-Cookie: _xsrf={XSRF}; Path=/login\r\n"), String::new());
+            Some(match head.split(' ').next()? {
+                "GET" => start,
+                _ => (status, format!("Location: {away}/start/in\r\n"), String::new()),
+            })
+        });
+        let (_, ended) = run(&home.serve(), PROFILE);
+        ended.exits(3);
+        let requests = elsewhere.requests();
+        let asked: Vec<&String> = requests.iter().filter(|request| request.contains(" /start/in")).collect();
+        assert_eq!(!asked.is_empty(), followed, "{status}: {requests:?}");
+        for asked in asked {
+            let lower = asked.to_lowercase();
+            // Only 307 and 308 would keep the body, and they are not gone after.
+            assert!(lower.starts_with("get ") && !lower.contains("golden-path"), "{asked}");
+            assert!(!lower.contains("x-xsrf") && !lower.contains("cookie:"), "{asked}");
+            assert!(lower.contains("user-agent: goldenpath/"), "{asked}");
+        }
+    }
+}
+
+#[test]
+fn a_redirect_in_a_circle_is_left() {
+    let circle = Site::new().answers(|head, _| {
+        let path = head.split([' ', '?']).nth(1).unwrap_or_default();
+        (path == "/login").then(|| match head.starts_with("POST") {
+            false => (200, format!("Set-Cookie: _xsrf={XSRF}\r\n"), String::new()),
+            true => (308, "Location: /login\r\n".to_owned(), String::new()),
+        })
+    });
+    let site = circle.serve();
+    let (place, ended) = run(&site, PROFILE);
+    ended.exits(3);
+    let report = Report::in_folder(&place.path().join("out"));
+    assert!(report.witness("GP403").contains("redirected more than 20 times"), "{}", report.witness("GP403"));
+    let posts = site.requests().iter().filter(|request| request.starts_with("POST /login")).count();
+    assert_eq!(posts, 2 * 21, "each user asks once and goes on twenty times");
+}
+
+/// Nobody logs in: users come with their tokens.
+const READY_MADE: &str = r#"
+version: 1
+name: ready-made
+http: { base: "http://127.0.0.1:1" }
+socket: "ws://127.0.0.1:1/ws"
+connect:
+  subprotocols: [jwt-auth, "jwt.${user.token | base64url}"]
+  query: { team: "${user.team}" }
+  script: [{ wait: { when: { event: connection_established } } }]
+ask:
+  send: { type: start_agent, payload: { user_request: "${prompt}", thread_id: "${thread_id}", run_id: "${run_id}" } }
+"#;
+
+#[test]
+fn users_of_a_file_bring_their_own_tokens_and_columns() {
+    let site = Site::new().talking(|talk| {
+        talk.greet()?;
+        let ask = talk.ask()?;
+        talk.work(&ask)?;
+        let leak = format!("your token is {TOKEN}{}", talk.email);
+        talk.event("agent_error", &ask, serde_json::json!({ "error": leak }))
+    });
+    let site = site.serve();
+    let place = Place::new();
+    place.write("by-cookie.yaml", READY_MADE);
+    let row = |name: &str, team: u32| format!("{{\"token\": \"{TOKEN}{name}@x\", \"team\": {team}}}\n");
+    place.write("users.jsonl", &[row("ann", 1), row("bob", 2), row("cid", 3)].concat());
+    let written = SCENARIO.lines().find(|line| line.starts_with("users:")).expect("users");
+    place.write("steps.yaml", &SCENARIO.replace(written, "users: { count: 2, first: 2, file: users.jsonl }"));
+    place.run(&["run", "steps.yaml", "--url", &site.url(), "-q", "--out", "out"]).exits(1);
+    let requests = site.requests();
+    let mut asked: Vec<_> = requests.iter().filter_map(|request| request.lines().next()).collect();
+    asked.sort_unstable();
+    assert_eq!(asked, ["GET /ws?team=2 HTTP/1.1", "GET /ws?team=3 HTTP/1.1"], "user 2 is the second row");
+    let report = fs::read_to_string(place.path().join("out/report.json")).unwrap();
+    assert!(report.contains("«secret:token:2»") && !report.contains(TOKEN), "{report}");
+}
+
+#[test]
+fn users_of_a_file_log_in_with_their_own_emails() {
+    let place = Place::new();
+    let written = SCENARIO.lines().find(|line| line.starts_with("users:")).expect("users");
+    let scenario = SCENARIO.replace(written, "users: { count: 2, file: users.csv }");
+    place.write("steps.yaml", &scenario.replace("by-cookie.yaml", "embedded"));
+    place.write("users.csv", "password,email\ngolden-path,ann@example.com\ngolden-path,\"bob@example.com\"\n");
+    place.run(&["run", "steps.yaml", "-q", "--out", "out"]).exits(0);
+    let report = Report::in_folder(&place.path().join("out"));
+    assert_eq!((report.failures(), report.count("runs_good")), (vec![], 2));
+    let refused = place.run(&["run", "steps.yaml", "--users", "3", "-q", "--out", "more"]).exits(2);
+    assert!(refused.stderr.contains("3 users are asked for, and the file has 2"), "{}", refused.stderr);
+}
