@@ -125,7 +125,7 @@ pub(super) struct Saying {
     pub(super) behind: Duration,
     /// As a JSON text within JSON.
     pub(super) encoded_twice: bool,
-    /// Alone in a batch.
+    /// In one frame with the other events of its tool.
     pub(super) batched: bool,
 }
 

@@ -33,6 +33,10 @@ fn mistake(error: &SpecError, span: crate::document::Span) -> Diagnostic {
         }
         SpecError::Setting(setting) => Diagnostic::mistake(span, format!("faults have no setting `{setting}`"))
             .help("they have p, victim, overlap, after, connection, turn, first, by, code, limit"),
+        SpecError::Idle { setting, fault } => {
+            Diagnostic::mistake(span, format!("`{fault}` would never strike with `{setting}`"))
+                .help("it is about what is not known yet at that point; `goldenpath serve --list-faults` says where faults strike")
+        }
         SpecError::Value { setting, value, must } => {
             Diagnostic::mistake(span, format!("`{setting}={value}` cannot be read")).help(format!("write {must}"))
         }
@@ -64,8 +68,8 @@ Settings follow the name: leak-copy:p=0.02,overlap
   victim=EMAIL   only this user
   overlap        only while a run of another user is in flight; for faults of a run
   after=N        only after so many runs; for faults of a run
-  connection=N   only on a user's n-th connection, from 1
-  turn=N         only on a connection's n-th request, from 1
+  connection=N   only on a user's n-th connection, from 1; not for faults before it
+  turn=N         only on a connection's n-th request, from 1; for faults of requests and runs
   first=N        only the first n times
   by=TIME        how long, such as 500ms or 2s (1s)
   code=N         the close code

@@ -133,6 +133,14 @@ pub enum SpecError {
         "faults have no setting `{0}`; they have p, victim, overlap, after, connection, turn, first, by, code, limit"
     )]
     Setting(String),
+    /// A setting about what is not known yet when the fault strikes, so that it never would.
+    #[error("`{fault}` would never strike with `{setting}`, which is about what comes later")]
+    Idle {
+        /// The setting.
+        setting: String,
+        /// The fault.
+        fault: &'static str,
+    },
     /// A setting whose value cannot be read.
     #[error("`{setting}={value}` must be {must}")]
     Value {
@@ -166,6 +174,9 @@ impl FromStr for Spec {
         let mut spec = Spec::always(*fault);
         for part in settings.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let (setting, value) = part.split_once('=').unwrap_or((part, ""));
+            if !known_when(fault.strikes(), setting) {
+                return Err(SpecError::Idle { setting: setting.to_owned(), fault: fault.name() });
+            }
             let wrong = |must| SpecError::Value { setting: setting.to_owned(), value: value.to_owned(), must };
             let count = || value.parse().ok().filter(|count| *count > 0).ok_or_else(|| wrong("a number from 1"));
             match setting {
@@ -191,6 +202,17 @@ impl FromStr for Spec {
             }
         }
         Ok(spec)
+    }
+}
+
+/// Whether what a condition is about is known when such faults strike.
+fn known_when(strikes: Strikes, setting: &str) -> bool {
+    match setting {
+        "overlap" | "after" => strikes == Strikes::Run,
+        "turn" => matches!(strikes, Strikes::Request | Strikes::Run),
+        "connection" => matches!(strikes, Strikes::Connection | Strikes::Request | Strikes::Run),
+        "victim" => !matches!(strikes, Strikes::Ready | Strikes::Door),
+        _ => true,
     }
 }
 
@@ -377,6 +399,12 @@ mod tests {
             ("cut:by=soon", "`by=soon` must be a time such as 500ms or 2s"),
             ("close:code=7", "`code=7` must be a close code from 1000 to 4999"),
             ("cut:victim", "`victim=` must be the email of a user"),
+            ("garbage:overlap", "`garbage` would never strike with `overlap`, which is about what comes later"),
+            (
+                "login-slow:connection=2",
+                "`login-slow` would never strike with `connection`, which is about what comes later",
+            ),
+            ("not-ready:victim=a@x", "`not-ready` would never strike with `victim`, which is about what comes later"),
             (
                 "cut:when=late",
                 "faults have no setting `when`; they have p, victim, overlap, after, connection, turn, first, by, code, limit",
