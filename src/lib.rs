@@ -15,6 +15,7 @@
 //! stats        histograms, exact bounds for proportions and quantiles
 //! expect       compiled expectations: dialect, grammar, ids, budgets; plain data
 //! trace        frames and facts: what was observed
+//! matcher      matchers and pointers as files write them
 //! scenario     what users do and what must hold
 //! target       how a backend is reached, logged into, asked and understood
 //! plan         all that is decided beforehand, from a seed
@@ -134,6 +135,7 @@ pub mod event;
 pub mod expect;
 pub mod finding;
 pub mod identity;
+pub mod matcher;
 pub mod plan;
 pub mod report;
 pub mod rule;

@@ -6,7 +6,6 @@
 mod steps;
 
 use super::format::{self, File};
-use super::matcher::{Pointer, When, not_yet};
 use super::names::{Captured, Moment, Scope};
 use super::{Connect, Echo, Http, Limits, Profile, Reads, ScriptStep, begins_with};
 use crate::document::decode::decode;
@@ -20,6 +19,7 @@ use crate::expect::{
     AnswerSource, Compare, Condition, Dialect, Ends, Fields, Heartbeat, IdRole, IdRule, IdSource, Matcher, Signs,
     Split, Test, Trie, Unique,
 };
+use crate::matcher::{Pointer, When, not_yet};
 use crate::time::Micros;
 
 /// The largest frame where the profile does not say: what browsers' peers commonly allow, 1 MiB.

@@ -5,13 +5,13 @@
 
 use serde_json::{Value as Json, json};
 
-use super::matcher::{BodyWhen, Pointer, TextTest, When};
 use crate::document::decode::{Decode, Definitions, by_shape, one_of, record, words};
 use crate::document::diagnostic::quote;
 use crate::document::text::{Template, Text};
 use crate::document::tree::{NumberValue, Value};
 use crate::document::values::{OneOrMany, Rate, Table, Whole};
 use crate::document::{Context, Node, Spanned};
+use crate::matcher::{BodyWhen, Pointer, TextTest, When, not_yet};
 use crate::time::Micros;
 
 record! {
@@ -617,7 +617,7 @@ impl Decode for EventName {
         if node.entries().is_some() {
             let would = "name events by matchers";
             let path = format!("{} as a map", quote(&cx.path()));
-            cx.report(super::matcher::not_yet(node.span, &path, would, "write the JSON Pointers of the name"));
+            cx.report(not_yet(node.span, &path, would, "write the JSON Pointers of the name"));
             return None;
         }
         OneOrMany::decode(node, cx).map(Self)

@@ -11,7 +11,6 @@
 
 mod compile;
 pub mod format;
-mod matcher;
 mod names;
 #[cfg(test)]
 mod tests;
@@ -20,7 +19,6 @@ use std::ops::RangeInclusive;
 
 pub use compile::compile;
 pub use format::{Echo, Held};
-pub use matcher::{BodyWhen, Pointer, TextTest, When};
 
 use crate::document::Span;
 use crate::document::text::{Template, Text};

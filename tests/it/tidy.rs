@@ -13,13 +13,22 @@ use std::path::{Path, PathBuf};
 pub(super) const VOCABULARY: [&str; 7] = ["time", "identity", "canary", "secret", "event", "rule", "finding"];
 
 /// What each module may use beside the vocabulary, and why not more.
-pub(super) const LAYERS: [Layer; 13] = [
+pub(super) const LAYERS: [Layer; 14] = [
     Layer { name: "stats", uses: &[], why: "statistics know numbers, not chat backends" },
     Layer { name: "expect", uses: &[], why: "expectations are plain data that the judge reads; no YAML" },
     Layer { name: "trace", uses: &[], why: "a recording outlives the scenario and the judge that made it" },
     Layer { name: "document", uses: &[], why: "reading a file does not know what the file is about" },
-    Layer { name: "scenario", uses: &["expect", "document"], why: "a scenario describes; it does not run or judge" },
-    Layer { name: "target", uses: &["expect", "document"], why: "a profile describes; it does not run or judge" },
+    Layer { name: "matcher", uses: &["expect", "document"], why: "scenarios and profiles write matchers alike" },
+    Layer {
+        name: "scenario",
+        uses: &["expect", "document", "matcher"],
+        why: "a scenario describes; it does not run or judge",
+    },
+    Layer {
+        name: "target",
+        uses: &["expect", "document", "matcher"],
+        why: "a profile describes; it does not run or judge",
+    },
     Layer { name: "plan", uses: &["document", "scenario"], why: "a plan is decided before any traffic" },
     Layer {
         name: "check",

@@ -29,7 +29,7 @@ pub struct BodyWhen(When);
 
 /// A test of something that is a text and never anything else, as a header is.
 #[derive(Debug, Clone)]
-pub struct TextTest(pub(super) Test);
+pub struct TextTest(pub(crate) Test);
 
 #[derive(Debug, Clone)]
 enum Clause {
@@ -49,14 +49,14 @@ enum Subject {
 
 impl Pointer {
     /// The pointer's slot in `trie`. `whole` also keeps objects and lists that stand there, as text.
-    pub(super) fn intern(&self, trie: &mut Trie, whole: bool) -> SlotId {
+    pub(crate) fn intern(&self, trie: &mut Trie, whole: bool) -> SlotId {
         trie.intern(&self.0, whole).expect("checked when it was decoded")
     }
 }
 
 impl When {
     /// The matcher with its pointers in `trie` and its event names in `names`.
-    pub(super) fn compile(&self, trie: &mut Trie, names: &mut Names) -> Matcher {
+    pub(crate) fn compile(&self, trie: &mut Trie, names: &mut Names) -> Matcher {
         let conditions = self.0.iter().map(|clause| match clause {
             Clause::Event(kinds) => Condition::Event(kinds.iter().map(|kind| names.intern(kind)).collect()),
             Clause::At(pointer, test) => Condition::At(pointer.intern(trie, false), test.clone()),
@@ -70,13 +70,13 @@ impl When {
 
 impl BodyWhen {
     /// The matcher with its pointers in `trie`.
-    pub(super) fn compile(&self, trie: &mut Trie) -> Matcher {
+    pub(crate) fn compile(&self, trie: &mut Trie) -> Matcher {
         self.0.compile(trie, &mut Names::default())
     }
 }
 
 /// A part of the format that this build cannot judge, in the words of the decoder. `what` is shown as it is.
-pub(super) fn not_yet(span: Span, what: &str, would: &str, remedy: &str) -> Diagnostic {
+pub(crate) fn not_yet(span: Span, what: &str, would: &str, remedy: &str) -> Diagnostic {
     let mistake = Diagnostic::mistake(span, format!("{what} is not part of this build yet"));
     mistake.note(format!("it would {would}")).help(remedy)
 }
