@@ -402,6 +402,7 @@ impl Run {
             form: Form::Text,
             text: text.into(),
         };
+        backend.faults.says(&self.user_id, &frame.text);
         for _ in 0..saying.copies {
             backend.delivery.hand_to(saying.to, &self.user_id, frame.clone()).await;
         }

@@ -17,7 +17,7 @@ use tokio::time::{self, Instant};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::agent::{Asker, Ending, Run};
 use super::auth::User;
@@ -221,6 +221,7 @@ impl Line {
         let mut greeted_as = asker.user.id.to_string();
         let mut greets = true;
         let mut deaf_until = None;
+        let mut again = Vec::new();
         for spec in backend.faults.strike_all(Strikes::Connection, &chance) {
             match spec.fault {
                 Fault::NoGreeting => greets = false,
@@ -258,6 +259,22 @@ impl Line {
                     self.control(&Control::Ping).await?;
                     deaf_until = Some(Instant::now() + spec.by);
                 }
+                Fault::UnaskedRun => {
+                    let (run, thread) = (backend.ids.next("run_"), backend.ids.next("thread_"));
+                    let begun = serde_json::json!({
+                        "type": "agent_started", "user_id": greeted_as, "run_id": run, "thread_id": thread,
+                        "agent_name": "advisor",
+                    });
+                    let text = begun.to_string().into();
+                    self.send(Frame { kind: "odd", run_id: None, ends_run: false, form: Form::Text, text }).await?;
+                }
+                Fault::LateReconnect | Fault::ReplayDoubled | Fault::ReplayForeign | Fault::Replayed => {
+                    let replayed = self.replay(spec.fault, asker);
+                    if replayed.is_empty() {
+                        continue;
+                    }
+                    again.extend(replayed);
+                }
                 Fault::PingFirst => self.control(&Control::Ping).await?,
                 Fault::CutUserInGreeting => greeted_as = format!("{}...", &greeted_as[..8.min(greeted_as.len())]),
                 Fault::Ghosts => continue,
@@ -268,7 +285,24 @@ impl Line {
         if greets {
             self.greet(&greeted_as).await?;
         }
+        for text in again {
+            self.send(Frame { kind: "replay", run_id: None, ends_run: false, form: Form::Text, text }).await?;
+        }
         Ok(ControlFlow::Continue(deaf_until))
+    }
+
+    /// What a connection after the first hears of runs before it.
+    fn replay(&self, fault: Fault, asker: &Asker) -> Vec<Utf8Bytes> {
+        let faults = &self.backend.faults;
+        if asker.connection < 2 {
+            return Vec::new();
+        }
+        match fault {
+            Fault::ReplayForeign => faults.said_by_another(&asker.user.id),
+            Fault::LateReconnect => faults.said(&asker.user.id).pop().into_iter().collect(),
+            Fault::Replayed => faults.said(&asker.user.id).iter().filter_map(|text| recovered(text)).collect(),
+            _ => faults.said(&asker.user.id),
+        }
     }
 
     fn struck(&self, spec: &Spec) {
@@ -456,6 +490,13 @@ fn broken(text: &str) -> Vec<u8> {
         *last = 0xff;
     }
     [&[0x81, payload.len() as u8], &payload[..]].concat()
+}
+
+/// An event marked as delivered later than it happened.
+fn recovered(text: &str) -> Option<Utf8Bytes> {
+    let mut event: Value = serde_json::from_str(text).ok()?;
+    event.as_object_mut()?.insert("recovered".to_owned(), true.into());
+    Some(event.to_string().into())
 }
 
 fn chance(asker: &Asker) -> Chance<'_> {

@@ -76,7 +76,8 @@ Settings follow the name: leak-copy:p=0.02,overlap
   limit=N        how many (2)
 ";
 
-fn heading(fault: Fault) -> &'static str {
+/// Where in the golden path a fault strikes, in words.
+pub fn heading(fault: Fault) -> &'static str {
     if fault.is_variant() {
         return "healthy variants, which must not alarm anybody";
     }

@@ -282,6 +282,13 @@ impl Loader {
         &self.sources
     }
 
+    /// Takes `text` for the file at `path`, whatever stands there.
+    pub fn hold(&mut self, path: &Path, text: &str) {
+        let source = self.sources.add(path.display().to_string(), text);
+        self.files.insert(path.to_owned(), source);
+        self.folders.insert(source, path.parent().map(Path::to_owned).unwrap_or_default());
+    }
+
     /// Loads a scenario and its target.
     ///
     /// # Errors

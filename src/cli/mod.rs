@@ -16,6 +16,7 @@
 //! validate   every mistake of every file
 //! schema     the JSON Schemas of the formats
 //! show       diagnostics on the terminal
+//! selftest   every fault of the embedded backend on trial: is it caught, and called by its name
 //! report     render a report again
 //! compare    two reports against each other
 //! github     what GitHub's runner is told
@@ -49,6 +50,7 @@ mod report;
 mod resolved;
 mod run;
 mod schema;
+mod selftest;
 mod serve;
 mod signals;
 mod unix;
@@ -86,6 +88,8 @@ enum Command {
     Serve(serve::Args),
     /// Judge a recording again, without any traffic
     Judge(judge::Args),
+    /// Let the embedded backend misbehave in every way it knows, and check that each is caught
+    Selftest(selftest::Args),
     /// Render a report again
     Report(report::Args),
     /// Say what changed between two reports
@@ -114,6 +118,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Serve(args) => serve::run(&args),
         Command::Judge(args) => judge::run(&args),
+        Command::Selftest(args) => selftest::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Explain(args) => explain::run(&args),

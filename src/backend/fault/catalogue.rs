@@ -110,6 +110,14 @@ catalogue! {
         "connections that are never taken off the list", "a chat that stops working after some reloads";
     DeafToPongs, "deaf-to-pongs", Connection, "closes with 1008 as if pongs had not come",
         "a heartbeat that listens to another name", "a chat that disconnects every minute";
+    UnaskedRun, "unasked-run", Connection, "begins a run that nobody asked for before it greets",
+        "a job queue that survived a deploy", "an agent that works on nothing";
+    LateReconnect, "late-reconnect", Connection, "sends the end of the run before again after a reconnect",
+        "an outbox that is emptied into the next connection", "an old answer below a new question";
+    ReplayDoubled, "replay-doubled", Connection, "sends all events of the run before again after a reconnect",
+        "a replay that does not know what was delivered", "yesterday's conversation once more";
+    ReplayForeign, "replay-foreign", Connection, "replays another user's last run after a reconnect",
+        "a replay buffer that is kept by connection number", "somebody else's conversation";
 
     AckOnly, "ack-only", Request, "acknowledges a request and starts no run",
         "a bridge that is missing between router and agent", "`message received`, and nothing else";
@@ -248,6 +256,8 @@ catalogue! {
         "a schema that lists every field", "nothing";
     CutUserInGreeting, "cut-user-in-greeting", Connection, "shortens the user id in the greeting",
         "a log format that got onto the wire", "nothing";
+    Replayed, "replayed", Connection, "sends the events of the run before again after a reconnect, marked as recovered",
+        "a buffer for what may not have arrived", "nothing, if the client knows";
     OwnThread, "own-thread", Run, "answers on a thread of its own choice",
         "a thread that is made anew", "nothing";
 }

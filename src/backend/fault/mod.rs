@@ -21,6 +21,8 @@ use std::time::Duration;
 pub(super) use bend::{World, bend};
 pub use catalogue::Fault;
 
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
 use super::lock;
 
 impl Fault {
@@ -109,7 +111,7 @@ impl fmt::Display for Spec {
         for (key, count) in [("connection", self.connection), ("turn", self.turn), ("first", self.first)] {
             set(count.is_some(), format!("{key}={}", count.unwrap_or_default()));
         }
-        set(self.by != usual.by, format!("by={}ms", self.by.as_millis()));
+        set(self.by != usual.by, format!("by={}", time(self.by)));
         set(self.code.is_some(), format!("code={}", self.code.unwrap_or_default()));
         set(self.limit != usual.limit, format!("limit={}", self.limit));
         f.write_str(self.fault.name())?;
@@ -216,6 +218,12 @@ fn known_when(strikes: Strikes, setting: &str) -> bool {
     }
 }
 
+/// As [`duration`] reads it.
+fn time(duration: Duration) -> String {
+    let ms = duration.as_millis();
+    if ms.is_multiple_of(1000) { format!("{}s", ms / 1000) } else { format!("{ms}ms") }
+}
+
 fn duration(text: &str) -> Option<Duration> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let count: u64 = digits.parse().ok()?;
@@ -262,6 +270,8 @@ struct Armed {
 struct Seen {
     connections: BTreeMap<Arc<str>, u64>,
     asked: BTreeMap<Arc<str>, Asked>,
+    /// The events of each user's last run, as they were sent.
+    said: BTreeMap<Arc<str>, Vec<Utf8Bytes>>,
     runs: u64,
 }
 
@@ -327,6 +337,7 @@ impl Faults {
         let mut seen = lock(&self.seen);
         let before = seen.runs;
         seen.runs += 1;
+        seen.said.remove(user_id);
         let own = seen.asked.entry(Arc::clone(user_id)).or_insert_with(|| Asked {
             user_id: Arc::clone(user_id),
             prompt: String::new(),
@@ -336,6 +347,25 @@ impl Faults {
         own.in_flight += 1;
         let others = || seen.asked.values().filter(|asked| asked.user_id != *user_id);
         (before, others().find(|asked| asked.in_flight > 0).or_else(|| others().next()).cloned())
+    }
+
+    /// An event of the user's run is sent.
+    pub(super) fn says(&self, user_id: &Arc<str>, text: &Utf8Bytes) {
+        if self.any() {
+            lock(&self.seen).said.entry(Arc::clone(user_id)).or_default().push(text.clone());
+        }
+    }
+
+    /// The events of the user's last run.
+    pub(super) fn said(&self, user_id: &str) -> Vec<Utf8Bytes> {
+        lock(&self.seen).said.get(user_id).cloned().unwrap_or_default()
+    }
+
+    /// The events of the last run of whoever else had one.
+    pub(super) fn said_by_another(&self, user_id: &str) -> Vec<Utf8Bytes> {
+        let seen = lock(&self.seen);
+        let others = seen.said.iter().filter(|(other, said)| ***other != *user_id && !said.is_empty());
+        others.map(|(_, said)| said.clone()).next().unwrap_or_default()
     }
 
     pub(super) fn ended(&self, user_id: &str) {
@@ -379,6 +409,7 @@ mod tests {
             "leak-copy:p=0.02,victim=qa3@example.com,overlap",
             "close:after=3,connection=2,turn=1,first=5,code=1011",
             "slow-tool:by=250ms",
+            "slow-tool:by=60s",
             "evict:limit=7",
         ] {
             assert_eq!(text.parse::<Spec>().unwrap().to_string(), text);

@@ -1,0 +1,195 @@
+//! `goldenpath selftest`: who tests the tester.
+//!
+//! ```text
+//! table      what must come of every fault, written by hand
+//! trial      one fault, one envelope, one seed: a whole execution over loopback
+//! late       how late this machine was meanwhile
+//! verdict    what trials say of a row of the table
+//! told       what was found, as text, Markdown and JSON
+//! ```
+//!
+//! Nothing is retried, and nothing is forgiven: a fault that is missed, misnamed, or raised without cause fails.
+
+mod late;
+mod table;
+mod told;
+mod trial;
+mod verdict;
+
+use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::ValueEnum;
+
+use super::exit::Exit;
+use super::signals::Signals;
+use super::{show, unix};
+use crate::backend::{Envelope, Fault, Spec};
+use crate::engine::Level;
+use late::Lateness;
+use table::{Expected, Row};
+use told::Told;
+use trial::Trial;
+use verdict::Tally;
+
+/// What `selftest` is told.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Exit codes:
+  0    every fault is caught by its name, and nothing else alarms anybody
+  1    a fault is missed, misnamed, or raised without cause
+  2    usage
+  4    inconclusive: the machine was too busy to tell
+  130  interrupted")]
+pub struct Args {
+    /// Try only these faults [default: all]
+    #[arg(value_name = "FAULT")]
+    faults: Vec<String>,
+    /// Try only these envelopes [default: all]
+    #[arg(long, value_enum, value_name = "ENVELOPE", value_delimiter = ',', hide_possible_values = true)]
+    envelope: Vec<Envelope>,
+    /// Try each fault in each envelope so often, each time with another seed
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    seeds: u64,
+    /// Execute so often without any misbehaviour, in all healthy variants and envelopes, in place of the faults
+    #[arg(long, value_name = "N", conflicts_with_all = ["faults", "seeds"],
+          value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    clean: Option<u64>,
+    /// Trials at the same time [default: 16 for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: Option<u16>,
+    /// Multiply all times by this, for a slow machine
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pace: u32,
+    /// What to print on stdout
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// For a page of documentation
+    Markdown,
+    /// For programs
+    Json,
+}
+
+/// Tries everything that is asked for.
+pub fn run(args: &Args) -> anyhow::Result<Exit> {
+    if let Some(stranger) = args.faults.iter().find_map(|name| name.parse::<Spec>().err()) {
+        eprintln!("goldenpath: {stranger}");
+        return Ok(Exit::Usage);
+    }
+    let mut rows = table::rows().map_err(|why| anyhow::anyhow!("the table of what must come of faults: {why}"))?;
+    if args.clean.is_some() {
+        rows.retain(|row| row.spec.fault.is_variant() && row.expected == Expected::Legal);
+    }
+    let trials = match args.clean {
+        Some(count) => clean_trials(&rows, count, args),
+        None => trials_of(&rows, args),
+    };
+    if trials.is_empty() {
+        eprintln!("goldenpath: there is nothing to try: none of these faults is about events in such an envelope");
+        return Ok(Exit::Usage);
+    }
+    unix::raise_open_files();
+    let signals = Signals::catch()?;
+    let begun = Instant::now();
+    let tallies = try_all(rows, &trials, args, &signals);
+    let told = Told {
+        tallies: tallies.into_iter().filter(|tally| tally.tried + tally.starved > 0).collect(),
+        clean: args.clean.is_some(),
+        interrupted: signals.signalled(),
+        took: begun.elapsed(),
+    };
+    let mut stdout = std::io::stdout().lock();
+    let text = match args.format {
+        Format::Text => told.text(show::width(), show::color(stdout.is_terminal())),
+        Format::Markdown => told.markdown(),
+        Format::Json => told.json(),
+    };
+    stdout.write_all(text.as_bytes()).context("failed to print what was found")?;
+    Ok(told.exit())
+}
+
+/// Which row a trial is about, and what is tried.
+type Planned = (usize, Trial);
+
+fn trials_of(rows: &[Row], args: &Args) -> Vec<Planned> {
+    let wanted = |fault: Fault| args.faults.is_empty() || args.faults.iter().any(|name| name == fault.name());
+    let mut trials = Vec::new();
+    for (index, row) in rows.iter().enumerate().filter(|(_, row)| wanted(row.spec.fault)) {
+        for envelope in chosen(row, args) {
+            trials.extend((1..=args.seeds).map(|seed| (index, trial(row, envelope, seed, args))));
+        }
+    }
+    // What takes longest begins first, so that nobody waits for it at the end.
+    trials.sort_by_key(|(_, trial)| std::cmp::Reverse((trial.longest(), trial.waits)));
+    trials
+}
+
+/// So many executions, dealt to all healthy variants and envelopes in turn.
+fn clean_trials(rows: &[Row], count: u64, args: &Args) -> Vec<Planned> {
+    let each: Vec<(usize, Envelope)> = rows
+        .iter()
+        .enumerate()
+        .flat_map(|(index, row)| chosen(row, args).map(move |envelope| (index, envelope)))
+        .collect();
+    let dealt = each.iter().cycle().zip(1..=if each.is_empty() { 0 } else { count });
+    dealt.map(|((index, envelope), seed)| (*index, trial(&rows[*index], *envelope, seed, args))).collect()
+}
+
+fn chosen<'a>(row: &'a Row, args: &'a Args) -> impl Iterator<Item = Envelope> + 'a {
+    row.envelopes.iter().copied().filter(|envelope| args.envelope.is_empty() || args.envelope.contains(envelope))
+}
+
+fn trial(row: &Row, envelope: Envelope, seed: u64, args: &Args) -> Trial {
+    Trial {
+        fault: row.spec.clone(),
+        asks: row.asks.clone(),
+        envelope,
+        seed,
+        waits: row.waits,
+        slow: row.slow,
+        pace: args.pace,
+    }
+}
+
+/// Tries everything, much of it side by side, as most of the time is spent waiting.
+fn try_all(rows: Vec<Row>, trials: &[Planned], args: &Args, signals: &Signals) -> Vec<Tally> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let jobs = args.jobs.map_or(16 * cores, usize::from).min(trials.len());
+    // A healthy event may be as late as this without being taken for a missing one.
+    let bearable = Duration::from_millis(50) * args.pace;
+    let tallies: Mutex<Vec<Tally>> = Mutex::new(rows.into_iter().map(Tally::new).collect());
+    let (next, lateness) = (AtomicUsize::new(0), Lateness::default());
+    std::thread::scope(|scope| {
+        scope.spawn(|| lateness.watch());
+        let work = || {
+            while signals.stop.level() == Level::Run
+                && let Some((row, trial)) = trials.get(next.fetch_add(1, Ordering::Relaxed))
+            {
+                let begun = Instant::now();
+                let observed = trial.execute();
+                let late = lateness.between(begun, Instant::now()) > bearable;
+                tallies.lock().unwrap_or_else(PoisonError::into_inner)[*row].add(trial, &observed, late);
+            }
+        };
+        let working: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
+        for worker in working {
+            if let Err(panic) = worker.join() {
+                lateness.end();
+                std::panic::resume_unwind(panic);
+            }
+        }
+        lateness.end();
+    });
+    let mut tallies = tallies.into_inner().unwrap_or_else(PoisonError::into_inner);
+    tallies.iter_mut().for_each(Tally::sort);
+    tallies
+}
