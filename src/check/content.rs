@@ -9,6 +9,7 @@
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use super::json;
 use crate::canary::{self, Canary};
 use crate::expect::AnswerRules;
 use crate::finding::Deviation;
@@ -114,7 +115,7 @@ fn spelled(text: &str) -> Vec<&str> {
 
 /// The object or list that `answer` is, if it is one.
 fn structure(answer: &str) -> Option<serde_json::Value> {
-    answer.starts_with(['{', '[']).then(|| serde_json::from_str(answer).ok()).flatten()
+    answer.starts_with(['{', '[']).then(|| serde_json::from_str(&json::whole_characters(answer)).ok()).flatten()
 }
 
 /// Whether the whole of `answer` is a placeholder: by its words, or as an object or list that holds nothing else.

@@ -4,10 +4,8 @@
 //! means is not known here.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use serde::de::IgnoredAny;
 
 use super::json::{self, Cursor, Malformed, Value};
 use crate::event::{Envelope, Extract, Found, Kind, Slots};
@@ -98,13 +96,14 @@ pub fn unwrapped(dialect: &Dialect, text: &str) -> Option<String> {
     if !dialect.json_string {
         return None;
     }
+    let text = json::whole_characters(text);
     if text.trim_ascii_start().starts_with('"') {
-        let inner: String = serde_json::from_str(text).ok()?;
+        let inner: String = serde_json::from_str(&text).ok()?;
         return looks_composite(&inner)
             .then_some(inner)
             .filter(|inner| serde_json::from_str::<IgnoredAny>(inner).is_ok());
     }
-    let mut value: serde_json::Value = serde_json::from_str(text).ok()?;
+    let mut value: serde_json::Value = serde_json::from_str(&text).ok()?;
     let mut changed = false;
     inline(&dialect.trie, dialect.trie.node(0), &mut value, &mut changed);
     changed.then(|| value.to_string())
@@ -117,7 +116,7 @@ fn inline(trie: &Trie, node: &TrieNode, value: &mut serde_json::Value, changed: 
         let Some(member) = value.get_mut(&**name).filter(|_| !next.children.is_empty()) else { continue };
         match member {
             serde_json::Value::String(text) if looks_composite(text) => {
-                if let Ok(inner) = serde_json::from_str(text) {
+                if let Ok(inner) = serde_json::from_str(&json::whole_characters(text)) {
                     *member = inner;
                     *changed = true;
                 }
@@ -147,21 +146,9 @@ pub fn batch<'a>(dialect: &Dialect, frame: &Extract<'a>) -> Option<Batch<'a>> {
         _ => None,
     };
     let (split, raw) = dialect.split.iter().find_map(|split| raw_at(&split).map(|raw| (split, raw)))?;
-    let mut parts: Vec<(Option<String>, &'a RawValue)> = Vec::new();
-    if split.by_name {
-        let Members(members) = serde_json::from_str(raw).ok()?;
-        for (name, value) in members {
-            match serde_json::from_str::<Vec<&'a RawValue>>(value.get()) {
-                Ok(list) => parts.extend(list.into_iter().map(|part| (Some(name.clone()), part))),
-                Err(_) => parts.push((Some(name), value)),
-            }
-        }
-    } else {
-        let list: Vec<&'a RawValue> = serde_json::from_str(raw).ok()?;
-        parts.extend(list.into_iter().map(|part| (None, part)));
-    }
+    let parts = if split.by_name { members(raw) } else { elements(raw) }.ok()??;
     let events = parts.into_iter().filter_map(|(name, part)| {
-        let Places { mut slots, objects, .. } = read(&dialect.trie, part.get()).ok()?;
+        let Places { mut slots, objects, .. } = read(&dialect.trie, part).ok()?;
         for slot in slots.ids() {
             let own = dialect.name_at.contains(&slot) || dialect.split.iter().any(|split| split.at == slot);
             if *slots.at(slot) == Found::Absent && !own {
@@ -178,29 +165,46 @@ pub fn batch<'a>(dialect: &Dialect, frame: &Extract<'a>) -> Option<Batch<'a>> {
     Some(Batch { events: events.collect(), unordered: split.by_name })
 }
 
-/// The members of an object, in the order in which they stand.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
+/// An event of a batch: its name, where the batch tells it, and its text.
+type Part<'a> = (Option<String>, &'a str);
 
-impl<'de: 'a, 'a> serde::Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Vec<(String, &'de RawValue)>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(members)
-            }
-        }
-        deserializer.deserialize_map(Reader).map(Members)
+/// The members of an object in the order in which they stand, each element of those that are lists. `None` of anything else.
+fn members(raw: &str) -> Result<Option<Vec<Part<'_>>>, Malformed> {
+    let mut json = Cursor::new(raw);
+    if json.value()? != Value::Object {
+        return Ok(None);
     }
+    let mut parts = Vec::new();
+    let mut first = true;
+    while json.member(std::mem::take(&mut first))? {
+        let name = json.text().into_owned();
+        let value = next(&mut json)?;
+        match elements(value)? {
+            Some(list) => parts.extend(list.into_iter().map(|(_, part)| (Some(name.clone()), part))),
+            None => parts.push((Some(name), value)),
+        }
+    }
+    Ok(Some(parts))
+}
+
+/// The elements of a list. `None` of anything else.
+fn elements(raw: &str) -> Result<Option<Vec<Part<'_>>>, Malformed> {
+    let mut json = Cursor::new(raw);
+    if json.value()? != Value::Array {
+        return Ok(None);
+    }
+    let mut parts = Vec::new();
+    while json.element(parts.is_empty())? {
+        parts.push((None, next(&mut json)?));
+    }
+    Ok(Some(parts))
+}
+
+/// The text of the next value.
+fn next<'a>(json: &mut Cursor<'a>) -> Result<&'a str, Malformed> {
+    let begin = json.begin();
+    json.skip()?;
+    Ok(json.since(begin))
 }
 
 /// A walk through the document and the trie at once.
@@ -221,7 +225,7 @@ impl<'a> Walk<'_, 'a> {
             Value::Bool(value) => Found::Bool(value),
             Value::Number => Found::Number(json::number(self.json.spelled())?),
             Value::Text => {
-                let text = self.json.text()?;
+                let text = self.json.text();
                 self.places.encoded |= !node.children.is_empty() && looks_composite(&text);
                 Found::Text(text)
             }
@@ -250,7 +254,7 @@ impl<'a> Walk<'_, 'a> {
             first = false;
             let child = match self.json.plain() {
                 Some(name) => node.child(name),
-                None => node.child(self.json.text()?.as_bytes()),
+                None => node.child(self.json.text().as_bytes()),
             };
             let Some(child) = child else {
                 self.json.skip()?;
@@ -430,6 +434,9 @@ mod tests {
             (r#"{"type":"x","data":"{not json"}"#, None),
             (r#""hello""#, None),
             (r#""{""#, None),
+            // Half a character, escaped once and twice.
+            (r#"{"type":"\ud83d","data":"{\"agent\":\"\\ud83d\"}"}"#, Some(r#"{"type":"�","data":{"agent":"�"}}"#)),
+            (r#""{\"type\":\"\\ud83d\"}""#, Some(r#"{"type":"\ud83d"}"#)),
         ] {
             assert_eq!(unwrapped(&dialect, text).as_deref(), inner, "{text}");
         }
@@ -454,6 +461,8 @@ mod tests {
         let expected = [("thinking", "a"), ("thinking", "outer"), ("other", "outer")];
         assert_eq!(told, expected.map(|(name, agent)| (name, agent.to_owned())));
         assert_eq!(events[0].kind, Kind::Known(KindId(0)));
+        let half = event(&dialect, r#"{"events":{"\ud83d":[{}]}}"#).unwrap();
+        assert_eq!(batch(&dialect, &half).unwrap().events[0].name.as_deref(), Some("\u{fffd}"));
         assert!(batch(&dialect, &event(&dialect, r#"{"type":"x"}"#).unwrap()).is_none());
         assert!(batch(&dialect, &event(&dialect, r#"{"events":[1]}"#).unwrap()).is_none());
     }
@@ -489,7 +498,7 @@ mod tests {
             let mut once = std::collections::BTreeSet::new();
             distinct.retain(|pointer| once.insert(*pointer));
             let read = places(&pointers, &text);
-            let Ok(tree) = serde_json::from_str::<serde_json::Value>(&text) else { return Ok(()) };
+            let Ok(tree) = serde_json::from_str::<serde_json::Value>(&json::whole_characters(&text)) else { return Ok(()) };
             let read = read.unwrap();
             for (found, pointer) in all(&read).into_iter().zip(distinct) {
                 let (bare, raw) = match found {
@@ -500,7 +509,7 @@ mod tests {
                 let composite = matches!(bare, Found::Composite { .. });
                 proptest::prop_assert_eq!(raw.is_some(), composite && whole(pointer), "{} at {:?}", &text, pointer);
                 if let Some(raw) = raw {
-                    let inner: serde_json::Value = serde_json::from_str(raw).unwrap();
+                    let inner: serde_json::Value = serde_json::from_str(&json::whole_characters(raw)).unwrap();
                     proptest::prop_assert_eq!(Some(&inner), tree.pointer(pointer));
                 }
             }

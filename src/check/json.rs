@@ -2,7 +2,8 @@
 //!
 //! It exists because reading a frame is most of judging it. It accepts what `serde_json` accepts when it passes over a value
 //! (RFC 8259), only nothing may nest deeper than `DEEPEST` levels; what texts and numbers mean, and why a text is not JSON, is
-//! what `serde_json` says. It knows no places and no dialect.
+//! what `serde_json` says. Beyond it half a surrogate pair among escapes is read as U+FFFD, as browsers show it. It knows no
+//! places and no dialect.
 
 use std::borrow::Cow;
 
@@ -134,16 +135,12 @@ impl<'a> Cursor<'a> {
     }
 
     /// What the text or name that was just read says, borrowed unless it holds escapes.
-    ///
-    /// # Errors
-    /// With half a surrogate pair among its escapes, which is no character.
     #[inline]
-    pub fn text(&self) -> Result<Cow<'a, str>, Malformed> {
+    pub fn text(&self) -> Cow<'a, str> {
         if self.escaped {
-            let quoted = &self.text[self.begin - 1..=self.end];
-            return serde_json::from_str(quoted).map(Cow::Owned).map_err(|_| Malformed);
+            return Cow::Owned(unescaped(&self.text[self.begin - 1..=self.end]));
         }
-        Ok(Cow::Borrowed(&self.text[self.begin..self.end]))
+        Cow::Borrowed(&self.text[self.begin..self.end])
     }
 
     /// The bytes of the text or name that was just read, unless it holds escapes.
@@ -285,10 +282,41 @@ pub fn number(spelled: &str) -> Result<Number, Malformed> {
     spelled.parse().ok().filter(|number: &f64| number.is_finite()).map(Number::Float).ok_or(Malformed)
 }
 
+/// What a text with its quotes says.
+fn unescaped(quoted: &str) -> String {
+    let whole = |text: &str| serde_json::from_str(text).ok();
+    // Without half characters, which are rare, nothing of this fails: its escapes were looked at before.
+    whole(quoted).or_else(|| whole(&whole_characters(quoted))).unwrap_or_default()
+}
+
+/// `text` with U+FFFD in the place of each escape that is half a surrogate pair. Such a text is JSON (RFC 8259, section 8.2),
+/// and what servers send that cut a text between the halves of a character, but says nothing that a `str` can hold.
+pub fn whole_characters(text: &str) -> Cow<'_, str> {
+    let mut whole = Cow::Borrowed(text);
+    let mut from = 0;
+    while let Some(at) = text[from..].find('\\').map(|offset| from + offset) {
+        let unit = |at: usize| {
+            let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
+            u16::from_str_radix(digits, 16).ok().filter(|_| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+        };
+        from = match unit(at) {
+            Some(0xd800..=0xdbff) if matches!(unit(at + 6), Some(0xdc00..=0xdfff)) => at + 12,
+            Some(0xd800..=0xdfff) => {
+                whole.to_mut().replace_range(at..at + 6, "\\ufffd");
+                at + 6
+            }
+            // What is escaped may be a backslash, which then escapes nothing.
+            _ => text.ceil_char_boundary(at + 2),
+        };
+    }
+    whole
+}
+
 /// Why `text` is not JSON, with line and column.
 pub fn why(text: &str) -> String {
     let passed_over = serde_json::from_str::<IgnoredAny>(text).map(drop);
-    let error = passed_over.and_then(|()| serde_json::from_str::<serde_json::Value>(text).map(drop)).err();
+    let read = |()| serde_json::from_str::<serde_json::Value>(&whole_characters(text)).map(drop);
+    let error = passed_over.and_then(read).err();
     error.map_or_else(|| "it cannot be read".to_owned(), |error| error.to_string())
 }
 
@@ -368,12 +396,12 @@ pub(super) mod tests {
                 Number::Signed(number) => number.into(),
                 Number::Float(number) => number.into(),
             },
-            Value::Text => cursor.text()?.into(),
+            Value::Text => cursor.text().into(),
             Value::Object => {
                 let mut members = serde_json::Map::new();
                 let mut first = true;
                 while cursor.member(std::mem::take(&mut first))? {
-                    let name = cursor.text()?.into_owned();
+                    let name = cursor.text().into_owned();
                     members.insert(name, tree(cursor)?);
                 }
                 members.into()
@@ -394,14 +422,15 @@ pub(super) mod tests {
         cursor.end().ok().map(|()| tree)
     }
 
-    /// Held against `serde_json`, once passing over it and once taking all of it.
+    /// Held against `serde_json`, once passing over it and once taking all of it; where half a character is escaped, with a
+    /// character in its place.
     #[track_caller]
     fn agrees(text: &str) {
         let deep = text.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count() > DEEPEST as usize;
         if !deep {
             assert_eq!(passes(text), serde_json::from_str::<IgnoredAny>(text).is_ok(), "passing over {text:?}");
         }
-        match (read(text), serde_json::from_str::<Tree>(text).ok()) {
+        match (read(text), serde_json::from_str::<Tree>(&whole_characters(text)).ok()) {
             (None, None) => {}
             (Some(mine), Some(theirs)) => assert!(alike(&mine, &theirs), "{text:?}: {mine} and {theirs}"),
             (mine, theirs) => panic!("{text:?}: {mine:?} and {theirs:?}"),
@@ -560,10 +589,32 @@ pub(super) mod tests {
 
     #[test]
     fn what_has_no_meaning_passes_only_unasked() {
-        for text in ["\"\\ud800\"", "\"\\ude00\\ud83d\"", "{\"\\ud800\":1}", "1e999", "-1e999"] {
+        for text in ["1e999", "-1e999", "[\"\\ud800\",1e999]"] {
             assert!(passes(text) && read(text).is_none(), "{text:?}");
             agrees(text);
             assert!(why(text).contains("line"), "{text:?}: {}", why(text));
+        }
+    }
+
+    #[test]
+    fn half_a_character_is_read_as_the_character_for_none() {
+        for (text, whole) in [
+            (r#""\ud83d""#, r#""\ufffd""#),
+            (r#""a\uDE00""#, r#""a\ufffd""#),
+            (r#""\ude00\ud83d""#, r#""\ufffd\ufffd""#),
+            (r#""\ud83d\ud83d\ude00""#, r#""\ufffd\ud83d\ude00""#),
+            (r#""\ud83dx\ude00é""#, r#""\ufffdx\ufffdé""#),
+            (r#""\ud83d\u0041""#, r#""\ufffd\u0041""#),
+            (r#""\ud83d\n""#, r#""\ufffd\n""#),
+            (r#"{"\udbff":1}"#, r#"{"\ufffd":1}"#),
+        ] {
+            assert_eq!(whole_characters(text), whole);
+            assert_eq!(read(text), serde_json::from_str(whole).ok(), "{text}");
+            assert!(passes(text) && read(text).is_some(), "{text}");
+        }
+        for text in [r#""\\ud83d""#, r#""\ud83d\ude00""#, r#""\u00e9""#, r#""\ud83""#, r#""\u+d83""#, "\\", "\\é", "é"]
+        {
+            assert!(matches!(whole_characters(text), Cow::Borrowed(same) if same == text), "{text}");
         }
     }
 
