@@ -9,6 +9,7 @@ use std::fmt;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::form::{Content, Part};
 use super::json::{self, Cursor, Malformed, Value};
 use crate::event::{Envelope, Extract, Found, Kind, Slots};
 use crate::expect::{Dialect, Split, Trie, TrieNode, bit};
@@ -66,6 +67,32 @@ pub fn event<'a>(dialect: &Dialect, text: &'a str) -> Result<Extract<'a>, String
 pub fn event_into<'a>(dialect: &Dialect, text: &'a str, slots: Slots<'a>) -> Result<Read<'a>, String> {
     let Places { slots, objects, encoded } = read_into(&dialect.trie, text, slots)?;
     Ok(Read { extract: named(dialect, slots, objects), encoded })
+}
+
+/// Reads the event that a part of a frame carries, as `event_into` does that of a whole frame. What stands before the document is
+/// the event's name where the document holds none.
+///
+/// # Errors
+/// As `read`.
+pub fn part_into<'a>(dialect: &Dialect, part: &'a Part<'_>, mut slots: Slots<'a>) -> Result<Read<'a>, String> {
+    let Places { mut slots, objects, encoded } = match &part.content {
+        Content::Json(text) => read_into(&dialect.trie, text, slots)?,
+        Content::Text(text) => {
+            slots.reset(dialect.trie.slots());
+            if let Some(whole) = dialect.trie.node(0).slot {
+                slots.put(whole, Found::Text(Cow::Borrowed(text)));
+            }
+            Places { slots, objects: 0, encoded: false }
+        }
+    };
+    if let Some((slot, before)) = dialect.trie.before().zip(part.before) {
+        slots.put(slot, Found::Text(Cow::Borrowed(before)));
+    }
+    let mut extract = named(dialect, slots, objects);
+    if let (Kind::Unnamed, Some(name)) = (extract.kind, part.named) {
+        name_it(dialect, &mut extract, Cow::Borrowed(name));
+    }
+    Ok(Read { extract, encoded })
 }
 
 /// Looks up the name of what was read.
@@ -142,11 +169,14 @@ pub struct Batch<'a> {
 
 /// Takes a frame apart if it carries several events. `None` if it does not, or what stands there cannot be taken apart.
 pub fn batch<'a>(dialect: &Dialect, frame: &Extract<'a>) -> Option<Batch<'a>> {
-    let raw_at = |split: &&Split| match frame.at(split.at) {
-        Found::Composite { raw: Some(raw), .. } => Some(*raw),
+    dialect.split.iter().find_map(|split| match frame.at(split.at) {
+        Found::Composite { raw: Some(raw), .. } => split_at(dialect, frame, split, raw),
         _ => None,
-    };
-    let (split, raw) = dialect.split.iter().find_map(|split| raw_at(&split).map(|raw| (split, raw)))?;
+    })
+}
+
+/// Takes apart what stands as `raw` at the place of `split`.
+fn split_at<'a>(dialect: &Dialect, frame: &Extract<'a>, split: &Split, raw: &'a str) -> Option<Batch<'a>> {
     let mut parts: Vec<(Option<String>, &'a RawValue)> = Vec::new();
     if split.by_name {
         let Members(members) = serde_json::from_str(raw).ok()?;
