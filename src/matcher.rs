@@ -19,11 +19,11 @@ use crate::expect::{Condition, Matcher, Names, Test, Trie};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pointer(String);
 
-/// A matcher of frames: JSON Pointers, `event`, `text`, `not`, `any`.
+/// A matcher of frames: JSON Pointers, `event`, `text`, `prefix`, `not`, `any`.
 #[derive(Debug, Clone)]
 pub struct When(Vec<Clause>);
 
-/// A matcher of the body of an HTTP answer: as [`When`] without `event`.
+/// A matcher of the body of an HTTP answer: as [`When`] without `event` and `prefix`.
 #[derive(Debug, Clone)]
 pub struct BodyWhen(When);
 
@@ -36,6 +36,8 @@ enum Clause {
     Event(Vec<String>),
     At(Pointer, Test),
     Text(Test),
+    /// With the place where it was written.
+    Prefix(Test, Span),
     Not(When),
     Any(Vec<When>),
 }
@@ -61,10 +63,22 @@ impl When {
             Clause::Event(kinds) => Condition::Event(kinds.iter().map(|kind| names.intern(kind)).collect()),
             Clause::At(pointer, test) => Condition::At(pointer.intern(trie, false), test.clone()),
             Clause::Text(test) => Condition::Text(test.clone()),
+            Clause::Prefix(test, _) => Condition::At(trie.intern_before(), test.clone()),
             Clause::Not(when) => Condition::Not(when.compile(trie, names)),
             Clause::Any(any) => Condition::Any(any.iter().map(|when| when.compile(trie, names)).collect()),
         });
         Matcher { all: conditions.collect() }
+    }
+
+    /// Where it asks for what stands before the document.
+    pub(crate) fn prefixes(&self) -> Vec<Span> {
+        let spans = self.0.iter().flat_map(|clause| match clause {
+            Clause::Prefix(_, span) => vec![*span],
+            Clause::Not(when) => when.prefixes(),
+            Clause::Any(any) => any.iter().flat_map(When::prefixes).collect(),
+            Clause::Event(_) | Clause::At(..) | Clause::Text(_) => vec![],
+        });
+        spans.collect()
     }
 }
 
@@ -180,11 +194,12 @@ fn decode_clause(entry: &Entry, subject: Subject, cx: &mut Context) -> Option<Cl
         "text" => decode_test(node, &TEXT_OPERATORS, cx).map(Clause::Text),
         "not" => decode_when(node, subject, cx).map(Clause::Not),
         "any" => decode_alternatives(node, subject, cx).map(Clause::Any),
-        "prefix" => {
-            let would = "match the beginning of a frame's text";
-            cx.report(not_yet(key.span, &quote(&cx.path()), would, "write `text: { matches: '^...' }`"));
+        "prefix" if subject == Subject::Body => {
+            let mistake = Diagnostic::mistake(key.span, "nothing stands before the answer to a request");
+            cx.report(mistake.help("write `text: { matches: '^...' }` for what the body begins with"));
             None
         }
+        "prefix" => decode_test(node, &TEXT_OPERATORS, cx).map(|test| Clause::Prefix(test, key.span)),
         pointer if pointer.starts_with('/') || pointer.is_empty() => {
             let problem = pointer_problem(pointer);
             if let Some((title, help)) = &problem {
@@ -196,7 +211,7 @@ fn decode_clause(entry: &Entry, subject: Subject, cx: &mut Context) -> Option<Cl
         other => {
             let (_, help) = pointer_problem(other).unwrap_or_default();
             let keys: &[&str] = match subject {
-                Subject::Frame => &["event", "text", "not", "any"],
+                Subject::Frame => &["event", "text", "prefix", "not", "any"],
                 Subject::Body => &["text", "not", "any"],
             };
             let mistake = Diagnostic::mistake(key.span, format!("the key {} is not known here", quote(other)));
@@ -355,6 +370,7 @@ fn schema_of(name: &str, subject: Subject, definitions: &mut Definitions) -> Jso
         if subject == Subject::Frame {
             let kind = json!({ "type": "string" });
             properties["event"] = json!({ "anyOf": [kind.clone(), { "type": "array", "items": kind, "minItems": 1 }] });
+            properties["prefix"] = test_schema("TextTest", &TEXT_OPERATORS, definitions);
         }
         json!({
             "type": "object",

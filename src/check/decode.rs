@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use serde::de::IgnoredAny;
 
+use super::form::{Content, Part};
 use super::json::{self, Cursor, Malformed, Value};
 use crate::event::{Envelope, Extract, Found, Kind, Slots};
 use crate::expect::{Dialect, Split, Trie, TrieNode, bit};
@@ -64,6 +65,32 @@ pub fn event<'a>(dialect: &Dialect, text: &'a str) -> Result<Extract<'a>, String
 pub fn event_into<'a>(dialect: &Dialect, text: &'a str, slots: Slots<'a>) -> Result<Read<'a>, String> {
     let Places { slots, objects, encoded } = read_into(&dialect.trie, text, slots)?;
     Ok(Read { extract: named(dialect, slots, objects), encoded })
+}
+
+/// Reads the event that a part of a frame carries, as `event_into` does that of a whole frame. What stands before the document is
+/// the event's name where the document holds none.
+///
+/// # Errors
+/// As `read`.
+pub fn part_into<'a>(dialect: &Dialect, part: &'a Part<'_>, mut slots: Slots<'a>) -> Result<Read<'a>, String> {
+    let Places { mut slots, objects, encoded } = match &part.content {
+        Content::Json(text) => read_into(&dialect.trie, text, slots)?,
+        Content::Text(text) => {
+            slots.reset(dialect.trie.slots());
+            if let Some(whole) = dialect.trie.node(0).slot {
+                slots.put(whole, Found::Text(Cow::Borrowed(text)));
+            }
+            Places { slots, objects: 0, encoded: false }
+        }
+    };
+    if let Some((slot, before)) = dialect.trie.before().zip(part.before) {
+        slots.put(slot, Found::Text(Cow::Borrowed(before)));
+    }
+    let mut extract = named(dialect, slots, objects);
+    if let (Kind::Unnamed, Some(name)) = (extract.kind, part.named) {
+        name_it(dialect, &mut extract, Cow::Borrowed(name));
+    }
+    Ok(Read { extract, encoded })
 }
 
 /// Looks up the name of what was read.
@@ -141,11 +168,14 @@ pub struct Batch<'a> {
 
 /// Takes a frame apart if it carries several events. `None` if it does not, or what stands there cannot be taken apart.
 pub fn batch<'a>(dialect: &Dialect, frame: &Extract<'a>) -> Option<Batch<'a>> {
-    let raw_at = |split: &&Split| match frame.at(split.at) {
-        Found::Composite { raw: Some(raw), .. } => Some(*raw),
+    dialect.split.iter().find_map(|split| match frame.at(split.at) {
+        Found::Composite { raw: Some(raw), .. } => split_at(dialect, frame, split, raw),
         _ => None,
-    };
-    let (split, raw) = dialect.split.iter().find_map(|split| raw_at(&split).map(|raw| (split, raw)))?;
+    })
+}
+
+/// Takes apart what stands as `raw` at the place of `split`.
+fn split_at<'a>(dialect: &Dialect, frame: &Extract<'a>, split: &Split, raw: &'a str) -> Option<Batch<'a>> {
     let parts = if split.by_name { members(raw) } else { elements(raw) }.ok()??;
     let events = parts.into_iter().filter_map(|(name, part)| {
         let Places { mut slots, objects, .. } = read(&dialect.trie, part).ok()?;
@@ -166,10 +196,10 @@ pub fn batch<'a>(dialect: &Dialect, frame: &Extract<'a>) -> Option<Batch<'a>> {
 }
 
 /// An event of a batch: its name, where the batch tells it, and its text.
-type Part<'a> = (Option<String>, &'a str);
+type Member<'a> = (Option<String>, &'a str);
 
 /// The members of an object in the order in which they stand, each element of those that are lists. `None` of anything else.
-fn members(raw: &str) -> Result<Option<Vec<Part<'_>>>, Malformed> {
+fn members(raw: &str) -> Result<Option<Vec<Member<'_>>>, Malformed> {
     let mut json = Cursor::new(raw);
     if json.value()? != Value::Object {
         return Ok(None);
@@ -188,7 +218,7 @@ fn members(raw: &str) -> Result<Option<Vec<Part<'_>>>, Malformed> {
 }
 
 /// The elements of a list. `None` of anything else.
-fn elements(raw: &str) -> Result<Option<Vec<Part<'_>>>, Malformed> {
+fn elements(raw: &str) -> Result<Option<Vec<Member<'_>>>, Malformed> {
     let mut json = Cursor::new(raw);
     if json.value()? != Value::Array {
         return Ok(None);

@@ -133,8 +133,11 @@ pub struct Counts {
     pub quiets: u64,
     /// Frames received, control frames included.
     pub frames: u64,
-    /// Text frames received.
+    /// Text frames received, and binary ones that are read as text.
     pub texts: u64,
+    /// Frames, and records in frames, that are nothing that the profile decodes, and no heartbeat.
+    #[serde(default)]
+    pub unread: u64,
     /// Text frames that carried an id or a mark of their receiver.
     pub attributed: u64,
     /// Text frames with an event of the grammar that carried neither an id nor a mark: whose they are is not known.
@@ -443,6 +446,7 @@ impl Counts {
             events: self.events + other.events,
             heartbeats: self.heartbeats + other.heartbeats,
             canaries: self.canaries + other.canaries,
+            unread: self.unread + other.unread,
             canaries_damaged: self.canaries_damaged + other.canaries_damaged,
             identities_dropped: self.identities_dropped + other.identities_dropped,
             ids_dropped: self.ids_dropped + other.ids_dropped,

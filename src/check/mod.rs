@@ -3,6 +3,7 @@
 //! | file | what for |
 //! |---|---|
 //! | `decode.rs` | the text of a frame, read once along the dialect's places |
+//! | `form.rs` | how a frame holds JSON: as a document, in records, behind a prefix |
 //! | `json.rs` | JSON read in place |
 //! | `alike.rs` | names that are probably the same, for suggestions |
 //! | `automaton.rs` | the order of one run, along the grammar |
@@ -28,6 +29,7 @@ mod content;
 mod copies;
 mod course;
 pub mod decode;
+pub mod form;
 pub mod json;
 mod judgement;
 mod lane;

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use regex::Regex;
+
 use crate::event::{Envelope, KindId, SlotId};
 
 /// How frames of one target are read.
@@ -18,6 +20,10 @@ pub struct Dialect {
     pub name_at: Vec<SlotId>,
     /// Where the parts of an event stand.
     pub fields: Fields,
+    /// How frames hold JSON; of several the first that fits a frame. Empty: a frame is one document.
+    pub forms: Vec<Form>,
+    /// Binary frames are read as if they were text.
+    pub binary: bool,
     /// A frame that is a JSON text, or holds one where an object is due, is read through.
     pub json_string: bool,
     /// Frames that carry several events.
@@ -27,6 +33,17 @@ pub struct Dialect {
     pub ignored_objects: u32,
     /// The places at the root at which a part of an event may stand.
     pub root_parts: Vec<SlotId>,
+}
+
+/// How a frame holds JSON.
+#[derive(Debug, Clone)]
+pub enum Form {
+    /// It is one document.
+    Json,
+    /// It is records of server-sent events (WHATWG HTML, section 9.2.6).
+    Sse,
+    /// Something stands before the document: what the pattern matches there, else everything before the first `{` or `[`.
+    Prefixed(Option<Regex>),
 }
 
 /// Frames that carry several events, each of which is read as if it were a frame of its own. What it does not hold itself
@@ -111,6 +128,7 @@ fn ends(bytes: &[u8]) -> (u64, u64) {
 pub struct Trie {
     nodes: Vec<TrieNode>,
     slots: u16,
+    before: Option<SlotId>,
 }
 
 /// One place on the way of at least one pointer.
@@ -215,7 +233,7 @@ pub fn bit(top: usize) -> u32 {
 
 impl Default for Trie {
     fn default() -> Trie {
-        Trie { nodes: vec![TrieNode::default()], slots: 0 }
+        Trie { nodes: vec![TrieNode::default()], slots: 0, before: None }
     }
 }
 
@@ -246,11 +264,20 @@ impl Trie {
         let slots = &mut self.slots;
         let node = &mut self.nodes[at];
         node.whole |= whole;
-        Some(*node.slot.get_or_insert_with(|| {
-            let slot = SlotId(*slots);
-            *slots = slots.checked_add(1).expect("a profile has fewer pointers than its size limit allows");
-            slot
-        }))
+        Some(*node.slot.get_or_insert_with(|| next(slots)))
+    }
+
+    /// The slot of what stands before the document: the prefix of a frame, the `event` line of a record. Added if it is new.
+    ///
+    /// # Panics
+    /// As `intern`.
+    pub fn intern_before(&mut self) -> SlotId {
+        *self.before.get_or_insert_with(|| next(&mut self.slots))
+    }
+
+    /// See `intern_before`; `None` if nobody asks for it.
+    pub fn before(&self) -> Option<SlotId> {
+        self.before
     }
 
     /// The root is node 0.
@@ -288,6 +315,12 @@ impl Trie {
     pub fn slots(&self) -> usize {
         usize::from(self.slots)
     }
+}
+
+fn next(slots: &mut u16) -> SlotId {
+    let slot = SlotId(*slots);
+    *slots = slots.checked_add(1).expect("a profile has fewer pointers than its size limit allows");
+    slot
 }
 
 fn unescape(token: &str) -> Option<String> {

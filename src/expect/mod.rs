@@ -13,7 +13,7 @@ mod matcher;
 
 pub use answer::AnswerRules;
 pub use budget::{Budget, BudgetName, Level, Reliability, ReliabilityOf, Segment, Statistic};
-pub use dialect::{Dialect, Fields, Names, Split, Trie, TrieNode, bit};
+pub use dialect::{Dialect, Fields, Form, Names, Split, Trie, TrieNode, bit};
 pub use exceptions::{Date, Exceptions, Known, RuleChange};
 pub use grammar::{Before, Grammar, Role, Spelled, SpelledSymbol, Symbol, comes_first};
 pub use matcher::{Condition, Matcher, Test};

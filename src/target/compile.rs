@@ -3,23 +3,21 @@
 //! Matchers, pointers and single values were checked when they were decoded; what is reported here concerns more than one
 //! of them.
 
+mod events;
 mod steps;
 
 use super::format::{self, File};
-use super::names::{Captured, Moment, Scope};
+use super::names::{Moment, Scope};
 use super::{Connect, Echo, Http, Limits, Profile, Reads, ScriptStep, begins_with};
 use crate::document::decode::decode;
 use crate::document::diagnostic::quote;
 use crate::document::merge::merge;
 use crate::document::text::{Segment, Template, Text};
-use crate::document::values::{OneOrMany, Table};
+use crate::document::values::Table;
 use crate::document::{Context, Diagnostic, Node, Span, Spanned};
 use crate::event::SlotId;
-use crate::expect::{
-    AnswerSource, Compare, Condition, Dialect, Ends, Fields, Heartbeat, IdRole, IdRule, IdSource, Matcher, Signs,
-    Split, Test, Trie, Unique,
-};
-use crate::matcher::{Pointer, When, not_yet};
+use crate::expect::{Dialect, Heartbeat};
+use crate::matcher::not_yet;
 use crate::time::Micros;
 
 /// The largest frame where the profile does not say: what browsers' peers commonly allow, 1 MiB.
@@ -53,7 +51,8 @@ fn compile_one(tree: &Node, greeting_default: Micros, cx: &mut Context) -> Optio
     let captured = steps::captured(&file);
     let redirects = file.http.as_ref().and_then(|http| http.redirects);
     let follows = redirects == Some(format::Redirects::Follow);
-    let mut compiler = Compiler { cx, clean: true, scope: Scope::new(captured), greeting_default, follows };
+    let mut compiler =
+        Compiler { cx, clean: true, scope: Scope::new(captured), greeting_default, follows, prefixes: false };
     let profile = compiler.profile(file);
     compiler.clean.then_some(profile)
 }
@@ -65,6 +64,8 @@ struct Compiler<'c> {
     greeting_default: Micros,
     /// Redirects are gone after where a step does not say.
     follows: bool,
+    /// Something may stand before the document of a frame.
+    prefixes: bool,
 }
 
 impl Compiler<'_> {
@@ -87,7 +88,7 @@ impl Compiler<'_> {
         let mut dialect = Dialect::default();
         let events = file.events.unwrap_or_default();
         self.fields(&mut dialect, events.name, events.fields);
-        self.spellings(&mut dialect, &events.decode.0, &events.split.0, &events.aliases);
+        self.spellings(&mut dialect, events.decode, &events.split.0, &events.aliases);
 
         self.check(&file.socket, Moment::Upgrade);
         let (connect, script) = self.connect(file.connect.unwrap_or_default(), &mut dialect);
@@ -101,11 +102,11 @@ impl Compiler<'_> {
             None => self.default_ids(&mut dialect.trie),
         };
         let (ends, failed, answers) = (
-            ends(events.ends, &mut dialect),
-            failed(events.failed.as_deref(), &mut dialect),
-            answers(events.answer, &mut dialect),
+            self.ends(events.ends, &mut dialect),
+            self.failed(events.failed.as_deref(), &mut dialect),
+            self.answers(events.answer, &mut dialect),
         );
-        let signs = signs(events.degraded, events.replayed, events.failed_tool, &mut dialect);
+        let signs = self.signs(events.degraded, events.replayed, events.failed_tool, &mut dialect);
         let places: Vec<SlotId> = ids.iter().flat_map(|rule| rule.at.iter().copied()).collect();
         dialect.settle_envelopes(&places);
         let reads = Reads { dialect, script, heartbeats, ends, failed, signs, answers, ids };
@@ -235,8 +236,8 @@ impl Compiler<'_> {
             format::ScriptStep::Wait(wait) => {
                 let within = wait.within.and_then(|within| self.above_zero(within, "within"));
                 let expectation = crate::expect::ScriptStep::Wait {
-                    when: dialect_matcher(&wait.when, dialect),
-                    refused: wait.refused.0.iter().map(|when| dialect_matcher(when, dialect)).collect(),
+                    when: self.matcher(&wait.when, dialect),
+                    refused: wait.refused.0.iter().map(|when| self.matcher(when, dialect)).collect(),
                     within: within.unwrap_or(self.greeting_default),
                 };
                 (ScriptStep::Wait, expectation)
@@ -258,7 +259,7 @@ impl Compiler<'_> {
     ) -> (Vec<Option<Template>>, Vec<Heartbeat>) {
         let compiled = heartbeats.into_iter().map(|heartbeat| {
             let reply = heartbeat.reply.map(|reply| self.template(reply, Moment::Message));
-            let when = dialect_matcher(&heartbeat.when, dialect);
+            let when = self.matcher(&heartbeat.when, dialect);
             let answered = reply.is_some();
             (reply, Heartbeat { when, answered })
         });
@@ -273,149 +274,6 @@ impl Compiler<'_> {
             self.mistake(mistake.help("put it where the target reads the user's text"));
         }
         template
-    }
-
-    fn fields(&mut self, dialect: &mut Dialect, name: Option<format::EventName>, fields: Option<format::EventFields>) {
-        let trie = &mut dialect.trie;
-        dialect.name_at = match name {
-            Some(name) => slots(&name.0.0, trie, false),
-            None => literal_slots(&["/type", "/event", "/event_name", "/event_type"], trie),
-        };
-        let fields = fields.unwrap_or_default();
-        let mut places = |given: Option<OneOrMany<Pointer>>, default: &[&str]| match given {
-            Some(pointers) => slots(&pointers.0, trie, false),
-            None => enveloped(default, trie, false),
-        };
-        dialect.fields = Fields {
-            agent: places(fields.agent, &["agent_name", "agent", "agent_id"]),
-            tool: places(fields.tool, &["tool_name", "tool"]),
-            call: places(fields.call, &["call_id", "tool_call_id"]),
-            event_id: places(fields.event_id, &["event_id"]),
-            time: places(fields.time, &["timestamp"]),
-        };
-    }
-
-    fn spellings(
-        &mut self,
-        dialect: &mut Dialect,
-        decode: &[format::Encoding],
-        splits: &[format::Split],
-        aliases: &Table<Spanned<String>>,
-    ) {
-        dialect.json_string = decode.contains(&format::Encoding::JsonString);
-        for split in splits {
-            let by_name = split.by == format::SplitBy::Type;
-            dialect.split.push(Split { at: split.at.intern(&mut dialect.trie, true), by_name });
-        }
-        for (alias, name) in &aliases.0 {
-            let chained = aliases.0.iter().find(|(other, _)| other.value == name.value);
-            if let Some((other, _)) = chained {
-                let title = format!("{} is itself another name here", quote(&name.value));
-                let mistake = Diagnostic::mistake(name.span, title).also(other.span, "of this event");
-                self.mistake(mistake.help("write the event's own name, that of matchers and grammar"));
-            }
-            dialect.names.alias(&alias.value, &name.value);
-        }
-    }
-
-    fn id(&mut self, name: Spanned<String>, id: format::Id, trie: &mut Trie) -> Option<IdRule> {
-        let role = match name.value.as_str() {
-            "user" => IdRole::User,
-            "thread" => IdRole::Thread,
-            "run" => IdRole::Run,
-            _ => IdRole::Other,
-        };
-        let source = match (id.is, id.source) {
-            (Some(is), Some(source)) => {
-                let mistake = Diagnostic::mistake(source.span, "`is` and `source` exclude each other");
-                self.mistake(mistake.also(is.span, "the other stands here").help("a captured value needs no `source`"));
-                return None;
-            }
-            (Some(is), None) => self.captured_source(&is)?,
-            (None, Some(Spanned { value: format::Source::Chosen, span })) => self.chosen_source(role, span)?,
-            // The target's own run ids tell runs apart; whose its other ids are nobody says.
-            (None, _) if role == IdRole::Run => IdSource::Learned,
-            (None, source) => {
-                let span = source.map_or(name.span, |source| source.span);
-                let remedy = "say whose it is with `is`, send it in `ask`, or remove it";
-                let would = "hold ids that the target makes against who received them first";
-                self.mistake(not_yet(span, "an id that the target makes", would, remedy));
-                return None;
-            }
-        };
-        let compare = match id.compare {
-            format::Comparison::Exact => Compare::Exact,
-            format::Comparison::Prefix => Compare::Prefix,
-        };
-        let unique = match id.unique {
-            format::Uniqueness::Target => Unique::Target,
-            format::Uniqueness::User => Unique::User,
-        };
-        Some(IdRule { name: name.value.into(), role, at: slots(&id.at.0, trie, false), source, compare, unique })
-    }
-
-    fn captured_source(&mut self, is: &Spanned<String>) -> Option<IdSource> {
-        let name = quote(&is.value);
-        let before = |captured: &&Captured| captured.name == is.value && captured.moment < Moment::Upgrade;
-        let Some(captured) = self.scope.captured().iter().find(before).cloned() else {
-            let mut names: Vec<&str> = self.scope.captured().iter().map(|captured| captured.name.as_str()).collect();
-            names.dedup();
-            let help = match crate::document::context::closest(&is.value, names) {
-                Some(meant) => format!("did you mean `{meant}`? it must be captured in `login` or `prepare`"),
-                None => "capture it in `login` or `prepare`".to_owned(),
-            };
-            self.mistake(
-                Diagnostic::mistake(is.span, format!("no step captures {name} before the connection")).help(help),
-            );
-            return None;
-        };
-        self.scope.need(&is.value);
-        if captured.secret {
-            let mistake = Diagnostic::mistake(is.span, format!("{name} is a secret, and ids stand in reports"));
-            self.mistake(mistake.also(captured.span, "captured here").help("capture the id itself, without `secret`"));
-            return None;
-        }
-        Some(IdSource::Captured(is.value.as_str().into()))
-    }
-
-    fn chosen_source(&mut self, role: IdRole, span: Span) -> Option<IdSource> {
-        let name = match role {
-            IdRole::Thread => "thread_id",
-            IdRole::Run => "run_id",
-            IdRole::User | IdRole::Other => {
-                let mistake = Diagnostic::mistake(span, "the harness chooses only the ids of `thread` and `run`");
-                self.mistake(mistake.help("write `is` with a captured name"));
-                return None;
-            }
-        };
-        if !self.scope.is_used(name) {
-            let mistake = Diagnostic::mistake(span, format!("nothing sends `${{{name}}}`"));
-            self.mistake(mistake.help("send it in `ask`, or remove this line"));
-            return None;
-        }
-        Some(IdSource::Chosen)
-    }
-
-    fn default_ids(&mut self, trie: &mut Trie) -> Vec<IdRule> {
-        let mut rules = Vec::new();
-        let captured = |captured: &&Captured| captured.name == "user_id" && !captured.secret;
-        let user = self.scope.captured().iter().find(captured).filter(|captured| captured.moment < Moment::Upgrade);
-        let user = user.map(|_| IdSource::Captured("user_id".into()));
-        if user.is_some() {
-            self.scope.need("user_id");
-        }
-        let chosen = |name| self.scope.is_used(name).then_some(IdSource::Chosen);
-        let sources = [
-            ("user", IdRole::User, user),
-            ("thread", IdRole::Thread, chosen("thread_id")),
-            ("run", IdRole::Run, Some(chosen("run_id").unwrap_or(IdSource::Learned))),
-        ];
-        for (name, role, source) in sources {
-            let Some(source) = source else { continue };
-            let at = enveloped(&[&format!("{name}_id")], trie, false);
-            rules.push(IdRule { name: name.into(), role, at, source, compare: Compare::Exact, unique: Unique::Target });
-        }
-        rules
     }
 
     /// Names with texts that may hold anything.
@@ -548,108 +406,4 @@ fn limits(given: Option<format::Limits>) -> Limits {
         runs: given.runs.map_or(default.runs, |runs| runs.get()),
         duration: given.duration.unwrap_or(default.duration),
     }
-}
-
-fn dialect_matcher(when: &When, dialect: &mut Dialect) -> Matcher {
-    when.compile(&mut dialect.trie, &mut dialect.names)
-}
-
-fn matchers(given: &[When], dialect: &mut Dialect) -> Vec<Matcher> {
-    given.iter().map(|when| dialect_matcher(when, dialect)).collect()
-}
-
-fn ends(given: Option<format::Ends>, dialect: &mut Dialect) -> Ends {
-    let (good, bad) = given.map_or((None, None), |ends| (ends.good, ends.bad));
-    let good = good.map_or_else(Vec::new, |given| matchers(&given.0, dialect));
-    let bad = match bad {
-        Some(given) => matchers(&given.0, dialect),
-        None => vec![event_matcher("agent_error", dialect)],
-    };
-    Ends { good, bad }
-}
-
-/// What events say of themselves; each list by default as common backends say it.
-fn signs(
-    degraded: Option<Vec<When>>,
-    replayed: Option<Vec<When>>,
-    failed_tool: Option<Vec<When>>,
-    dialect: &mut Dialect,
-) -> Signs {
-    let degraded = match degraded {
-        Some(given) => matchers(&given, dialect),
-        None => {
-            let fallback = Test::Text("fallback_response".to_owned());
-            let mut response = event_matcher("agent_response", dialect);
-            response.all.push(anywhere(&[("type", fallback)], dialect));
-            let none = Test::Not(Box::new(Test::Text("none".to_owned())));
-            let level = Test::AllOf(vec![Test::Exists(true), none]);
-            vec![response, Matcher { all: vec![anywhere(&[("degradation_level", level)], dialect)] }]
-        }
-    };
-    let replayed = match replayed {
-        Some(given) => matchers(&given, dialect),
-        None => vec![Matcher { all: vec![anywhere(&[("recovered", Test::Bool(true))], dialect)] }],
-    };
-    let failed_tool = match failed_tool {
-        Some(given) => matchers(&given, dialect),
-        None => {
-            let bad = Test::OneOf(["failed", "failure", "error"].map(|word| Test::Text(word.to_owned())).into());
-            vec![Matcher { all: vec![anywhere(&[("success", Test::Bool(false)), ("status", bad)], dialect)] }]
-        }
-    };
-    Signs { degraded, replayed, failed_tool }
-}
-
-/// One of `tests` holds of its member at the root, in `data` or in `payload`.
-fn anywhere(tests: &[(&str, Test)], dialect: &mut Dialect) -> Condition {
-    let mut matchers = Vec::new();
-    for (member, test) in tests {
-        let places = enveloped(&[member], &mut dialect.trie, false);
-        matchers.extend(places.into_iter().map(|slot| Matcher { all: vec![Condition::At(slot, test.clone())] }));
-    }
-    Condition::Any(matchers)
-}
-
-fn failed(given: Option<&[When]>, dialect: &mut Dialect) -> Vec<Matcher> {
-    if let Some(given) = given {
-        return matchers(given, dialect);
-    }
-    let mut failed = event_matcher(COMPLETED, dialect);
-    failed.all.push(anywhere(&[("success", Test::Bool(false))], dialect));
-    vec![failed]
-}
-
-fn answers(given: Option<Vec<format::Answer>>, dialect: &mut Dialect) -> Vec<AnswerSource> {
-    let Some(given) = given else {
-        let when = event_matcher(COMPLETED, dialect);
-        let at = enveloped(&["final_response", "result", "response", "message"], &mut dialect.trie, true);
-        return vec![AnswerSource { when, at, append: false }];
-    };
-    let compile = |answer: format::Answer| AnswerSource {
-        when: dialect_matcher(&answer.when, dialect),
-        at: slots(&answer.at.0, &mut dialect.trie, true),
-        append: answer.append.unwrap_or(false),
-    };
-    given.into_iter().map(compile).collect()
-}
-
-/// The end of a run that goes well, where a profile does not say.
-const COMPLETED: &str = "agent_completed";
-
-fn event_matcher(kind: &str, dialect: &mut Dialect) -> Matcher {
-    Matcher { all: vec![Condition::Event(vec![dialect.names.intern(kind)])] }
-}
-
-fn slots(pointers: &[Pointer], trie: &mut Trie, whole: bool) -> Vec<SlotId> {
-    pointers.iter().map(|pointer| pointer.intern(trie, whole)).collect()
-}
-
-/// The slots of members at the root, in `data` and in `payload`: how the common envelopes wrap their fields.
-fn enveloped(members: &[&str], trie: &mut Trie, whole: bool) -> Vec<SlotId> {
-    let places = members.iter().flat_map(|member| ["", "/data", "/payload"].map(|object| format!("{object}/{member}")));
-    places.map(|place| trie.intern(&place, whole).expect("a pointer")).collect()
-}
-
-fn literal_slots(pointers: &[&str], trie: &mut Trie) -> Vec<SlotId> {
-    pointers.iter().map(|pointer| trie.intern(pointer, false).expect("a pointer")).collect()
 }

@@ -9,7 +9,7 @@ use crate::document::decode::{Decode, Definitions, by_shape, one_of, record, wor
 use crate::document::diagnostic::quote;
 use crate::document::text::{Template, Text};
 use crate::document::tree::{NumberValue, Value};
-use crate::document::values::{OneOrMany, Rate, Table, Whole};
+use crate::document::values::{OneOrMany, Pattern, Rate, Table, Whole};
 use crate::document::{Context, Node, Spanned};
 use crate::matcher::{BodyWhen, Pointer, TextTest, When, not_yet};
 use crate::time::Micros;
@@ -358,8 +358,9 @@ record! {
 record! {
     /// How the target spells its events.
     pub struct Events {
-        /// How frames are read. Default json, then json_string.
-        pub decode: OneOrMany<Encoding> = default(OneOrMany(vec![Encoding::Json, Encoding::JsonString])),
+        /// How frames are read: of json, sse and prefixed the first that fits a frame; binary and json_string go with all of them.
+        /// Default json, then json_string.
+        pub decode: Option<OneOrMany<Spanned<Encoding>>>,
         /// Frames that carry several events.
         pub split: OneOrMany<Split> = default(OneOrMany(Vec::new())),
         /// Where an event's name stands, first that is a text. Default /type, /event, /event_name, /event_type.
@@ -393,18 +394,39 @@ record! {
     }
 }
 
-words! {
+by_shape! {
     /// How frames are read.
     pub enum Encoding {
+        /// By a rule that has a name.
+        Named(Decoding) = text,
+        /// Behind a prefix that is told by a pattern.
+        Behind(Behind) = map,
+    }
+    expected "`json`, `sse`, `prefixed`, `json_string`, `binary` or `{ prefixed: PATTERN }`"
+}
+
+words! {
+    /// How frames are read.
+    pub enum Decoding {
         /// a frame is one JSON document
         Json = "json",
+        /// a text frame holds records of server-sent events, each with a JSON document, or a text that its `event` line names
+        Sse = "sse",
+        /// a JSON object or list stands behind a prefix that ends where it begins; matchers test it as `prefix`
+        Prefixed = "prefixed",
         /// JSON within a text is read as well, once: a frame that is one text, or a text where a place leads further; noted in
         /// the report
         JsonString = "json_string",
+        /// binary frames are read as if they were text
+        Binary = "binary",
     }
-    not_yet {
-        "sse" => ("read lines of server-sent events", "use `json`"),
-        "prefixed" => ("read JSON behind a prefix", "use `json`"),
+}
+
+one_of! {
+    /// A prefix that is told by a pattern.
+    pub enum Behind {
+        /// A regular expression of what stands before the JSON document, from the frame's beginning. A frame may be a prefix alone.
+        Prefixed(Pattern) = "prefixed",
     }
 }
 
@@ -542,7 +564,7 @@ impl Default for Connect {
 impl Default for Events {
     fn default() -> Events {
         Events {
-            decode: OneOrMany(vec![Encoding::Json, Encoding::JsonString]),
+            decode: None,
             split: OneOrMany(Vec::new()),
             name: None,
             aliases: Table(Vec::new()),

@@ -579,7 +579,7 @@ fn the_connection_is_what_a_client_may_offer() {
         (
             "connect: {script: [{wait: {when: {type: hello}, within: 0s}}]}",
             &[
-                "1:35 the key `type` is not known here -> write `/type` for a place; the other keys of a matcher are `event`, `text`, `not` and `any`",
+                "1:35 the key `type` is not known here -> write `/type` for a place; the other keys of a matcher are `event`, `text`, `prefix`, `not` and `any`",
             ],
         ),
         (
@@ -625,7 +625,6 @@ fn matchers_say_what_is_wrong_with_them() {
             "heartbeats: [{when: {/a~2: 1, prefix: x, text: 5, any: [], not: [a]}}]",
             &[
                 "1:22 `/a~2` is not a JSON Pointer -> inside a name, `~` is written `~0` and `/` is written `~1`",
-                "1:31 `heartbeats[0].when.prefix` is not part of this build yet -> write `text: { matches: '^...' }`",
                 "1:48 expected text, found a number -> put it in quotes: \"5\"",
                 "1:56 the list is empty -> write at least one value, or remove the key",
                 "1:65 expected a matcher, found a list -> write a map of conditions such as `{ event: ping }`",
@@ -705,7 +704,6 @@ fn what_this_build_cannot_do_is_refused_with_a_remedy() {
         (
             "events: {decode: [json, sse], split: /events, name: {tool: {/type: x}}}",
             &[
-                "1:25 `events.decode[1]: sse` is not part of this build yet -> use `json`",
                 "1:38 expected a map, found text -> its keys are `at` and `by`",
                 "1:53 `events.name` as a map is not part of this build yet -> write the JSON Pointers of the name",
             ],

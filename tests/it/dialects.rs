@@ -403,6 +403,10 @@ fn judged(frames: &[&str]) -> Judgement {
 }
 
 fn judged_by(expect: Expectations, frames: &[&str]) -> Judgement {
+    judged_frames(expect, frames.iter().map(|text| Content::Text((*text).into())).collect())
+}
+
+fn judged_frames(expect: Expectations, frames: Vec<Content<'_>>) -> Judgement {
     let user = UserNumber(1);
     let mut judge = Judge::new(Arc::new(expect), ExecutionId(1));
     let ms = |at: u64| Stamp(at * 1_000);
@@ -421,17 +425,18 @@ fn judged_by(expect: Expectations, frames: &[&str]) -> Judgement {
     ] {
         judge.fact(user, &fact);
     }
-    let frame = |at, direction, text: &str| {
-        let (connection, content) = (Connection(1), Content::Text(text.to_owned().into()));
-        Frame { connection, direction, at: ms(at), read_at: ms(at), not_before: ms(at - 5), content }
-    };
-    judge.frame(user, &frame(30, Direction::Received, r#"{"type":"connection_established","data":{"user_id":"u-1"}}"#));
+    fn frame(at: u64, direction: Direction, content: Content<'_>) -> Frame<'_> {
+        let ms = |at: u64| Stamp(at * 1_000);
+        Frame { connection: Connection(1), direction, at: ms(at), read_at: ms(at), not_before: ms(at - 5), content }
+    }
+    let greeting = r#"{"type":"connection_established","data":{"user_id":"u-1"}}"#;
+    judge.frame(user, &frame(30, Direction::Received, Content::Text(greeting.into())));
     let (run, thread) = (Some("r1".to_owned()), Some("t1".to_owned()));
     judge.fact(user, &Fact::Asked { turn: 0, at: ms(40), run, thread, prompt: "why?".to_owned() });
-    judge.frame(user, &frame(40, Direction::Sent, r#"{"type":"start_agent"}"#));
+    judge.frame(user, &frame(40, Direction::Sent, Content::Text(r#"{"type":"start_agent"}"#.into())));
     let mut at = 50;
-    for text in frames {
-        judge.frame(user, &frame(at, Direction::Received, text));
+    for content in frames {
+        judge.frame(user, &frame(at, Direction::Received, content));
         at += 10;
     }
     judge.expire(user, ms(at + 60_000));
@@ -562,6 +567,94 @@ fn json_in_a_text_is_read_and_noted() {
         assert_eq!(notes(&texts(frames)), ["GP115", "GP117"], "{frames:?}");
         assert_eq!(judged(&texts(frames)).findings.count(goldenpath::rule::Rule::EncodedTwice), 5);
     }
+}
+
+/// What is judged of frames by a small profile with these lines under `events`: rules without notes, good runs, and how many
+/// frames and records were none that it reads.
+fn decoded(events: &str, frames: &[&str]) -> (Vec<String>, u64, u64) {
+    let text = format!(
+        "version: 1\nname: t\nsocket: ws://h\nask: {{send: '${{prompt}}'}}\nheartbeats: [{{when: {{text: '2'}}}}]\nevents:\n{events}"
+    );
+    let judgement = judged_by(expecting(&text), frames);
+    let rules = judgement.findings.rules().map(|(rule, ..)| rule).filter(|rule| rule.severity() != Severity::Note);
+    (rules.map(|rule| rule.to_string()).collect(), judgement.counts.runs_good, judgement.counts.unread)
+}
+
+/// What `profile` asks of a run of the five events.
+fn expecting(text: &str) -> Expectations {
+    let mut expect = expectations();
+    let reads = profile(text).reads;
+    (expect.dialect, expect.answers, expect.ids, expect.ends) = (reads.dialect, reads.answers, reads.ids, reads.ends);
+    (expect.failed, expect.signs) = (reads.failed, reads.signs);
+    (expect.script, expect.heartbeats) = (reads.script, reads.heartbeats);
+    expect.grammar = Grammar::golden_path(|name| expect.dialect.names.intern(name));
+    expect
+}
+
+fn failed(rules: &[&str], good: u64, unread: u64) -> (Vec<String>, u64, u64) {
+    (rules.iter().map(|rule| rule.to_string()).collect(), good, unread)
+}
+
+#[test]
+fn one_socket_may_mix_documents_records_and_prefixes() {
+    let flat = run(|kind, fields| format!(r#"{{"type":"{kind}",{fields}}}"#));
+    let bare = run(|_, fields| format!("{{{fields}}}"));
+    let records = format!("event: agent_thinking\ndata: {}\n\nid: 7\ndata: {}\n\n", bare[1], flat[2]);
+    let behind = format!("42/chat,{}", flat[3]);
+    let mixed = [&*flat[0], ": keep-alive\n\n", &records, &behind, &flat[4]];
+    assert_eq!(decoded("  decode: [json, sse, prefixed]\n", &mixed), (vec![], 1, 0));
+    // Each form is read only where the profile names it, and what is none of them is counted and fails.
+    assert_eq!(decoded("  decode: [json, sse]\n", &mixed), failed(&["GP411"], 1, 1));
+    assert_eq!(decoded("  decode: json\n", &mixed), failed(&["GP411"], 1, 3));
+    let nothing = [&*flat[0], &flat[1], "hello", &flat[2], "data: {\n\n", &flat[3], &flat[4]];
+    assert_eq!(decoded("  decode: [json, sse, prefixed]\n", &nothing), failed(&["GP411"], 1, 2));
+}
+
+#[test]
+fn a_prefix_by_a_pattern_may_stand_alone_and_decides() {
+    let flat = run(|kind, fields| format!(r#"{{"type":"{kind}",{fields}}}"#));
+    let frames = |prefix: &str| -> Vec<String> {
+        let mut frames: Vec<String> = flat.iter().map(|frame| format!("{prefix}{frame}")).collect();
+        frames.insert(2, "2".to_owned());
+        frames
+    };
+    let events = |failed: &str| format!("  decode: [{{ prefixed: '[0-9]' }}, json]\n  failed: [{failed}]\n");
+    let fine = frames("4");
+    assert_eq!(decoded(&events("{ prefix: '5' }"), &texts(&fine)), (vec![], 1, 0));
+    for failing in ["{ prefix: '5' }", "{ event: agent_completed, prefix: { not: '4' } }", "{ prefix: ['6', '5'] }"] {
+        assert_eq!(decoded(&events(failing), &texts(&frames("5"))), failed(&["GP502"], 0, 0), "{failing}");
+    }
+}
+
+#[test]
+fn a_list_is_taken_apart_only_where_the_profile_says_so() {
+    let flat = run(|kind, fields| format!(r#"{{"type":"{kind}",{fields}}}"#));
+    let list = format!("[{}]", flat.join(","));
+    let nested = format!(r#"{{"events":{list}}}"#);
+    assert_eq!(decoded("  split: [{ at: /events }, { at: '' }]\n", &[&list]), (vec![], 1, 0));
+    assert_eq!(decoded("  split: [{ at: '' }, { at: /events }]\n", &[&nested]), (vec![], 1, 0));
+    for frame in [&list, &nested] {
+        assert_eq!(decoded("  decode: json\n", &[frame]), failed(&["GP301"], 0, 0), "{frame}");
+    }
+}
+
+#[test]
+fn json_in_binary_frames_is_read_where_the_profile_says_so() {
+    let flat = run(|kind, fields| format!(r#"{{"type":"{kind}",{fields}}}"#));
+    let binary: Vec<Content<'_>> = flat.iter().map(|frame| Content::Binary(frame.as_bytes().into())).collect();
+    let judged = |decode: &str, frames: Vec<Content<'_>>| {
+        let text = format!(
+            "version: 1\nname: t\nsocket: ws://h\nask: {{send: '${{prompt}}'}}\nevents: {{decode: {decode}}}\n"
+        );
+        let judgement = judged_frames(expecting(&text), frames);
+        (judgement.findings.rules().map(|(rule, ..)| rule.to_string()).collect::<Vec<_>>(), judgement.counts)
+    };
+    let (rules, counts) = judged("[json, binary]", binary.clone());
+    assert_eq!((rules, counts.runs_good, counts.texts), (vec!["GP115".to_owned()], 1, 6), "with the greeting; a failed tool is noted");
+    let (rules, counts) = judged("json", binary);
+    assert_eq!((rules, counts.runs_good, counts.unread), (vec!["GP301".to_owned(), "GP411".to_owned()], 0, 5));
+    let (rules, _) = judged("[json, binary]", vec![Content::Binary(vec![0xff, 0xfe].into())]);
+    assert_eq!(rules, ["GP301", "GP411"]);
 }
 
 #[test]

@@ -21,9 +21,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::concern::Concerns;
 use super::decode;
+use super::form::{self, Part};
 use super::judgement::{Judgement, NAMES_KEPT, Window};
 use crate::event::{Extract, Kind, Slots};
-use crate::expect::{Expectations, Matcher, ScriptStep, Segment};
+use crate::expect::{Expectations, Form, Matcher, ScriptStep, Segment};
 use crate::finding::{Deviation, Evidence, Excerpt, Finding, Subject};
 use crate::identity::{Connection, ExecutionId, Iteration, UserNumber};
 use crate::rule::{Concern, Rule, Severity};
@@ -248,12 +249,20 @@ impl Lane {
         }
         match &frame.content {
             Content::Text(text) => self.text(bench, frame, text),
-            Content::Binary(bytes) => {
-                let text = String::from_utf8_lossy(bytes);
-                self.canaries(bench, frame.at, "binary frame", &text);
-                let excerpt = Excerpt::new(frame.at, "binary frame", &text);
-                self.malformed(bench, frame.at, "a binary frame where text was expected".to_owned(), excerpt);
-            }
+            Content::Binary(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) if bench.expect.dialect.binary => self.text(bench, frame, text),
+                _ => {
+                    let text = String::from_utf8_lossy(bytes);
+                    self.canaries(bench, frame.at, "binary frame", &text);
+                    let excerpt = Excerpt::new(frame.at, "binary frame", &text);
+                    let why = if bench.expect.dialect.binary {
+                        "a binary frame is not text"
+                    } else {
+                        "a binary frame where text was expected"
+                    };
+                    self.malformed(bench, frame.at, why.to_owned(), excerpt);
+                }
+            },
             Content::Ping | Content::Pong => {}
             ending => {
                 if let Content::Close { reason, .. } = ending {
@@ -319,41 +328,70 @@ impl Lane {
         bench.out.counts.texts += 1;
         let marked = self.canaries(bench, frame.at, "frame", text);
         bench.out.counts.canaries += u64::from(marked);
-        let dialect = &bench.expect.dialect;
-        let first = decode::event_into(dialect, text, std::mem::take(&mut self.room));
-        let encoded = first.as_ref().is_ok_and(|read| read.encoded);
-        let unwrapped = if encoded { decode::unwrapped(dialect, text) } else { None };
-        let read = match &unwrapped {
-            Some(inner) => decode::event_into(dialect, inner, Slots::default()),
-            None => first,
-        };
-        let extract = match read {
-            Ok(read) => read.extract,
-            Err(why) => {
-                bench.out.counts.attributed += u64::from(marked);
-                let unread =
-                    Extract { kind: Kind::Unnamed, name: None, envelope: Default::default(), slots: Slots::default() };
-                if self.heartbeat(bench, &unread, text) {
-                    return;
-                }
-                let excerpt = Excerpt::new(frame.at, "frame", text);
-                return self.malformed(bench, frame.at, format!("a frame is not JSON: {why}"), excerpt);
-            }
-        };
-        if unwrapped.is_some() {
-            let evidence = self.evidence(bench, Excerpt::new(frame.at, "frame", text));
-            self.report(bench, frame.at, Deviation::EncodedTwice, evidence);
-        }
+        let (dialect, events) = (&bench.expect.dialect, bench.out.counts.events);
         let place = Place { frame, text, unordered: false, mine: marked };
-        let events = bench.out.counts.events;
-        let mine = match decode::batch(dialect, &extract) {
-            None => self.carried(bench, place, &extract, 1),
-            Some(batch) => self.batch(bench, place, &extract, batch),
+        let is_document = dialect.forms.first().is_none_or(|form| matches!(form, Form::Json));
+        let whole = is_document.then(|| decode::event_into(dialect, text, std::mem::take(&mut self.room)));
+        let mine = match whole {
+            Some(Ok(read)) => {
+                let mine = self.document(bench, place, &read, text);
+                self.room = read.extract.slots.emptied();
+                mine
+            }
+            Some(Err(why)) if dialect.forms.len() <= 1 => self.unread(bench, place, || not_json(&why)),
+            _ => match form::parts(dialect, text) {
+                Some(parts) => self.parts(bench, place, &parts),
+                None => self.unread(bench, place, || "a frame is nothing that the profile decodes".to_owned()),
+            },
         };
         let counts = &mut bench.out.counts;
         counts.attributed += u64::from(marked || mine);
         counts.unmarked += u64::from(!(marked || mine) && counts.events > events);
-        self.room = extract.slots.emptied();
+    }
+
+    /// What stands in a frame that is not simply a document; says whether any of it is this user's by its ids.
+    fn parts(&mut self, bench: &mut Bench<'_>, place: Place<'_, '_>, parts: &[Part<'_>]) -> bool {
+        let mut mine = false;
+        for part in parts {
+            let place = Place { text: part.raw, ..place };
+            mine |= match (decode::part_into(&bench.expect.dialect, part, Slots::default()), &part.content) {
+                (Ok(read), form::Content::Json(text)) => self.document(bench, place, &read, text),
+                (Ok(read), form::Content::Text(_)) => self.carried(bench, place, &read.extract, 1),
+                (Err(why), _) => self.unread(bench, place, || not_json(&why)),
+            };
+        }
+        mine
+    }
+
+    /// What was read of the document `text`; says whether it is this user's by its ids.
+    fn document(&mut self, bench: &mut Bench<'_>, place: Place<'_, '_>, read: &decode::Read<'_>, text: &str) -> bool {
+        let dialect = &bench.expect.dialect;
+        if read.encoded
+            && let Some(inner) = decode::unwrapped(dialect, text)
+            && let Ok(read) = decode::event_into(dialect, &inner, Slots::default())
+        {
+            let evidence = self.evidence(bench, Excerpt::new(place.frame.at, "frame", place.text));
+            self.report(bench, place.frame.at, Deviation::EncodedTwice, evidence);
+            return self.events(bench, place, &read.extract);
+        }
+        self.events(bench, place, &read.extract)
+    }
+
+    fn events(&mut self, bench: &mut Bench<'_>, place: Place<'_, '_>, extract: &Extract<'_>) -> bool {
+        match decode::batch(&bench.expect.dialect, extract) {
+            None => self.carried(bench, place, extract, 1),
+            Some(batch) => self.batch(bench, place, extract, batch),
+        }
+    }
+
+    /// A text that is none of what the profile decodes. It may be a heartbeat by what stands in it.
+    fn unread(&mut self, bench: &mut Bench<'_>, place: Place<'_, '_>, why: impl FnOnce() -> String) -> bool {
+        let Place { frame, text, .. } = place;
+        let unread = Extract { kind: Kind::Unnamed, name: None, envelope: Default::default(), slots: Slots::default() };
+        if !self.heartbeat(bench, &unread, text) {
+            self.malformed(bench, frame.at, why(), Excerpt::new(frame.at, "frame", text));
+        }
+        false
     }
 
     /// A frame with several events. Where their order means nothing they are taken in a legal one, so that none of them is out of
@@ -437,6 +475,7 @@ impl Lane {
     }
 
     fn malformed(&mut self, bench: &mut Bench<'_>, at: Stamp, why: String, excerpt: Excerpt) {
+        bench.out.counts.unread += 1;
         // Only what fails for itself may stand for what it should have been.
         let fails = bench.expect.claims.exceptions.severity(Rule::MalformedFrame) == Some(Severity::Failure);
         if let Some(run) = self.run.as_mut().filter(|_| fails) {
@@ -561,6 +600,10 @@ impl Lane {
             None => {}
         }
     }
+}
+
+fn not_json(why: &str) -> String {
+    format!("a frame is not JSON: {why}")
 }
 
 fn any(matchers: &[Matcher], extract: &Extract<'_>, text: &str) -> bool {

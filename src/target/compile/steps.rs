@@ -3,7 +3,8 @@
 use super::super::format::{self, Elsewhere, File, Marked};
 use super::super::names::{Captured, Moment, capture_problem};
 use super::super::{Body, Capture, Method, Place, Retry, Step, Success};
-use super::{Compiler, REQUEST_HEADERS, lead, slots};
+use super::events::slots;
+use super::{Compiler, REQUEST_HEADERS, lead};
 use crate::document::diagnostic::quote;
 use crate::document::text::{Template, Text};
 use crate::document::values::Table;
