@@ -313,6 +313,15 @@ pub enum Deviation {
         /// The figure.
         observed: Micros,
     },
+    /// See `Rule::ArrivalsDropped`.
+    ArrivalsDropped {
+        /// How many.
+        dropped: u64,
+        /// Of how many.
+        arrivals: u64,
+        /// The share that may be dropped, for people.
+        allowed: String,
+    },
     /// See `Rule::Unreachable`.
     Unreachable {
         /// What was being done: `connecting to 127.0.0.1:8000`.
@@ -509,6 +518,7 @@ impl Deviation {
             Deviation::OverBudget { .. } => Rule::OverBudget,
             Deviation::TooFast { .. } => Rule::TooFast,
             Deviation::OverWarning { .. } => Rule::OverWarning,
+            Deviation::ArrivalsDropped { .. } => Rule::ArrivalsDropped,
             Deviation::Unreachable { .. } => Rule::Unreachable,
             Deviation::NotReady { .. } => Rule::NotReady,
             Deviation::LoginRefused { .. } => Rule::LoginRefused,
@@ -643,6 +653,10 @@ impl Deviation {
             }
             Deviation::OverWarning { budget, limit, observed } => {
                 format!("{budget} is {observed}; the level is {limit}")
+            }
+            Deviation::ArrivalsDropped { dropped, arrivals, allowed } => {
+                let of = counted(*arrivals, "arrival");
+                format!("{dropped} of {of} found no free user, and {allowed} may")
             }
             Deviation::Unreachable { doing, error } => format!("{doing}: {error}"),
             Deviation::NotReady { step, waited, last } => format!("{step} was not ready within {waited}: {last}"),

@@ -36,6 +36,21 @@ pub enum Concern {
     Envelope,
 }
 
+impl Concern {
+    /// What people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Concern::Setup => "setup",
+            Concern::Transport => "transport",
+            Concern::Events => "events",
+            Concern::Answer => "answer",
+            Concern::Isolation => "isolation",
+            Concern::Budget => "budget",
+            Concern::Envelope => "uniform envelope",
+        }
+    }
+}
+
 macro_rules! rules {
     ($( $(#[doc = $doc:literal])+ $rule:ident = $code:literal $name:literal $severity:ident $concern:ident
         causes $causes:literal advice $advice:literal; )+) => {
@@ -314,6 +329,10 @@ rules! {
     AfterFailed = "GP601" "after-failed" Failure Events
         causes "history that was not stored, or is stored late"
         advice "repeat the request that is shown; allow for delay with `retry`";
+    /// Too many iterations that were to begin by the clock found no free user, so the target got less load than asked for.
+    ArrivalsDropped = "GP901" "arrivals-dropped" Doubt Budget
+        causes "too few users for the rate, a target that takes longer than expected, a machine that cannot keep up"
+        advice "raise `users.count`, or write `count: auto` and what an iteration `takes`; latencies are those of a smaller load";
 }
 
 impl std::fmt::Display for Rule {

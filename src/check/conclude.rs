@@ -8,7 +8,7 @@ use std::fmt;
 
 use crate::event::{Envelope, KindId};
 use crate::expect::{
-    Asserted, Budget, BudgetName, Date, Exceptions, Expectations, IdRole, Known, Level, Origin, Reliability,
+    Asserted, Budget, BudgetName, Date, Deadline, Exceptions, Expectations, IdRole, Known, Level, Origin, Reliability,
     ReliabilityOf, Segment, Statistic,
 };
 use crate::finding::{Deviation, Evidence, Excerpt, Finding, Subject, counted};
@@ -74,19 +74,16 @@ pub enum ClaimKind {
     Budget(BudgetName),
     /// The share of good iterations.
     Reliability(ReliabilityOf),
+    /// Everything was over in time.
+    Deadline,
 }
 
 impl fmt::Display for ClaimKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ClaimKind::About(Concern::Setup) => f.pad("setup"),
-            ClaimKind::About(Concern::Transport) => f.pad("transport"),
-            ClaimKind::About(Concern::Events) => f.pad("events"),
-            ClaimKind::About(Concern::Answer) => f.pad("answer"),
-            ClaimKind::About(Concern::Isolation) => f.pad("isolation"),
-            ClaimKind::About(Concern::Budget) => f.pad("budget"),
-            ClaimKind::About(Concern::Envelope) => f.pad("uniform envelope"),
+            ClaimKind::About(concern) => f.pad(concern.name()),
             ClaimKind::Budget(name) => name.fmt(f),
+            ClaimKind::Deadline => f.pad("deadline"),
             ClaimKind::Reliability(ReliabilityOf::GoldenPath) => f.pad("reliability"),
             ClaimKind::Reliability(ReliabilityOf::Connection) => f.pad("reliability of connections"),
         }
@@ -234,8 +231,16 @@ pub fn conclude(mut judgement: Judgement, expect: &Expectations, interrupted: bo
         }
     }
     let mut claims = Vec::new();
+    let lost = lost_arrivals(&judgement, expect);
+    for finding in lost.iter().cloned() {
+        judgement.findings.add(finding, exceptions);
+    }
     for budget in &expect.budgets {
         let (mut claim, findings) = self::budget(&judgement, budget);
+        if let (Verdict::Pass, Some(lost)) = (claim.verdict, &lost) {
+            claim.verdict = Verdict::Inconclusive;
+            claim.missing = Some(format!("{}; use more users, or a lower rate", lost.deviation.message()));
+        }
         // A warning level that is passed on the way over the limit says nothing more.
         let hard = BudgetName { level: Level::Fail, ..budget.name() };
         let failed = |other: &Claim| other.kind == ClaimKind::Budget(hard) && other.verdict == Verdict::Fail;
@@ -262,6 +267,7 @@ pub fn conclude(mut judgement: Judgement, expect: &Expectations, interrupted: bo
     let mut all = court.concerns();
     all.append(&mut claims);
     all.extend(expect.claims.reliability.as_ref().map(|reliability| court.reliability(reliability)));
+    all.extend(expect.deadline.as_ref().map(|deadline| court.deadline(deadline)));
     let unclaimed = match expect.claims.isolation {
         None => vec!["isolation is not claimed with a single user".to_owned()],
         Some(_) => Vec::new(),
@@ -287,6 +293,7 @@ pub fn conclude_part(
         let by_itself = match claim.kind {
             ClaimKind::About(Concern::Setup) => expect.claims.setup_at_most == 0.0,
             ClaimKind::About(_) => true,
+            ClaimKind::Deadline => true,
             ClaimKind::Budget(_) | ClaimKind::Reliability(_) => false,
         };
         let ready = part.judgement.counts.not_ready == 0;
@@ -298,6 +305,16 @@ pub fn conclude_part(
     }
     part.outcome = outcome(&part.claims, interrupted);
     part
+}
+
+/// Too many arrivals that found no free user: what was measured is a smaller load than was asked for.
+fn lost_arrivals(judgement: &Judgement, expect: &Expectations) -> Option<Finding> {
+    let allowed = expect.open?.dropped_at_most;
+    let (dropped, arrivals) = (judgement.counts.arrivals_dropped, judgement.counts.arrivals);
+    (share(dropped, arrivals) > allowed).then(|| {
+        let deviation = Deviation::ArrivalsDropped { dropped, arrivals, allowed: percent(allowed) };
+        Finding { at: Stamp::ZERO, subject: Subject::default(), deviation, evidence: Evidence::default() }
+    })
 }
 
 fn census(judgement: &Judgement, expect: &Expectations) -> Vec<Census> {
@@ -465,9 +482,7 @@ impl Court<'_> {
     }
 
     fn count(&self, concern: Concern, severity: Severity) -> u64 {
-        let weight = |rule: Rule| self.expect.claims.exceptions.severity(rule);
-        let rules = Rule::ALL.iter().filter(|rule| rule.concern() == concern && weight(**rule) == Some(severity));
-        rules.map(|rule| self.judgement.findings.count(*rule)).sum()
+        self.judgement.findings.of(concern, severity, &self.expect.claims.exceptions)
     }
 
     /// Failures of this concern are judged as a share of iterations, not each by itself.
@@ -683,6 +698,19 @@ impl Court<'_> {
         );
         let (required, origin) = (reliability.required, Some(reliability.origin.clone()));
         Claim { kind: ClaimKind::Reliability(reliability.of), verdict, required, figures, missing, origin }
+    }
+
+    fn deadline(&self, deadline: &Deadline) -> Claim {
+        let counts = &self.judgement.counts;
+        let (verdict, figures) = match counts.overdue {
+            0 => (Verdict::Pass, format!("everything was over within {}", deadline.after)),
+            _ => {
+                let (over, cut) = (counted(counts.iterations, "iteration"), counts.iterations_interrupted);
+                (Verdict::Fail, format!("only {over} were over within {}, and {cut} were cut", deadline.after))
+            }
+        };
+        let origin = Some(deadline.origin.clone());
+        Claim { kind: ClaimKind::Deadline, verdict, required: true, figures, missing: None, origin }
     }
 
     fn why(&self) -> Vec<String> {
@@ -1209,6 +1237,47 @@ mod tests {
         let isolation = conclusion.claims.iter().find(|claim| claim.kind == ClaimKind::About(Concern::Isolation));
         let missing = isolation.and_then(|claim| claim.missing.clone()).unwrap_or_default();
         assert!(missing.contains("more unknown user ids"), "{missing}");
+    }
+
+    /// What a limit of 100 ms on the median of 20 arrivals says when `dropped` more found nobody free.
+    fn with_dropped(dropped: u64, took_ms: u64) -> (Verdict, Option<String>, u64) {
+        let origin = Origin { file: "s.yaml".into(), line: 7 };
+        let (segment, statistic, limit) = (Segment::Response, Statistic::Quantile(0.5), Micros::from_millis(100));
+        let (level, per, proven, required) = (Level::Fail, None, false, true);
+        let budget = Budget { segment, statistic, limit, level, per, proven, required, origin };
+        let open = Some(crate::expect::Arrivals { dropped_at_most: 0.1 });
+        let expect = Expectations { budgets: vec![budget], open, ..expectations(2) };
+        let mut judgement = Judgement::default();
+        judgement.segments.insert(segment, latencies(&exact(vec![took_ms; 20])));
+        (judgement.counts.arrivals, judgement.counts.arrivals_dropped) = (20 + dropped, dropped);
+        let conclusion = conclude(judgement, &expect, false, None);
+        let claim = conclusion.claims.iter().find(|claim| matches!(claim.kind, ClaimKind::Budget(_))).unwrap();
+        (claim.verdict, claim.missing.clone(), conclusion.judgement.findings.count(Rule::ArrivalsDropped))
+    }
+
+    #[test]
+    fn latencies_of_a_smaller_load_than_asked_for_pass_nothing() {
+        assert_eq!(with_dropped(2, 50), (Verdict::Pass, None, 0));
+        let missing = "3 of 23 arrivals found no free user, and 10 % may; use more users, or a lower rate".to_owned();
+        assert_eq!(with_dropped(3, 50), (Verdict::Inconclusive, Some(missing), 1));
+        // Even the smaller load was too much.
+        assert_eq!(with_dropped(3, 500), (Verdict::Fail, None, 1));
+    }
+
+    #[test]
+    fn a_deadline_is_a_claim_of_its_own() {
+        let origin = Origin { file: "s.yaml".into(), line: 7 };
+        let deadline = Some(Deadline { after: Micros::from_secs(30), origin });
+        let expect = Expectations { deadline, ..expectations(2) };
+        let verdict = |overdue| {
+            let mut judgement = Judgement::default();
+            judgement.counts.overdue = overdue;
+            let conclusion = conclude(judgement, &expect, false, None);
+            conclusion.claims.iter().find(|claim| claim.kind == ClaimKind::Deadline).map(|claim| claim.verdict)
+        };
+        assert_eq!((verdict(0), verdict(1)), (Some(Verdict::Pass), Some(Verdict::Fail)));
+        let conclusion = conclude(Judgement::default(), &expectations(2), false, None);
+        assert!(conclusion.claims.iter().all(|claim| claim.kind != ClaimKind::Deadline));
     }
 
     #[test]

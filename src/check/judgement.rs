@@ -14,7 +14,7 @@ use crate::event::{Envelope, KindId};
 use crate::expect::{Exceptions, IdRole, Segment};
 use crate::finding::{Evidence, Excerpt, Finding, Subject};
 use crate::identity::{Iteration, UserNumber};
-use crate::rule::Rule;
+use crate::rule::{Concern, Rule, Severity};
 use crate::stats::Histogram;
 use crate::time::{Micros, Stamp};
 
@@ -101,6 +101,15 @@ pub struct Counts {
     pub users: u64,
     /// Users that were ready to ask at least once.
     pub users_ready: u64,
+    /// Iterations that were to begin by the clock, those without a free user included; none where users begin when they are done.
+    #[serde(default)]
+    pub arrivals: u64,
+    /// Of those the ones that found no free user.
+    #[serde(default)]
+    pub arrivals_dropped: u64,
+    /// Deadlines of the execution that passed before everything was over.
+    #[serde(default)]
+    pub overdue: u64,
     /// Set-ups begun: one per iteration with a fresh session.
     pub setups: u64,
     /// Set-ups that failed.
@@ -425,6 +434,9 @@ impl Counts {
         Counts {
             users: self.users + other.users,
             users_ready: self.users_ready + other.users_ready,
+            arrivals: self.arrivals + other.arrivals,
+            arrivals_dropped: self.arrivals_dropped + other.arrivals_dropped,
+            overdue: self.overdue + other.overdue,
             setups: self.setups + other.setups,
             setups_failed: self.setups_failed + other.setups_failed,
             not_ready: self.not_ready + other.not_ready,
@@ -457,6 +469,12 @@ impl Counts {
 impl FindingLog {
     /// How many findings of one rule are kept; the rest are counted.
     pub const KEPT: usize = 50;
+
+    /// How many findings of a concern weigh so much.
+    pub fn of(&self, concern: Concern, weight: Severity, exceptions: &Exceptions) -> u64 {
+        let weighs = |rule: &Rule| rule.concern() == concern && exceptions.severity(*rule) == Some(weight);
+        Rule::ALL.iter().copied().filter(weighs).map(|rule| self.count(rule)).sum()
+    }
 
     /// Adds a finding; says whether it is a known issue.
     pub fn add(&mut self, finding: Finding, exceptions: &Exceptions) -> bool {

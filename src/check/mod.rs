@@ -55,6 +55,7 @@ use std::sync::Arc;
 use crate::expect::Expectations;
 use crate::finding::{Deviation, Evidence, Excerpt, Finding, Subject};
 use crate::identity::{ExecutionId, UserNumber};
+use crate::rule::{Concern, Severity};
 use crate::time::Stamp;
 use crate::trace::{Entry, Fact, Frame, NetFailure, Observed, Phase, StepOutcome};
 
@@ -116,14 +117,25 @@ impl Judge {
         self.lanes.get(&user)?.last_answer.as_deref()
     }
 
-    /// A step before all users; it concerns nobody in particular.
-    pub fn ready(&mut self, fact: &Fact) {
-        let Fact::Step { phase: Phase::Ready, name, sent, done, outcome } = fact else { return };
-        let (step, waited) = (name.clone(), done.since(*sent));
+    /// What concerns nobody in particular: a step before all users, an arrival that found none free, the deadline.
+    pub fn for_all(&mut self, fact: &Fact) {
+        match fact {
+            Fact::Step { phase: Phase::Ready, name, sent, done, outcome } => self.ready(name, *sent, *done, outcome),
+            Fact::Dropped { .. } => {
+                self.out.counts.arrivals += 1;
+                self.out.counts.arrivals_dropped += 1;
+            }
+            Fact::Overdue { .. } => self.out.counts.overdue += 1,
+            _ => {}
+        }
+    }
+
+    fn ready(&mut self, name: &str, sent: Stamp, done: Stamp, outcome: &StepOutcome) {
+        let (step, waited) = (name.to_owned(), done.since(sent));
         let (deviation, excerpts) = match outcome {
             StepOutcome::Good { .. } => return,
             StepOutcome::Refused { status, why, body } => {
-                let excerpt = Excerpt::new(*done, format!("HTTP {status}"), body);
+                let excerpt = Excerpt::new(done, format!("HTTP {status}"), body);
                 (Deviation::NotReady { step, waited, last: format!("{why} (HTTP {status})") }, vec![excerpt])
             }
             StepOutcome::Failed(NetFailure { doing, error, .. }) => {
@@ -132,7 +144,7 @@ impl Judge {
         };
         self.out.counts.not_ready += 1;
         let evidence = Evidence { marks: Vec::new(), excerpts };
-        let finding = Finding { at: *done, subject: Subject::default(), deviation, evidence };
+        let finding = Finding { at: done, subject: Subject::default(), deviation, evidence };
         self.out.findings.add(finding, &self.expect.claims.exceptions);
     }
 
@@ -149,7 +161,7 @@ impl Judge {
     pub fn replay(&mut self, entry: &Entry<'_>) {
         match (entry.user, &entry.observed) {
             (Some(user), observed) => self.observe(user, observed),
-            (None, Observed::Fact(fact)) => self.ready(fact),
+            (None, Observed::Fact(fact)) => self.for_all(fact),
             (None, Observed::Frame(_) | Observed::Quiet(_)) => {}
         }
     }
@@ -163,6 +175,11 @@ impl Judge {
     /// What was judged so far.
     pub fn so_far(&self) -> &Judgement {
         &self.out
+    }
+
+    /// How many failing findings of a concern there are so far; what only the whole shows is not among them.
+    pub fn failing(&self, concern: Concern) -> u64 {
+        self.out.findings.of(concern, Severity::Failure, &self.expect.claims.exceptions)
     }
 
     /// Nothing more will be told. Iterations that had not ended count as interrupted.

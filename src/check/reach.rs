@@ -26,7 +26,7 @@ impl Planned {
             Segment::Login => self.setups,
             Segment::Connect | Segment::Greeting => self.setups + self.reconnects,
             Segment::FirstEvent | Segment::Silence | Segment::Tool | Segment::Run => self.runs,
-            Segment::GoldenPath => self.iterations,
+            Segment::GoldenPath | Segment::Response => self.iterations,
         }
     }
 }

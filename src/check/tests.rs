@@ -112,6 +112,8 @@ pub(super) fn expectations(users: u32) -> Expectations {
             exceptions: Exceptions::default(),
         },
         fresh_sessions: true,
+        open: None,
+        deadline: None,
     }
 }
 
@@ -1502,4 +1504,28 @@ proptest! {
         frames.push(format!(r#"{{"type":"event_batch","events":{{{}}}}}"#, members.join(",")));
         prop_assert_eq!(findings_by(&expect, &frames), Vec::<String>::new());
     }
+}
+
+#[test]
+fn response_counts_from_when_the_iteration_was_meant_to_begin() {
+    let late = |late_ms: u64| {
+        let mut stream = Stream::asked(1).run(&legal(0, 1, 1, 1, true));
+        for entry in &mut stream.entries {
+            if let Observed::Fact(Fact::Began { scheduled, at, .. }) = entry {
+                (*scheduled, *at) = (ms(0), ms(late_ms));
+            }
+        }
+        stream.ends(60_000)
+    };
+    let measured = |open: bool| {
+        let open = open.then_some(crate::expect::Arrivals { dropped_at_most: 0.0 });
+        let expect = Arc::new(Expectations { open, ..expectations(1) });
+        let judgement = judge(&expect, &[late(7)]);
+        let max = |segment| judgement.segments.get(&segment).and_then(|latencies| latencies.latest.max());
+        (max(Segment::Response), max(Segment::Run), judgement.counts.arrivals)
+    };
+    let (response, run, arrivals) = measured(true);
+    // Asked at 100 ms, which belongs to the response; the run itself is the service time beside it.
+    assert_eq!((response, arrivals), (run.map(|run| run + 100_000), 1));
+    assert_eq!(measured(false), (None, run, 0));
 }

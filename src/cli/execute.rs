@@ -3,11 +3,11 @@
 //! Gathers what the layers below must not know (the system's limits, randomness, the embedded backend, who watches), lets the
 //! engine drive the users and the judge conclude, and says in the report under which circumstances.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -30,13 +30,13 @@ use crate::backend::{self, Running};
 use crate::check::{self, Judge, Judgement, conclude};
 use crate::document::Sources;
 use crate::document::text::Text;
-use crate::engine::{self, Hooks, Level, Limiter, ShardContext, ShardFailure, start_gate};
+use crate::engine::{self, Desk, Hooks, Level, Limiter, ShardContext, ShardFailure, Turns, start_gate};
 use crate::expect::Date;
 use crate::finding::counted;
-use crate::identity::{ExecutionId, UserNumber};
+use crate::identity::{ExecutionId, Iteration, UserNumber};
 use crate::plan::Plan;
 use crate::report::{self, Report};
-use crate::scenario::{Load, Scenario, Session, defaults};
+use crate::scenario::{Scenario, Session, defaults};
 use crate::secret::Scrubber;
 use crate::session::Net;
 use crate::session::clock::{self, Clock};
@@ -46,6 +46,8 @@ use crate::session::tls::Tls;
 use crate::session::user::{Bench, Mission, drive, make_ready};
 use crate::session::values::Shared;
 use crate::target::Profile;
+use crate::time::Stamp;
+use crate::trace::Fact;
 
 /// What the command line says to all scenarios.
 pub struct Invocation<'a> {
@@ -106,14 +108,13 @@ pub fn refusal(loaded: &Loaded) -> Option<String> {
 
 /// The plan of a scenario.
 pub fn plan(scenario: &Scenario, seed: u64, execution: ExecutionId, threads: u32, only: &[UserNumber]) -> Plan {
-    let Load::Closed { iterations } = scenario.load;
     Plan {
         seed,
         execution,
         users: scenario.users.count,
         first: scenario.users.first,
         only: only.to_vec(),
-        iterations,
+        load: scenario.load.clone(),
         turns: u32::try_from(scenario.turns.len()).unwrap_or(u32::MAX),
         fresh: scenario.fresh_sessions(),
         threads: threads as usize,
@@ -158,7 +159,11 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<E
         people: loaded.people.clone(),
         user_agent: user_agent(execution),
         stop: invocation.signals.stop.clone(),
-        iterations: if local { Limiter::off() } else { Limiter::new(None, Some(rate.per_second())) },
+        // A clock that sets the pace was held against the rate beforehand.
+        iterations: match local || scenario.load.open().is_some() {
+            true => Limiter::off(),
+            false => Limiter::new(None, Some(rate.per_second())),
+        },
         logins: if local {
             Limiter::new(Some(DIALS_IN_FLIGHT), None)
         } else {
@@ -167,6 +172,8 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<E
         connects: Limiter::new(Some(if local { DIALS_IN_FLIGHT } else { defaults::LOGINS_IN_FLIGHT as usize }), None),
         secrets: RwLock::new(Scrubber::new()),
         tapes: None,
+        ended: OnceLock::new(),
+        failing: AtomicU64::new(0),
         progress: engine::Progress::default(),
         held_off_us: AtomicU64::new(0),
         profile,
@@ -207,7 +214,8 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<E
     let faults: Vec<String> = loaded.target.faults.iter().map(ToString::to_string).collect();
     let faulty =
         (!faults.is_empty()).then(|| format!("the embedded backend misbehaves on purpose: {}", faults.join(", ")));
-    circumstances.notes = broke.into_iter().chain(faulty).chain(roots).collect();
+    let ended = mission.ended.get().map(|why| format!("the work was ended before all of it was done: {why}"));
+    circumstances.notes = broke.into_iter().chain(ended).chain(faulty).chain(roots).collect();
     circumstances.recording =
         recording.as_ref().map(|recording| recording_of(recording.path(), recording.tapes().left_out()));
     let report = Report::new(&conclusion, circumstances);
@@ -232,24 +240,50 @@ fn drive_all(mission: &Mission, net: &Net, hooks: Hooks) -> (Judgement, Vec<Shar
             Err(failure) => return (judgement, vec![failure]),
         }
     }
-    let mut seats = start_gate(mission.plan.participants() as usize, &mission.stop);
+    let plan = &mission.plan;
+    let divided = plan.shards();
+    // Beside those of the users one for each thread's clock.
+    let mut seats = start_gate(plan.participants() as usize + divided.len(), &mission.stop);
     let mut shards = Vec::new();
-    for users in mission.plan.shards() {
-        let seats = seats.split_off(seats.len() - users.len());
-        shards.push(users.into_iter().zip(seats).collect::<Vec<_>>());
+    for users in divided {
+        let own = seats.split_off(seats.len() - users.len());
+        shards.push((seats.pop(), users.into_iter().zip(own).collect::<Vec<_>>()));
     }
-    let results = engine::run_shards(shards, hooks, async |shard: ShardContext, users| {
+    let count = shards.len() as u32;
+    let results = engine::run_shards(shards, hooks, async |shard: ShardContext, (clock, users)| {
         let bench = bench(mission, net, READINESS + 1 + shard.index as u32);
-        let mut driving: FuturesUnordered<_> =
-            users.into_iter().map(|(user, seat)| drive(&bench, user, seat)).collect();
-        let mut second = tokio::time::interval(FLUSHED);
-        loop {
-            tokio::select! {
-                driven = driving.next() => if driven.is_none() { break },
-                _ = second.tick() => bench.flush(),
+        let desk = Desk::open();
+        let serving = async {
+            // A closed workload has no clock to wait for.
+            if let (Some(seat), None) = (clock, plan.iterations()) {
+                seat.arrive().await;
             }
+            let began = net.clock.instant_of(net.clock.now());
+            let arrivals = plan.arrivals(shard.index, shard.count);
+            desk.serve(arrivals, began, &mission.stop, |scheduled| bench.dropped(scheduled)).await;
+        };
+        let driving: FuturesUnordered<_> = users
+            .into_iter()
+            .map(|(user, seat)| match plan.iterations() {
+                Some(iterations) => {
+                    let pause = move |nth| plan.pause(user.number, Iteration(nth));
+                    drive(&bench, user, seat, Turns::closed(iterations, pause, &mission.stop))
+                }
+                None => drive(&bench, user, seat, Turns::open(&desk, &mission.stop)),
+            })
+            .collect();
+        let working = async { tokio::join!(serving, driving.collect::<()>()) };
+        let flushing = async {
+            let mut second = tokio::time::interval(FLUSHED);
+            loop {
+                second.tick().await;
+                bench.flush();
+            }
+        };
+        tokio::select! {
+            _ = working => {}
+            () = flushing => {}
         }
-        drop(driving);
         bench.finish()
     });
     for result in results {
@@ -257,6 +291,12 @@ fn drive_all(mission: &Mission, net: &Net, hooks: Hooks) -> (Judgement, Vec<Shar
             Ok(part) => judgement = judgement.merge(part),
             Err(failure) => broke.push(failure),
         }
+    }
+    let over = net.clock.now();
+    if plan.load.deadline.as_ref().is_some_and(|deadline| over.since(Stamp::ZERO) > deadline.after) {
+        let bench = bench(mission, net, READINESS + 1 + count);
+        bench.tell_all(Fact::Overdue { at: over });
+        judgement = judgement.merge(bench.finish());
     }
     (judgement, broke)
 }
@@ -280,6 +320,7 @@ fn bench<'a>(mission: &'a Mission, net: &Net, tape: u32) -> Bench<'a> {
         net: net.clone(),
         http: Http::new(net, mission.expect.timeouts.connect),
         judge: RefCell::new(Judge::new(Arc::clone(&mission.expect), mission.plan.execution)),
+        failing: Cell::new(0),
         recorder: mission.tapes.as_ref().map(|tapes| RefCell::new(Recorder::new(Arc::clone(tapes), tape))),
     }
 }
@@ -350,8 +391,16 @@ impl Watched<'_> {
     /// Ends an execution that takes longer than its target allows, and a drain that takes longer than the scenario allows.
     fn keep_time(&self, mission: &Mission, draining: &mut bool) {
         let limit = mission.profile.limits.duration;
-        if !self.loaded.target.loopback && self.clock.now().0 > limit.0 {
+        let now = self.clock.now().since(Stamp::ZERO);
+        if !self.loaded.target.loopback && now > limit {
             mission.stop.raise_to(Level::Drain);
+        }
+        let load = &mission.plan.load;
+        if let Some(after) = load.ends.after.filter(|after| now > *after) {
+            mission.end_early(&format!("{after} were to end it"));
+        }
+        if load.deadline.as_ref().is_some_and(|deadline| now > deadline.after) {
+            mission.stop.raise_to(Level::Cut);
         }
         if mission.stop.level() > Level::Run && !std::mem::replace(draining, true) {
             end_drain_after(&mission.stop, mission.expect.timeouts.drain);
@@ -362,7 +411,7 @@ impl Watched<'_> {
         let counts = mission.progress.counts();
         let users = self.mission_users;
         let now = self.clock.now();
-        let iterations = u64::from(mission.plan.iterations);
+        let iterations = mission.plan.iterations().map_or(1, u64::from);
         Snapshot {
             users,
             logged_in: counts.logged_in.min(users),
@@ -374,7 +423,7 @@ impl Watched<'_> {
             findings: counts.findings,
             p95: mission.progress.p95(),
             longest: mission.progress.longest(now),
-            elapsed: now.since(crate::time::Stamp::ZERO),
+            elapsed: now.since(Stamp::ZERO),
         }
     }
 }
@@ -419,7 +468,7 @@ fn waits(mission: &Mission, quiets: u64) -> Vec<report::Wait> {
 /// The circumstances of an execution, as far as they are known before it.
 fn context(loaded: &Loaded, invocation: &Invocation<'_>, mission: &Mission, net: &Net) -> report::Context {
     let (scenario, plan) = (&mission.scenario, &mission.plan);
-    let began_unix_us = net.clock.wall(crate::time::Stamp::ZERO);
+    let began_unix_us = net.clock.wall(Stamp::ZERO);
     let non_empty = |text: &String| (!text.is_empty()).then(|| text.clone());
     report::Context {
         tool: tool(),
@@ -439,7 +488,7 @@ fn context(loaded: &Loaded, invocation: &Invocation<'_>, mission: &Mission, net:
             tags: scenario.tags.clone(),
             users: plan.users.into(),
             first: plan.first,
-            iterations: Some(plan.iterations.into()),
+            iterations: plan.iterations().map(u64::from),
             session: match scenario.users.session {
                 Session::Fresh => report::Session::Fresh,
                 Session::Keep => report::Session::Keep,

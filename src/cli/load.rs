@@ -24,7 +24,8 @@ use crate::document::tree::{Entry, Key, Number, Scalar, Value};
 use crate::document::values::grouped;
 use crate::document::yaml::MAX_BYTES;
 use crate::document::{Context, Node, SourceId, Sources, Span, read};
-use crate::expect::Expectations;
+use crate::expect::{Arrivals, Expectations};
+use crate::scenario::load::Open;
 use crate::scenario::people::People;
 use crate::scenario::{self, Password, ProfileRef, Scenario, TargetRef, defaults};
 use crate::secret::Secret;
@@ -188,6 +189,8 @@ pub fn expectations(scenario: &Scenario, profile: &Profile) -> Expectations {
         timeouts: scenario.timeouts,
         claims: scenario.expect.claims.clone(),
         fresh_sessions: scenario.fresh_sessions(),
+        open: scenario.load.open().map(|open| Arrivals { dropped_at_most: open.dropped_at_most }),
+        deadline: scenario.load.deadline.clone(),
     }
 }
 
@@ -435,6 +438,7 @@ impl Loader {
         let loopback = if starts_backend { Some(true) } else { self.on_loopback(&profile) };
         if loopback == Some(false) {
             check_limits(&scenario, &profile, cx);
+            check_rate(&scenario, &profile, cx);
         }
         let faults = faults::read(&reference.faults, starts_backend, cx);
         let embedded = embedded && loopback != Some(false);
@@ -819,6 +823,16 @@ fn check_limits(scenario: &Scenario, profile: &Profile, cx: &mut Context) {
             let help = format!("plan fewer, or raise `limits.{key}` in the profile if the target is meant to carry it");
             cx.report(mistake.note("the target is not on loopback").help(help));
         }
+    }
+}
+
+/// No faster than the target may be asked, at any time.
+fn check_rate(scenario: &Scenario, profile: &Profile, cx: &mut Context) {
+    let (peak, allowed) = (scenario.load.open().map_or(0.0, Open::peak), profile.limits.rate);
+    if let Some(place) = scenario.written.iterations.filter(|_| peak > allowed.per_second()) {
+        let title = format!("{peak}/s at the peak is more than the {allowed} that `{}` may get", profile.name);
+        let help = "plan less, or raise `limits.rate` in the profile if the target is meant to carry it";
+        cx.report(Diagnostic::mistake(place, title).note("the target is not on loopback").help(help));
     }
 }
 

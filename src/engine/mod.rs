@@ -1,4 +1,4 @@
-//! Many users at once: threads, pace, the way to stop, and how late we were.
+//! Many users at once: threads, turns, pace, and the way to stop.
 //!
 //! It executes what was planned without knowing what a user does: the iteration comes as a function. It opens no socket,
 //! judges nothing and prints nothing.
@@ -6,15 +6,15 @@
 #![expect(clippy::disallowed_methods, reason = "the engine owns pace and threads: it reads the clock and waits")]
 
 mod gate;
-mod lateness;
 mod limiter;
 mod progress;
 mod shards;
 mod stop;
+mod turns;
 
 pub use gate::{Opened, Seat, start_gate};
-pub use lateness::Lateness;
 pub use limiter::{Limiter, Pass};
 pub use progress::{Counts, Progress, Stage};
 pub use shards::{Hooks, ShardContext, ShardFailure, run_shards};
 pub use stop::{Level, Stop};
+pub use turns::{Desk, Turn, Turns};

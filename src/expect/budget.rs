@@ -26,11 +26,13 @@ pub enum Segment {
     Run,
     /// Login sent to good end, less the time a user waited for the others before the first ask; fresh sessions only.
     GoldenPath,
+    /// Under open load: from when the iteration was meant to begin to good end, whatever kept it from beginning.
+    Response,
 }
 
 impl Segment {
     /// All segments, in the order in which an iteration passes them.
-    pub const ALL: [Segment; 8] = [
+    pub const ALL: [Segment; 9] = [
         Segment::Login,
         Segment::Connect,
         Segment::Greeting,
@@ -39,6 +41,7 @@ impl Segment {
         Segment::Tool,
         Segment::Run,
         Segment::GoldenPath,
+        Segment::Response,
     ];
 
     /// Its name in scenarios and reports.
@@ -52,6 +55,7 @@ impl Segment {
             Segment::Tool => "tool",
             Segment::Run => "run",
             Segment::GoldenPath => "golden_path",
+            Segment::Response => "response",
         }
     }
 }

@@ -63,6 +63,26 @@ pub struct Expectations {
     pub claims: Claims,
     /// Each iteration logs in and connects anew, so `golden_path` exists.
     pub fresh_sessions: bool,
+    /// Iterations begin by the clock, so `response` exists.
+    pub open: Option<Arrivals>,
+    /// When everything must be over.
+    pub deadline: Option<Deadline>,
+}
+
+/// What is asked of a workload that begins by the clock.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Arrivals {
+    /// The share of arrivals that may find no free user, 0 to 1.
+    pub dropped_at_most: f64,
+}
+
+/// When everything must be over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Deadline {
+    /// Counted from the beginning.
+    pub after: Micros,
+    /// Where it was written.
+    pub origin: Origin,
 }
 
 /// One step of the socket script.

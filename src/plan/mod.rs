@@ -1,19 +1,24 @@
 //! All that is decided before any traffic: which users, how many iterations, on which thread, with which ids.
 //!
 //! Same seed and execution, same plan; another execution has other ids, so that a target which remembers meets no old ones.
-//! A plan knows no clock and draws nothing at random while it runs. Open workloads, stages and personas are planned here,
-//! too, when they come; this build plans closed ones, in which every user goes on as soon as it is done.
+//! A plan knows no clock; what is left to chance is drawn from the seed, so that it can be repeated.
+
+mod arrivals;
+
+pub use arrivals::Arrivals;
 
 use rand::rngs::ChaCha8Rng;
-use rand::{Rng, SeedableRng};
+use rand::{Rng, RngExt, SeedableRng};
 use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid};
 
 use crate::canary::Canary;
 use crate::identity::{ExecutionId, Iteration, UserNumber};
+use crate::scenario::load::{Load, Think, Work};
+use crate::time::Micros;
 
-/// A closed workload.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What users do when.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// What every random choice follows from.
     pub seed: u64,
@@ -26,8 +31,8 @@ pub struct Plan {
     /// The numbers of the users that take part, sorted, where it is not all of them; empty otherwise. They keep their ids, so
     /// that what was found among all of them can be looked for among few.
     pub only: Vec<UserNumber>,
-    /// Iterations of each user.
-    pub iterations: u32,
+    /// When they begin, and what ends that.
+    pub load: Load,
     /// Asks per iteration.
     pub turns: u32,
     /// Each iteration logs in and connects anew.
@@ -72,19 +77,40 @@ impl Plan {
         number.0.checked_sub(self.first).is_some_and(|index| index < self.users)
     }
 
-    /// Iterations of all users together.
+    /// Iterations of all users together, as far as they are known beforehand.
     pub fn all_iterations(&self) -> u64 {
-        u64::from(self.participants()) * u64::from(self.iterations)
+        self.load.iterations(self.participants())
     }
 
-    /// Logins and connects of all users together.
-    pub fn setups(&self) -> u64 {
-        if self.fresh { self.all_iterations() } else { u64::from(self.participants()) }
+    /// Iterations of each user, where it is not the clock that says who begins.
+    pub fn iterations(&self) -> Option<u32> {
+        match self.load.work {
+            Work::Closed { iterations, .. } => Some(iterations),
+            Work::Open(_) => None,
+        }
     }
 
-    /// Runs of all users together.
-    pub fn runs(&self) -> u64 {
-        self.all_iterations() * u64::from(self.turns)
+    /// The arrivals of one of `count` threads, counted from the beginning of the workload: dealt out in turn, so that threads
+    /// carry the same load. None where users begin as soon as they are done.
+    pub fn arrivals(&self, shard: usize, count: usize) -> impl Iterator<Item = Micros> {
+        let schedule = |open| Arrivals::new(open, self.chance(b"goldenpath arrivals v1", &[]));
+        self.load.open().into_iter().flat_map(schedule).skip(shard).step_by(count.max(1))
+    }
+
+    /// How long `user` pauses after `iteration`, its own whatever others do.
+    pub fn pause(&self, user: UserNumber, iteration: Iteration) -> Micros {
+        let Work::Closed { think: Think { from, to }, .. } = self.load.work else { return Micros::ZERO };
+        if from == to {
+            return from;
+        }
+        let mut chance = self.chance(b"goldenpath pauses v1", &[user.0, iteration.0]);
+        Micros(chance.random_range(from.0..=to.0))
+    }
+
+    fn chance(&self, what: &[u8], whose: &[u32]) -> ChaCha8Rng {
+        let seed = Sha256::new().chain_update(what).chain_update(self.seed.to_be_bytes());
+        let seed = whose.iter().fold(seed, |seed, part| seed.chain_update(part.to_be_bytes()));
+        ChaCha8Rng::from_seed(seed.finalize().into())
     }
 
     fn number(&self, index: u32) -> UserNumber {
@@ -132,12 +158,25 @@ impl Ids {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
+    use crate::scenario::load::{Open, Stage};
 
     fn plan(users: u32, threads: usize) -> Plan {
         let execution = ExecutionId(7);
-        Plan { seed: 42, execution, users, first: 101, only: vec![], iterations: 3, turns: 2, fresh: false, threads }
+        let load = closed(Think::default());
+        Plan { seed: 42, execution, users, first: 101, only: vec![], load, turns: 2, fresh: false, threads }
+    }
+
+    fn closed(think: Think) -> Load {
+        Load { work: Work::Closed { iterations: 3, think }, ..Load::default() }
+    }
+
+    fn open(poisson: bool) -> Load {
+        let stages = vec![Stage { from: 1.0, to: 9.0, lasts: Micros::from_secs(20) }];
+        let work = Work::Open(Open { stages, poisson, dropped_at_most: 0.0, takes: None });
+        Load { work, ..Load::default() }
     }
 
     #[test]
@@ -156,9 +195,29 @@ mod tests {
     #[test]
     fn totals_follow_from_users_iterations_and_turns() {
         let mut plan = plan(5, 1);
-        assert_eq!((plan.all_iterations(), plan.setups(), plan.runs()), (15, 5, 30));
-        plan.fresh = true;
-        assert_eq!(plan.setups(), 15);
+        assert_eq!((plan.all_iterations(), plan.iterations()), (15, Some(3)));
+        plan.load = open(false);
+        assert_eq!((plan.all_iterations(), plan.iterations()), (100, None));
+    }
+
+    #[test]
+    fn pauses_are_each_users_own_within_their_bounds() {
+        let think = Think { from: Micros::from_secs(1), to: Micros::from_secs(5) };
+        let mut plan = Plan { load: closed(think), ..plan(5, 1) };
+        let pauses = |plan: &Plan| {
+            let all = (101..106).flat_map(|user| (1..40).map(move |nth| (UserNumber(user), Iteration(nth))));
+            all.map(|(user, nth)| plan.pause(user, nth).0).collect::<Vec<_>>()
+        };
+        let all = pauses(&plan);
+        assert_eq!(all, pauses(&Plan { users: 1, threads: 7, ..plan.clone() }));
+        assert!(all.iter().all(|pause| (1_000_000..=5_000_000).contains(pause)));
+        // 195 pauses of a deviation of 1.15 s: their mean strays by 83 ms.
+        let mean = all.iter().sum::<u64>() / all.len() as u64;
+        assert!((2_500_000..3_500_000).contains(&mean), "{mean}");
+        plan.seed = 43;
+        assert_ne!(all, pauses(&plan));
+        plan.load = closed(Think { from: Micros(7), to: Micros(7) });
+        assert_eq!(plan.pause(UserNumber(101), Iteration(1)), Micros(7));
     }
 
     #[test]
@@ -168,7 +227,7 @@ mod tests {
         let mut users: Vec<_> = some.shards().concat();
         users.sort_unstable_by_key(|user| user.index);
         assert_eq!(users.iter().map(|user| (user.index, user.number.0)).collect::<Vec<_>>(), [(2, 103), (8, 109)]);
-        assert_eq!((some.participants(), some.all_iterations(), some.runs()), (2, 6, 12));
+        assert_eq!((some.participants(), some.all_iterations()), (2, 6));
         assert_eq!(some.ids(UserNumber(103)).uuid(), whole.ids(UserNumber(103)).uuid());
         assert!(some.has(UserNumber(110)) && !some.has(UserNumber(111)) && !some.has(UserNumber(100)));
     }
@@ -182,6 +241,15 @@ mod tests {
             prop_assert_eq!(all, (0..users).map(|index| (index, 101 + index)).collect::<Vec<_>>());
             let sizes = shards.iter().map(Vec::len);
             prop_assert!(sizes.clone().max().unwrap() - sizes.min().unwrap() <= 1);
+        }
+
+        #[test]
+        fn arrivals_of_any_number_of_threads_unite_to_the_whole(seed in any::<u64>(), threads in 1_usize..9, poisson in any::<bool>()) {
+            let plan = Plan { seed, load: open(poisson), ..plan(5, threads) };
+            let whole: Vec<_> = plan.arrivals(0, 1).collect();
+            let mut united: Vec<_> = (0..threads).flat_map(|shard| plan.arrivals(shard, threads)).collect();
+            united.sort_unstable();
+            prop_assert_eq!(united, whole);
         }
     }
 }

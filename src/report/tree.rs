@@ -694,7 +694,7 @@ fn findings(conclusion: &Conclusion, command: &str) -> Vec<FindingGroup> {
             check::ClaimKind::About(concern) => Some(concern),
             check::ClaimKind::Budget(..) => Some(Concern::Budget),
             // Its failures are findings of the other concerns, each of which is allowed for as long as the share is.
-            check::ClaimKind::Reliability(_) => None,
+            check::ClaimKind::Reliability(_) | check::ClaimKind::Deadline => None,
         })
         .collect();
     let mut rules: Vec<(Rule, FindingGroup)> = conclusion

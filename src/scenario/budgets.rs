@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::document::decode::{Definitions, Fields, NotYet, Spanned, decode_entry, described, object_schema, record};
+use crate::document::decode::{Definitions, Fields, Spanned, decode_entry, described, object_schema, record};
 use crate::document::diagnostic::{Diagnostic, quote};
 use crate::document::{Context, Decode, Node, Span, Value};
 use crate::expect::{Level, Segment, Statistic};
@@ -130,7 +130,7 @@ impl Figure {
 impl Decode for Budgets {
     fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
         let names = Segment::ALL.map(Segment::name);
-        let (_, clean) = Fields::open(node, &names, RESPONSE, cx)?;
+        let (_, clean) = Fields::open(node, &names, &[], cx)?;
         let mut decoded: Vec<Option<SegmentBudget>> = Vec::new();
         for (at, entry) in node.entries().unwrap_or_default().iter().enumerate() {
             let earlier = &node.entries().unwrap_or_default()[..at];
@@ -172,12 +172,6 @@ impl Decode for Budgets {
         object_schema(properties.to_vec(), Vec::new(), "Limits on the time between two milestones.")
     }
 }
-
-const RESPONSE: &[NotYet] = &[NotYet {
-    key: "response",
-    would: "limit the time from the scheduled arrival under open load",
-    remedy: "use `run` or `golden_path`",
-}];
 
 impl SegmentBudget {
     fn decode(segment: Segment, span: Span, node: &Node, cx: &mut Context) -> Option<Self> {
@@ -239,6 +233,7 @@ fn meaning(segment: Segment) -> &'static str {
         Segment::Silence => "The largest gap between two signs of progress; heartbeats do not count.",
         Segment::Tool => "A tool's call to its result.",
         Segment::Run => "Asked to good end.",
+        Segment::Response => "Under open load: scheduled arrival to good end, waits for a late harness included.",
         Segment::GoldenPath => "Login sent to good end; only with `session: fresh`.",
     }
 }

@@ -5,10 +5,10 @@
 
 use super::budgets::{Figure, Limit, SegmentBudget};
 use super::format::{
-    AnswerDef, EchoDef, IsolationDef, PasswordDef, PlaceholdersDef, ReliabilityDef, RuleDef, RuleWeight, Session,
-    TargetDef, TimeoutsDef, TurnDef, UsersDef,
+    AnswerDef, EchoDef, IsolationDef, LoadDef, PasswordDef, PlaceholdersDef, ReliabilityDef, RuleDef, RuleWeight,
+    Session, TargetDef, TimeoutsDef, TurnDef, UsersDef,
 };
-use super::{Parts, defaults, format, grammar, names};
+use super::{Parts, defaults, format, grammar, names, work};
 use crate::document::context::closest;
 use crate::document::decode::Spanned;
 use crate::document::diagnostic::{Diagnostic, quote};
@@ -24,8 +24,9 @@ pub fn check(parts: &Parts, cx: &mut Context) {
     if let Some(target) = &parts.target {
         check_target(target, cx);
     }
+    work::check(parts.load.as_ref(), parts.users.as_ref(), cx);
     if let Some(users) = &parts.users {
-        check_users(users, cx);
+        check_users(users, parts.load.as_ref(), cx);
     }
     check_turns(parts, cx);
     grammar::spelled(parts.events.as_ref(), cx);
@@ -33,7 +34,7 @@ pub fn check(parts: &Parts, cx: &mut Context) {
         check_answer(answer, cx);
     }
     if let (Some(isolation), Some(users)) = (&parts.isolation, &parts.users) {
-        check_isolation(isolation, users, cx);
+        check_isolation(isolation, users, parts.load.as_ref(), cx);
     }
     if let Some(at_most) = parts.setup.as_ref().and_then(|setup| setup.at_most) {
         check_at_most(at_most, cx);
@@ -73,8 +74,8 @@ fn check_target(target: &TargetDef, cx: &mut Context) {
     }
 }
 
-fn check_users(users: &UsersDef, cx: &mut Context) {
-    let count = users.count.value.get();
+fn check_users(users: &UsersDef, load: Option<&LoadDef>, cx: &mut Context) {
+    let count = u64::from(work::users(users, load));
     if let Some(first) = users.first {
         let last = first.value.get() + count - 1;
         if last > format::MAX_USER_NUMBER {
@@ -164,7 +165,7 @@ fn check_turns(parts: &Parts, cx: &mut Context) {
         );
     }
     for turn in parts.turns() {
-        check_prompt(turn, users, cx);
+        check_prompt(turn, users, parts.load.as_ref(), cx);
         if let Some(answer) = &turn.rules() {
             check_answer(answer, cx);
             check_mark(answer, turn, cx);
@@ -213,7 +214,7 @@ fn check_distinct(parts: &Parts, cx: &mut Context) {
     }
 }
 
-fn check_prompt(turn: &TurnDef, users: Option<&UsersDef>, cx: &mut Context) {
+fn check_prompt(turn: &TurnDef, users: Option<&UsersDef>, load: Option<&LoadDef>, cx: &mut Context) {
     let prompt = &turn.prompt;
     names::PROMPT.check(prompt, cx);
     if prompt.as_literal().is_some_and(|text| text.trim().is_empty()) {
@@ -233,7 +234,7 @@ fn check_prompt(turn: &TurnDef, users: Option<&UsersDef>, cx: &mut Context) {
     let Some(users) = users else { return };
     // An unknown name may be a misspelt canary.
     let all_known = prompt.holes().all(|hole| names::PROMPT.has(&hole.name));
-    if users.count.value.get() > 1 && all_known && !names::uses(prompt, "canary") {
+    if work::users(users, load) > 1 && all_known && !names::uses(prompt, "canary") {
         let warning = Diagnostic::warning(prompt.span, "the prompt carries no canary")
             .note("foreign text in an answer cannot be traced; isolation rests on ids alone")
             .help("end the prompt with ` (ref ${canary})`");
@@ -276,10 +277,10 @@ fn check_answer(answer: &AnswerDef, cx: &mut Context) {
     }
 }
 
-fn check_isolation(isolation: &IsolationDef, users: &UsersDef, cx: &mut Context) {
+fn check_isolation(isolation: &IsolationDef, users: &UsersDef, load: Option<&LoadDef>, cx: &mut Context) {
     let required = isolation.required.filter(|required| required.value);
     let asked = isolation.min_overlap.map(|share| share.span).or(required.map(|required| required.span));
-    let (Some(place), 1) = (asked, users.count.value.get()) else { return };
+    let (Some(place), 1) = (asked, work::users(users, load)) else { return };
     let mistake = Diagnostic::mistake(place, "isolation cannot be judged with a single user")
         .also(users.count.span, "one user")
         .help("raise `users.count`, or remove `expect.isolation`");
@@ -296,6 +297,12 @@ fn check_at_most(at_most: Spanned<Percent>, cx: &mut Context) {
 fn check_budgets(parts: &Parts, cx: &mut Context) {
     for budget in parts.budgets.iter().flat_map(|budgets| &budgets.0) {
         check_budget(budget, cx);
+        let open = parts.load.as_ref().is_some_and(|load| load.open.is_some());
+        if budget.segment == Segment::Response && !open {
+            let mistake =
+                Diagnostic::mistake(budget.span, "`response` is measured from scheduled arrivals, and there are none");
+            cx.report(mistake.help("write `load: { open: ... }`, or limit `golden_path` or `run`"));
+        }
         if let Some(users) = &parts.users {
             check_segment_exists(budget, users, cx);
         }

@@ -3,10 +3,12 @@
 //! What the keys mean together (a budget that no plan can reach, users who would all be one) is `check`; what comes out
 //! is in `scenario`. Doc comments here are what editors show beside a key.
 
-use crate::document::Spanned;
-use crate::document::decode::{by_shape, one_of, record, words};
+use serde_json::{Value as Json, json};
+
+use crate::document::decode::{Definitions, by_shape, record, words};
 use crate::document::text::Text;
-use crate::document::values::{OneOrMany, Pattern, Percent, Table, Whole};
+use crate::document::values::{OneOrMany, Pattern, Percent, Rate, Table, Whole};
+use crate::document::{Context, Decode, Node, Spanned};
 use crate::time::Micros;
 
 use super::Environments;
@@ -26,7 +28,7 @@ record! {
         pub target: TargetDef = required,
         /// Who logs in.
         pub users: UsersDef = required,
-        /// How much work there is. Default: one iteration per user.
+        /// How much work there is: `closed` or `open`. Default: one iteration per user.
         pub load: Option<LoadDef>,
         /// What users ask.
         pub ask: AskDef = required,
@@ -74,8 +76,8 @@ record! {
 record! {
     /// Simulated users.
     pub struct UsersDef {
-        /// How many.
-        pub count: Spanned<Whole<1, 1_000_000>> = required,
+        /// How many; or `auto`, as many as an open load keeps busy if its iterations take what `load.open.takes` says.
+        pub count: Spanned<CountDef> = required,
         /// The number of the first one, so that two pipelines need not share users. Default: 1.
         pub first: Option<Spanned<Whole<1, MAX_USER_NUMBER>>>,
         /// The login, for example `qa${user.number}@example.com`.
@@ -93,6 +95,28 @@ record! {
     }
     not_yet {
         "columns" => ("name the columns of a table of users", "name them in the first line of the file"),
+    }
+}
+
+/// How many users.
+#[derive(Debug, Clone, Copy)]
+pub enum CountDef {
+    /// So many.
+    Number(Whole<1, 1_000_000>),
+    /// As many as the load needs.
+    Auto,
+}
+
+impl Decode for CountDef {
+    fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
+        match node.text() {
+            Some("auto") => Some(Self::Auto),
+            _ => Whole::decode(node, cx).map(Self::Number),
+        }
+    }
+
+    fn schema(definitions: &mut Definitions) -> Json {
+        json!({ "anyOf": [Whole::<1, 1_000_000>::schema(definitions), { "const": "auto" }] })
     }
 }
 
@@ -138,16 +162,22 @@ record! {
     }
 }
 
-one_of! {
-    /// How much work there is.
-    pub enum LoadDef {
-        /// Each user repeats.
-        Closed(ClosedDef) = "closed",
+record! {
+    /// How much work there is: `closed` or `open`. Default: one iteration per user.
+    pub struct LoadDef {
+        /// Each user repeats, as soon as it is done.
+        pub closed: Option<Spanned<ClosedDef>>,
+        /// Users begin by the clock, whether or not others are done.
+        pub open: Option<Spanned<OpenDef>>,
+        /// With `closed`: once all users are greeted they stay connected so long before they ask for the first time.
+        pub hold: Option<Spanned<Micros>>,
+        /// When all of it must be over, counted from the beginning. What is not over then is cut, and the execution fails.
+        pub deadline: Option<Spanned<Micros>>,
+        /// What ends the work early. Runs in flight then may end within `timeouts.drain`.
+        pub stop: Option<Spanned<StopDef>>,
     }
     not_yet {
-        "open" => ("start users by the clock", "use `closed: { iterations: N }`"),
-        "stages" => ("change the load over time", "use `closed: { iterations: N }`"),
-        "hold" => ("keep idle connections open", "use `closed: { iterations: N }`"),
+        "stages" => ("change the load over time", "write them as `open: { stages: [...] }`"),
     }
 }
 
@@ -156,9 +186,98 @@ record! {
     pub struct ClosedDef {
         /// How often each user walks the golden path. Default: 1.
         pub iterations: Option<Spanned<Whole<1, 1_000_000>>>,
+        /// How long each user pauses between two iterations. Default: not at all.
+        pub think_time: Option<ThinkDef>,
     }
-    not_yet {
-        "think_time" => ("let users pause between iterations", "remove the key"),
+}
+
+by_shape! {
+    /// How long a user pauses.
+    pub enum ThinkDef {
+        /// Always the same.
+        Fixed(Spanned<Micros>) = text,
+        /// Drawn from the seed.
+        Drawn(ThinkRange) = map,
+    }
+    expected "a duration, or a map with `from` and `to`"
+}
+
+record! {
+    /// How long a user pauses: drawn evenly between the two.
+    pub struct ThinkRange {
+        /// At least.
+        pub from: Spanned<Micros> = required,
+        /// At most.
+        pub to: Spanned<Micros> = required,
+    }
+}
+
+record! {
+    /// Users begin by the clock: with `rate` and `for`, or with `stages`. An arrival goes to the user who has been free
+    /// longest; one that finds no user free is dropped and counted.
+    pub struct OpenDef {
+        /// How many iterations begin, for example `5/s`.
+        pub rate: Option<Spanned<Rate>>,
+        /// For how long.
+        pub lasts as "for": Option<Spanned<Micros>>,
+        /// One after the other: steady rates, ramps, spikes.
+        pub stages: Option<OneOrMany<Spanned<StageDef>>>,
+        /// How they are spaced. Default: `even`.
+        pub arrivals: Option<Spacing>,
+        /// The share of arrivals that may find no free user; beyond it latencies are inconclusive. Default: `0.1%`.
+        pub dropped_at_most: Option<Spanned<Percent>>,
+        /// How long an iteration is expected to keep its user busy, quiet time included. `users.count: auto` follows from it.
+        pub takes: Option<Spanned<Micros>>,
+    }
+}
+
+record! {
+    /// A part of an open workload: a steady `rate`, or a ramp `to` a rate from that of the stage before.
+    pub struct StageDef {
+        /// How long it lasts.
+        pub lasts as "for": Spanned<Micros> = required,
+        /// The same rate all the time.
+        pub rate: Option<Spanned<Rate>>,
+        /// The rate at its end; the first stage begins with none.
+        pub to: Option<Spanned<Rate>>,
+    }
+}
+
+words! {
+    /// How arrivals are spaced.
+    pub enum Spacing {
+        /// at even gaps
+        Even = "even",
+        /// by chance, from the seed: a Poisson process of that rate
+        Poisson = "poisson",
+    }
+}
+
+record! {
+    /// What ends the work early.
+    pub struct StopDef {
+        /// The first failing finding of one of these claims.
+        pub on: OneOrMany<StopOn> = default(OneOrMany(Vec::new())),
+        /// So many failing findings.
+        pub findings: Option<Whole<1, 1_000_000_000>>,
+        /// So much time since the beginning: users begin no more iterations.
+        pub after: Option<Spanned<Micros>>,
+    }
+}
+
+words! {
+    /// A claim whose first failing finding ends the work.
+    pub enum StopOn {
+        /// readiness, login, upgrade, greeting
+        Setup = "setup",
+        /// connections and frames
+        Transport = "transport",
+        /// events complete and in order
+        Events = "events",
+        /// answers worth having
+        Answer = "answer",
+        /// nothing of one user at another
+        Isolation = "isolation",
     }
 }
 

@@ -11,6 +11,7 @@
 pub mod budgets;
 pub mod defaults;
 pub mod format;
+pub mod load;
 pub mod names;
 pub mod people;
 pub mod values;
@@ -18,6 +19,7 @@ pub mod values;
 mod check;
 mod environments;
 mod grammar;
+mod work;
 
 use std::sync::Arc;
 
@@ -36,6 +38,7 @@ use crate::expect::{
 };
 use crate::identity::UserNumber;
 use crate::rule::Severity;
+use load::Load;
 
 /// What users do and what must hold, checked.
 #[derive(Debug, Clone)]
@@ -65,7 +68,7 @@ pub struct Scenario {
 pub struct Written {
     /// Of `users.count`.
     pub users: Span,
-    /// Of `load.closed.iterations`, if it stands.
+    /// Of `load.closed.iterations` or `load.open`, if it stands.
     pub iterations: Option<Span>,
     /// Of each of [`Expect::budgets`], in the same order.
     pub budgets: Vec<Span>,
@@ -132,16 +135,6 @@ pub enum Password {
     File(Spanned<String>),
 }
 
-/// How much work there is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Load {
-    /// Each user repeats.
-    Closed {
-        /// How often, from 1.
-        iterations: u32,
-    },
-}
-
 /// One turn of a conversation.
 #[derive(Debug, Clone)]
 pub struct Turn {
@@ -200,15 +193,14 @@ impl Scenario {
         self.users.session == Session::Fresh
     }
 
-    /// Iterations of all users together.
+    /// Iterations of all users together, as far as they are known beforehand.
     pub fn iterations(&self) -> u64 {
-        let Load::Closed { iterations } = self.load;
-        u64::from(self.users.count) * u64::from(iterations)
+        self.load.iterations(self.users.count)
     }
 
     /// Logins and connects of all users together.
     pub fn setups(&self) -> u64 {
-        if self.fresh_sessions() { self.iterations() } else { u64::from(self.users.count) }
+        if self.fresh_sessions() { self.iterations() } else { self.iterations().min(self.users.count.into()) }
     }
 
     /// New connections within iterations, of all users together.
@@ -241,6 +233,7 @@ impl Password {
 struct Parts {
     target: Option<format::TargetDef>,
     users: Option<format::UsersDef>,
+    load: Option<format::LoadDef>,
     ask: Option<format::AskDef>,
     events: Option<format::EventsDef>,
     answer: Option<format::AnswerDef>,
@@ -258,6 +251,7 @@ impl Parts {
         Self {
             target: part(tree, &["target"]),
             users: part(tree, &["users"]),
+            load: part(tree, &["load"]),
             ask: part(tree, &["ask"]),
             events: part(tree, &["expect", "events"]),
             answer: part(tree, &["expect", "answer"]).map(format::AnswerSpec::into_rules),
@@ -298,14 +292,6 @@ impl format::TurnDef {
     }
 }
 
-impl format::LoadDef {
-    fn iterations(&self) -> Option<Spanned<u32>> {
-        let Self::Closed(closed) = self;
-        let narrow = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
-        closed.iterations.map(|given| Spanned { value: narrow(given.value.get()), span: given.span })
-    }
-}
-
 /// From places in texts to files and lines.
 struct Places<'a> {
     tree: &'a Node,
@@ -334,7 +320,7 @@ impl Places<'_> {
 fn build(file: format::ScenarioFile, places: &Places<'_>) -> Scenario {
     let narrow = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
     let users = Users {
-        count: narrow(file.users.count.value.get()),
+        count: work::users(&file.users, file.load.as_ref()),
         first: file.users.first.map_or(defaults::USERS_FIRST, |first| narrow(first.value.get())),
         email: file.users.email,
         password: file.users.password.and_then(password),
@@ -342,12 +328,10 @@ fn build(file: format::ScenarioFile, places: &Places<'_>) -> Scenario {
         secret: file.users.secret.0,
         session: file.users.session.map_or(Session::Fresh, |session| session.value),
     };
-    let iterations = file.load.as_ref().and_then(format::LoadDef::iterations);
-    let load = Load::Closed { iterations: iterations.map_or(defaults::ITERATIONS, |given| given.value) };
     let limits = file.expect.iter().flat_map(|expect| &expect.budgets).flat_map(|budgets| &budgets.0);
     let written = Written {
         users: file.users.count.span,
-        iterations: iterations.map(|given| given.span),
+        iterations: file.load.as_ref().and_then(work::amount),
         budgets: limits.flat_map(|segment| &segment.limits).map(|limit| limit.span).collect(),
         reliability: file.expect.iter().find_map(|expect| expect.reliability.as_ref()).map(|given| given.at_least.span),
     };
@@ -357,7 +341,7 @@ fn build(file: format::ScenarioFile, places: &Places<'_>) -> Scenario {
         tags: file.tags.0.into_iter().map(|tag| tag.0).collect(),
         target: target_ref(file.target),
         users,
-        load,
+        load: work::load(file.load.as_ref(), |span| places.origin(span)),
         turns: file.ask.turns().iter().map(turn).collect(),
         expect,
         timeouts: timeouts(file.timeouts.as_ref()),

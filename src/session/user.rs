@@ -4,14 +4,14 @@
 //! order in which it happened. Nothing is decided here but how long one write or request may take.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use serde_json::Value as Json;
-use tokio::time::sleep_until;
+use tokio::time::{Instant, sleep, sleep_until};
 use url::Url;
 
 use super::Net;
@@ -23,10 +23,12 @@ use super::transport::{self, DialRequest, Received, Socket};
 use super::values::{Shared, Values};
 use crate::check::{Judge, Judgement, Move};
 use crate::document::text::{Template, Text};
-use crate::engine::{Level, Limiter, Opened, Progress, Seat, Stage, Stop};
+use crate::engine::{Level, Limiter, Opened, Progress, Seat, Stage, Stop, Turn, Turns};
 use crate::expect::{Expectations, IdRole, IdSource, Segment};
 use crate::identity::{Connection, Iteration, UserNumber};
 use crate::plan::{Plan, PlannedUser};
+use crate::rule::Concern;
+use crate::scenario::load::Ends;
 use crate::scenario::people::People;
 use crate::scenario::{Scenario, Session};
 use crate::secret::Scrubber;
@@ -68,10 +70,24 @@ pub struct Mission {
     pub secrets: RwLock<Scrubber>,
     /// Where what the judges are told is recorded, if it is.
     pub tapes: Option<Arc<Tapes>>,
+    /// Why the work ended before all of it was done, where that was asked for.
+    pub ended: OnceLock<String>,
+    /// Failing findings so far, of all threads.
+    pub failing: AtomicU64,
     /// For somebody who watches.
     pub progress: Progress,
     /// Microseconds that users waited because the target asked for it (429 or 503 with `Retry-After`), all together.
     pub held_off_us: AtomicU64,
+}
+
+impl Mission {
+    /// Lets nobody begin any more, as the scenario asks. The first reason counts.
+    pub fn end_early(&self, why: &str) {
+        if self.stop.level() == Level::Run {
+            self.ended.get_or_init(|| why.to_owned());
+        }
+        self.stop.raise_to(Level::Drain);
+    }
 }
 
 /// What the users of one thread share.
@@ -87,6 +103,8 @@ pub struct Bench<'a> {
     pub judge: RefCell<Judge>,
     /// This thread's tape: what its judge is told.
     pub recorder: Option<RefCell<Recorder>>,
+    /// Failing findings of this thread that are counted with those of all.
+    pub failing: Cell<u64>,
 }
 
 /// Does the `ready` steps, once and for all users, and shares what they captured. Says whether the target became ready.
@@ -112,9 +130,8 @@ pub async fn make_ready(bench: &Bench<'_>) -> bool {
             all.insert(captured.name, captured.value);
         }
         let fact = scrubbed(performed.fact, &bench.scrubber());
-        bench.judge.borrow_mut().ready(&fact);
         let good = succeeded(&fact);
-        bench.record(None, &Observed::Fact(fact));
+        bench.tell_all(fact);
         if !good {
             return false;
         }
@@ -122,17 +139,19 @@ pub async fn make_ready(bench: &Bench<'_>) -> bool {
     mission.shared.captured.set(all).is_ok()
 }
 
-/// Walks `planned` through all its iterations. `seat` is its place at the common start of the first asks.
-pub async fn drive(bench: &Bench<'_>, planned: PlannedUser, seat: Seat) {
+/// Walks `planned` through all its `turns`. `seat` is its place at the common start.
+pub async fn drive(bench: &Bench<'_>, planned: PlannedUser, seat: Seat, mut turns: Turns<'_>) {
     let mut user = User::new(bench, planned, seat);
-    for iteration in 1..=bench.mission.plan.iterations {
-        if bench.mission.stop.level() > Level::Run {
-            break;
-        }
+    if bench.mission.plan.iterations().is_none() {
+        // The clock starts when everybody is here; who it sends asks at once.
+        user.seat = None;
+    }
+    while let Some(turn) = user.wait_for(&mut turns).await {
         bench.mission.iterations.enter().await;
-        user.iterate(Iteration(iteration)).await;
+        user.iterate(turn).await;
         bench.mission.progress.iterated(user.number);
     }
+    user.listen_out().await;
     user.hang_up().await;
 }
 
@@ -157,6 +176,37 @@ impl<'a> Bench<'a> {
             let mut recorder = recorder.borrow_mut();
             recorder.note(user, observed);
             recorder.alarm(self.judge.borrow_mut().take_alarms());
+        }
+    }
+
+    /// Tells the judge and the recorder what concerns no user in particular.
+    pub fn tell_all(&self, fact: Fact) {
+        self.judge.borrow_mut().for_all(&fact);
+        self.record(None, &Observed::Fact(fact));
+    }
+
+    /// An arrival found no free user.
+    pub fn dropped(&self, scheduled: Instant) {
+        let clock = self.net.clock;
+        self.tell_all(Fact::Dropped { scheduled: clock.stamp_of(scheduled), at: clock.now() });
+    }
+
+    /// Ends the work if what was found is what is to end it. A known issue and what only the whole shows end nothing.
+    fn end_on_findings(&self, judge: &Judge) {
+        const CONCERNS: [Concern; 5] =
+            [Concern::Setup, Concern::Transport, Concern::Events, Concern::Answer, Concern::Isolation];
+        let Ends { on, findings, .. } = &self.mission.plan.load.ends;
+        if on.is_empty() && findings.is_none() {
+            return;
+        }
+        if let Some(concern) = on.iter().find(|concern| judge.failing(**concern) > 0) {
+            self.mission.end_early(&format!("a finding about {} was to end it", concern.name()));
+        }
+        let failing = CONCERNS.iter().map(|concern| judge.failing(*concern)).sum();
+        let new = failing - self.failing.replace(failing);
+        let all = new + self.mission.failing.fetch_add(new, Ordering::Relaxed);
+        if findings.is_some_and(|most| all >= most) {
+            self.mission.end_early(&format!("{all} findings were to end it"));
         }
     }
 
@@ -245,18 +295,46 @@ impl<'a> User<'a> {
         }
     }
 
-    async fn iterate(&mut self, iteration: Iteration) {
+    /// Waits for the next turn, and listens meanwhile where a connection stands.
+    async fn wait_for(&mut self, turns: &mut Turns<'_>) -> Option<Turn> {
+        loop {
+            tokio::select! {
+                biased;
+                turn = turns.next() => return turn,
+                () = self.listen() => {}
+            }
+            if let Move::Reply(rule) = self.next_move() {
+                self.reply(rule).await;
+            }
+        }
+    }
+
+    /// Listens for what may come late after the last run.
+    async fn listen_out(&mut self) {
+        let stop = &self.bench.mission.stop;
+        let listening = async {
+            while self.socket.is_some() && self.bench.judge.borrow().lingers(self.number) {
+                self.listen().await;
+            }
+        };
+        tokio::select! {
+            () = listening => {}
+            () = stop.reached(Level::Cut) => {}
+        }
+    }
+
+    async fn iterate(&mut self, turn: Turn) {
         let mission = self.bench.mission;
         let keeps = mission.scenario.users.session == Session::Keep;
         if !keeps || self.dead {
             self.hang_up().await;
         }
-        let (at, fresh) = (self.now(), self.socket.is_none());
-        self.tell(Fact::Began { iteration, scheduled: at, at, fresh });
+        let (iteration, at, fresh) = (Iteration(turn.nth), self.now(), self.socket.is_none());
+        let scheduled = turn.scheduled.map_or(at, |scheduled| self.bench.net.clock.stamp_of(scheduled));
+        self.tell(Fact::Began { iteration, scheduled, at, fresh });
         self.begin(iteration);
         self.resumed = 0;
-        let more = keeps && iteration.0 < mission.plan.iterations;
-        let good = self.walk(fresh, more).await;
+        let good = self.walk(fresh, keeps && turn.more).await;
         if good {
             let answer = self.bench.judge.borrow().last_answer(self.number).map(str::to_owned);
             match answer {
@@ -502,11 +580,21 @@ impl<'a> User<'a> {
 
     // On the socket.
 
-    /// Waits until all users are ready to ask for the first time, and goes on listening meanwhile. Says whether the user may
-    /// still ask.
+    /// Waits until all users are ready to ask for the first time and were held as long as is asked, and goes on listening
+    /// meanwhile. Says whether the user may still ask.
     async fn start_together(&mut self) -> bool {
         let Some(seat) = self.seat.take() else { return true };
-        let mut gate = pin!(seat.arrive());
+        let Mission { plan, stop, .. } = self.bench.mission;
+        let mut gate = pin!(async {
+            let opened = seat.arrive().await;
+            if opened == Opened::Together && plan.load.hold > Micros::ZERO {
+                tokio::select! {
+                    () = sleep(plan.load.hold.to_std()) => {}
+                    () = stop.reached(Level::Drain) => return Opened::Stopped,
+                }
+            }
+            opened
+        });
         loop {
             let opened = tokio::select! {
                 biased;
@@ -687,6 +775,9 @@ impl<'a> User<'a> {
         let before = Watched::of(&judge);
         judge.observe(self.number, observed);
         let after = Watched::of(&judge);
+        if after.findings > before.findings {
+            self.bench.end_on_findings(&judge);
+        }
         drop(judge);
         self.bench.record(Some(self.number), observed);
         let progress = &self.bench.mission.progress;

@@ -111,6 +111,7 @@ mod tests {
     use super::*;
     use crate::identity::{ExecutionId, UserNumber};
     use crate::plan::Plan;
+    use crate::scenario::load::Load;
 
     fn values() -> Values {
         let execution = ExecutionId(1);
@@ -120,7 +121,7 @@ mod tests {
             users: 1,
             first: 7,
             only: vec![],
-            iterations: 1,
+            load: Load::default(),
             turns: 1,
             fresh: true,
             threads: 1,

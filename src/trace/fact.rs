@@ -95,6 +95,18 @@ pub enum Fact {
         /// When.
         at: Stamp,
     },
+    /// An iteration that was to begin by the clock found no free user. It concerns nobody in particular.
+    Dropped {
+        /// When it was meant to begin.
+        scheduled: Stamp,
+        /// When that was noticed.
+        at: Stamp,
+    },
+    /// The execution's deadline passed before everything was over. It concerns nobody in particular.
+    Overdue {
+        /// When.
+        at: Stamp,
+    },
 }
 
 impl Fact {
@@ -108,7 +120,9 @@ impl Fact {
             | Fact::Asked { at, .. }
             | Fact::Closed { at, .. }
             | Fact::Interrupted { at }
-            | Fact::Ended { at } => *at,
+            | Fact::Ended { at }
+            | Fact::Dropped { at, .. }
+            | Fact::Overdue { at } => *at,
         }
     }
 }

@@ -394,6 +394,8 @@ fn expectations() -> Expectations {
             exceptions: Default::default(),
         },
         fresh_sessions: true,
+        open: None,
+        deadline: None,
     }
 }
 

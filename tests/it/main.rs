@@ -13,6 +13,7 @@ mod envelope;
 mod faults;
 mod formats;
 mod hostile;
+mod load;
 mod model;
 mod notation;
 mod pages;

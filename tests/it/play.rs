@@ -356,7 +356,8 @@ impl Stage {
                 Fact::Marked { name: "GET /messages".to_owned(), marks: vec![body], at }
             }
             ["cleanup", "refused", code] => step(Phase::Finally, "DELETE /thread", refused(code)),
-            ["unready", code] => return self.judge.ready(&step(Phase::Ready, "GET /health/ready", refused(code))),
+            ["unready", code] => return self.judge.for_all(&step(Phase::Ready, "GET /health/ready", refused(code))),
+            ["arrival", "dropped"] => return self.judge.for_all(&Fact::Dropped { scheduled: before, at }),
             ["upgraded"] => {
                 let subprotocol = Some("jwt-auth".to_owned());
                 self.dialed(index, dial(before, Dial::Upgraded { subprotocol, echo_fits: true, echo_strict: true }))

@@ -687,5 +687,7 @@ fn expectations(users: u32) -> Expectations {
             exceptions: Exceptions::default(),
         },
         fresh_sessions: true,
+        open: None,
+        deadline: None,
     }
 }

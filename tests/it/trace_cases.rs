@@ -101,6 +101,7 @@ fn switched_on_by(rule: Rule) -> Option<&'static str> {
         Rule::PatternForbidden => "/expect/answer/none_of",
         Rule::MarkNotEchoed => "/expect/answer/canary",
         Rule::SameAnswer => "/expect/answer/distinct",
+        Rule::ArrivalsDropped => "/load/open",
         Rule::NoBusinessValue => "/expect/answer/preset",
         _ => return None,
     })

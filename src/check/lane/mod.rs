@@ -115,6 +115,8 @@ enum Stage {
 #[derive(Debug)]
 struct IterationState {
     iteration: Iteration,
+    /// When it was meant to begin.
+    scheduled: Stamp,
     began: Stamp,
     /// When the first login step was sent and the last one answered.
     login: Option<(Stamp, Stamp)>,
@@ -210,7 +212,7 @@ impl Lane {
 
     pub fn fact(&mut self, bench: &mut Bench<'_>, fact: &Fact) {
         match fact {
-            Fact::Began { iteration, fresh, at, .. } => self.begin(bench, *iteration, *at, *fresh),
+            Fact::Began { iteration, scheduled, at, fresh } => self.begin(bench, *iteration, (*scheduled, *at), *fresh),
             Fact::Step { phase, name, sent, done, outcome } => self.step(bench, *phase, name, *sent, *done, outcome),
             Fact::Captured { name, value, .. } => self.capture(bench, name, value),
             Fact::Marked { name, marks, at } => {
@@ -235,6 +237,8 @@ impl Lane {
                 }
                 self.tally(bench);
             }
+            // They concern no user.
+            Fact::Dropped { .. } | Fact::Overdue { .. } => {}
         }
     }
 

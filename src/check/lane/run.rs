@@ -478,6 +478,13 @@ impl Lane {
                 self.record(bench, Segment::Silence, run.silence.0, run.silence.1);
             }
             if last
+                && bench.expect.open.is_some()
+                && let Some(iteration) = self.iterations.back()
+            {
+                let (earliest, latest) = since(iteration.scheduled);
+                self.record(bench, Segment::Response, earliest, latest);
+            }
+            if last
                 && bench.expect.fresh_sessions
                 && let Some(iteration) = self.iterations.back()
                 && let (Some((login, _)), Some(greeted), Some(asked)) =

@@ -13,16 +13,24 @@ use crate::time::Stamp;
 use crate::trace::{Dial, Frame, NetFailure, Phase, StepOutcome};
 
 impl Lane {
-    pub(super) fn begin(&mut self, bench: &mut Bench<'_>, iteration: Iteration, began: Stamp, fresh: bool) {
+    pub(super) fn begin(
+        &mut self,
+        bench: &mut Bench<'_>,
+        iteration: Iteration,
+        (scheduled, began): (Stamp, Stamp),
+        fresh: bool,
+    ) {
         let counts = &mut bench.out.counts;
         counts.users += u64::from(!std::mem::replace(&mut self.began, true));
         counts.setups += u64::from(fresh);
+        counts.arrivals += u64::from(bench.expect.open.is_some());
         self.stage = if fresh { Stage::SetUp } else { Stage::Ready { turn: 0 } };
         if fresh {
             self.connection = None;
         }
         self.iterations.push_back(IterationState {
             iteration,
+            scheduled,
             began,
             login: None,
             greeted: None,

@@ -227,6 +227,8 @@ pub(crate) mod tests {
                 .prop_map(|(connection, at)| Fact::Closed { connection: Connection(connection), at }),
             stamp().prop_map(|at| Fact::Interrupted { at }),
             stamp().prop_map(|at| Fact::Ended { at }),
+            (stamp(), stamp()).prop_map(|(scheduled, at)| Fact::Dropped { scheduled, at }),
+            stamp().prop_map(|at| Fact::Overdue { at }),
         ]
     }
 

@@ -1,0 +1,128 @@
+//! Workloads as their users meet them: open ones, held connections, pauses, deadlines, and what ends the work early.
+//!
+//! Schedules are `plan`'s and their keeping `engine`'s; here it is seen that scenarios reach them and reports tell of them.
+
+use serde_json::Value;
+
+use crate::support::process::{Ended, Place};
+use crate::support::report::Report;
+
+/// Executes a scenario with this `load` on the embedded backend; more lines may follow.
+fn run(users: &str, load: &str, more: &[&str]) -> (Place, Ended) {
+    let place = Place::new();
+    place.write(
+        "scenario.yaml",
+        &format!(
+            r#"
+version: 1
+name: load
+target: embedded
+users: {{ {users}, email: "qa${{user.number}}@example.com", password: {{ env: PASSWORD, on_loopback: golden-path }} }}
+load: {load}
+ask: {{ prompt: "Which services drive our cloud bill? (ref ${{canary}})" }}
+timeouts: {{ quiet: 20ms }}
+"#
+        ),
+    );
+    let arguments = ["run", "scenario.yaml", "--out", "out", "-q", "--record", "all"];
+    let ended = place.run(&[&arguments[..], more].concat());
+    (place, ended)
+}
+
+fn report(place: &Place) -> Report {
+    Report::in_folder(&place.path().join("out"))
+}
+
+fn segment<'r>(report: &'r Report, name: &str) -> Option<&'r Value> {
+    report.0["segments"].as_array().expect("segments").iter().find(|segment| segment["name"] == name)
+}
+
+#[test]
+fn users_begin_by_the_clock_and_response_stands_beside_service_time() {
+    let load = "{ open: { rate: 40/s, for: 1s, takes: 5s } }";
+    let (place, ended) = run("count: auto", load, &["--set", "expect.budgets.response.p95=30s"]);
+    ended.exits(0);
+    let report = report(&place);
+    assert_eq!(
+        (report.0["scenario"]["users"].as_u64(), report.count("arrivals"), report.count("arrivals_dropped")),
+        (Some(200), 40, 0)
+    );
+    assert_eq!(report.count("runs_good"), 40);
+    let us = |name: &str| segment(&report, name).expect("it was measured")["p50_us"].as_u64().expect("a median");
+    assert!(us("response") >= us("golden_path"), "{} {}", us("response"), us("golden_path"));
+    assert_eq!(report.claim("response p95"), Some("pass"));
+}
+
+#[test]
+fn arrivals_that_find_nobody_free_make_latencies_inconclusive() {
+    let load = "{ open: { stages: [{ for: 500ms, rate: 20/s }, { for: 500ms, rate: 200/s }] } }";
+    let limits = ["--set", "expect.budgets.response.max=30s", "--set", "expect.isolation.required=false"];
+    let (place, ended) = run("count: 2", load, &limits);
+    ended.exits(4);
+    let report = report(&place);
+    assert_eq!(report.count("arrivals"), 110);
+    let dropped = report.count("arrivals_dropped");
+    assert_eq!(dropped + report.count("iterations"), 110);
+    assert!(dropped > 0 && report.finding("GP901")["count"] == 1, "{dropped}");
+    assert_eq!((report.claim("response max"), report.claim("events")), (Some("inconclusive"), Some("pass")));
+}
+
+#[test]
+fn users_of_several_threads_share_one_schedule() {
+    let load = "{ open: { rate: 20/s, for: 4s, arrivals: poisson } }";
+    let (place, ended) = run("count: 40, session: keep", load, &["--threads", "3", "--seed", "7"]);
+    ended.exits(0);
+    let threads = report(&place);
+    let (place, ended) = run("count: 40, session: keep", load, &["--seed", "7"]);
+    ended.exits(0);
+    let one = report(&place);
+    assert_eq!(threads.count("arrivals"), one.count("arrivals"));
+    assert_eq!((threads.count("arrivals_dropped"), one.count("arrivals_dropped")), (0, 0));
+    // Kept sessions log in when their first arrival comes, and no more.
+    assert!(one.count("setups") < one.count("runs") && segment(&one, "response").is_some());
+}
+
+#[test]
+fn connections_are_held_before_the_first_ask() {
+    let (place, ended) =
+        run("count: 3, session: keep", "{ closed: { iterations: 2, think_time: 10ms }, hold: 700ms }", &[]);
+    ended.exits(0);
+    let report = report(&place);
+    assert_eq!((report.count("runs_good"), report.count("setups")), (6, 3));
+    assert!(report.0["execution"]["duration_us"].as_u64() > Some(700_000), "{}", report.0["execution"]);
+}
+
+#[test]
+fn what_is_not_over_at_the_deadline_is_cut_and_fails() {
+    let (place, ended) = run("count: 2", "{ closed: { iterations: 1000 }, deadline: 400ms }", &[]);
+    ended.exits(1);
+    let report = report(&place);
+    assert_eq!((report.claim("deadline"), report.claim("events")), (Some("fail"), Some("pass")));
+    assert_eq!(report.failures(), []);
+    let (place, ended) = run("count: 2", "{ closed: { iterations: 1 }, deadline: 60s }", &[]);
+    ended.exits(0);
+    assert_eq!(self::report(&place).claim("deadline"), Some("pass"));
+}
+
+#[test]
+fn a_leak_ends_the_work_where_that_is_asked() {
+    let load = "{ closed: { iterations: 1000 }, stop: { on: isolation } }";
+    let (place, ended) = run("count: 4", load, &["--fault", "leak-copy:after=5"]);
+    let ended = ended.exits(1);
+    let report = report(&place);
+    assert_eq!(report.claim("isolation"), Some("fail"));
+    assert!(report.count("iterations") < 100, "{}", report.count("iterations"));
+    assert!(report.0.to_string().contains("a finding about isolation was to end it"), "{}", ended.stdout);
+}
+
+#[test]
+fn time_and_findings_end_the_work_where_that_is_asked() {
+    let (place, ended) = run("count: 2", "{ closed: { iterations: 100000 }, stop: { after: 500ms } }", &[]);
+    ended.exits(0);
+    assert!(report(&place).0.to_string().contains("500 ms were to end it"));
+    let load = "{ closed: { iterations: 1000 }, stop: { findings: 3 } }";
+    let (place, ended) = run("count: 2", load, &["--fault", "drop-thinking"]);
+    ended.exits(1);
+    let missing = report(&place).finding("GP101")["count"].as_u64();
+    assert!((Some(3)..Some(20)).contains(&missing), "{missing:?}");
+}
