@@ -12,7 +12,7 @@ use super::copies::Unmarked;
 use super::course::Course;
 use crate::event::{Envelope, KindId};
 use crate::expect::{Exceptions, IdRole, Segment};
-use crate::finding::{Evidence, Excerpt, Finding, Subject};
+use crate::finding::{Evidence, Excerpt, Finding, LeakClass, Subject};
 use crate::identity::{Iteration, UserNumber};
 use crate::rule::Rule;
 use crate::stats::Histogram;
@@ -39,8 +39,8 @@ pub struct Judgement {
     pub unknown: BTreeMap<String, u64>,
     /// How often each event of the grammar came in which envelope, in the ids of the dialect.
     pub census: BTreeMap<(KindId, Envelope), u64>,
-    /// When each user that asked had a run in flight that came to life; the first `RUNS_KEPT` runs of each.
-    pub in_flight: BTreeMap<UserNumber, Vec<(Stamp, Stamp)>>,
+    /// The runs of each user that asked; the first `RUNS_KEPT` of each.
+    pub flights: BTreeMap<UserNumber, Vec<Flight>>,
     /// Users of whose runs an event was known to be theirs, by an id or a mark.
     pub recognised: BTreeSet<UserNumber>,
     /// Which answers different prompts got, of turns whose answers must differ.
@@ -57,8 +57,65 @@ pub const NAMES_KEPT: usize = 1_000;
 /// How many ids that nobody owns yet one part of an execution keeps, of users and of anything else (at most 4 KiB each).
 pub const OPEN_KEPT: usize = 5_000;
 
-/// How many runs of a user are kept for the overlap between users (16 bytes each).
+/// How many runs of a user are kept for what only several users show (56 bytes each).
 pub const RUNS_KEPT: usize = 64;
+
+/// One run, as far as others are concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Flight {
+    /// When it was asked for.
+    pub asked: Stamp,
+    /// When it was over, however it ended.
+    pub over: Stamp,
+    /// Of which iteration.
+    pub iteration: Iteration,
+    /// Its first id, by [`Ledger::key`].
+    pub run: Option<u64>,
+    /// The events of the grammar that came.
+    pub came: Events,
+    /// Those that had to come and did not.
+    pub lacks: Events,
+}
+
+/// Some events of a grammar: bit `n` stands for symbol `n`, the last one for all from 63 on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Events(u64);
+
+impl Events {
+    /// With `symbol`.
+    pub fn insert(&mut self, symbol: usize) {
+        self.0 |= 1 << symbol.min(63);
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Those of both.
+    pub fn and(self, other: Events) -> Events {
+        Events(self.0 | other.0)
+    }
+
+    /// Without those of `other`.
+    pub fn without(self, other: Events) -> Events {
+        Events(self.0 & !other.0)
+    }
+
+    /// The symbols.
+    pub fn symbols(self) -> impl Iterator<Item = usize> {
+        (0..64).filter(move |symbol| self.0 & 1 << symbol != 0)
+    }
+}
+
+impl FromIterator<usize> for Events {
+    fn from_iter<I: IntoIterator<Item = usize>>(symbols: I) -> Events {
+        symbols.into_iter().fold(Events::default(), |mut events, symbol| {
+            events.insert(symbol);
+            events
+        })
+    }
+}
 
 /// How many windows of one length are told apart: a day of five minutes each. The last one holds all that is later. A window
 /// takes at most 16 KiB up to 1,024 values of a segment, some 400 KB beyond.
@@ -152,6 +209,12 @@ pub struct Counts {
     pub identities_dropped: u64,
     /// Other ids beyond what the ledger keeps; a leak between threads could hide among them.
     pub ids_dropped: u64,
+    /// Runs whose events came to another user instead.
+    #[serde(default)]
+    pub runs_misrouted: u64,
+    /// Ids of runs, threads and the like that stood in frames and are no user's that this execution knows.
+    #[serde(default)]
+    pub ids_unattributed: u64,
 }
 
 /// A segment's latencies. Where a read found several frames at once their arrival is an interval, so there are two
@@ -203,12 +266,12 @@ pub struct FindingLog {
     rules: BTreeMap<Rule, RuleLog>,
     /// Findings that are known issues, by their index among those declared.
     known: BTreeMap<usize, RuleLog>,
-    /// How often something of one user came to another, by rule, owner and receiver; the first `PAIRS_KEPT`.
-    leaks: BTreeMap<Leak, u64>,
+    /// How often something of one user came to another; the first `PAIRS_KEPT`.
+    leaks: BTreeMap<LeakRow, u64>,
 }
 
-/// A rule, whose the thing was that came to the wrong user, and to whom it came.
-pub type Leak = (Rule, UserNumber, UserNumber);
+/// A rule, how it came, whose the thing was that came to the wrong user, and to whom it came.
+pub type LeakRow = (Rule, LeakClass, UserNumber, UserNumber);
 
 /// How many pairs of owner and receiver are told apart. They are kept by their order, so that each that is kept has its whole
 /// count however they are merged.
@@ -217,10 +280,21 @@ const PAIRS_KEPT: usize = 10_000;
 #[derive(Debug, Clone, Default, PartialEq)]
 struct RuleLog {
     count: u64,
-    users: BTreeSet<UserNumber>,
+    /// With how many findings.
+    users: BTreeMap<UserNumber, u64>,
+    /// How many findings there are of a user at an instant, of rules whose findings something else may explain; the first
+    /// `TIMES_KEPT`.
+    times: BTreeMap<(UserNumber, Stamp), u64>,
     /// Sorted; the smallest `FindingLog::KEPT`.
     first: Vec<Finding>,
 }
+
+/// How many instants of findings a rule keeps (some 40 bytes each). They are kept by their order.
+const TIMES_KEPT: usize = 10_000;
+
+/// Rules that say what a run lacks.
+const LACKING: [Rule; 6] =
+    [Rule::MissingEvent, Rule::UnpairedTool, Rule::NeverStarted, Rule::Stalled, Rule::RunTooLong, Rule::EmptyAnswer];
 
 /// Whose ids are whose.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -235,6 +309,8 @@ pub struct Ledger {
     pub open: BTreeMap<OpenId, Sighting>,
     /// How many of `open` are ids of users.
     open_users: usize,
+    /// Marks of this execution that were seen at another user than theirs.
+    pub marks: BTreeMap<ForeignMark, Sighting>,
 }
 
 /// Answers and the prompts they were given to, each known by a 64-bit hash of its words: enough to find one answer to
@@ -327,7 +403,18 @@ pub struct OpenId {
     pub user: UserNumber,
 }
 
-/// Where an open id was seen.
+/// A mark at another user than the one whose it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ForeignMark {
+    /// Whose it is.
+    pub owner: UserNumber,
+    /// Of which iteration.
+    pub iteration: Iteration,
+    /// Who received it.
+    pub user: UserNumber,
+}
+
+/// Where an open id or a foreign mark was seen.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sighting {
     /// First.
@@ -340,6 +427,52 @@ pub struct Sighting {
     pub frames: u64,
     /// The receiver's own value was known, so that a value of nobody's is malformed.
     pub own_known: bool,
+    /// In what kind of frames.
+    pub borne: Borne,
+}
+
+/// What it was that bore an id or a mark.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Borne {
+    /// Events of the grammar.
+    pub events: Events,
+    /// All of it was its receiver's otherwise, by ids, by its place in a run, or as the answer to a request.
+    pub own: bool,
+    /// The hashes of the frames, the `HASHES_KEPT` smallest.
+    pub hashes: BTreeSet<u64>,
+}
+
+/// How many frames of one id or mark can be compared with what others got.
+const HASHES_KEPT: usize = 8;
+
+impl Borne {
+    /// With what bore it besides.
+    pub fn add(&mut self, other: &Borne) {
+        self.events = self.events.and(other.events);
+        self.own &= other.own;
+        self.hashes.extend(&other.hashes);
+        while self.hashes.len() > HASHES_KEPT {
+            self.hashes.pop_last();
+        }
+    }
+}
+
+impl Sighting {
+    /// Seen once.
+    pub(super) fn new(at: Stamp, subject: Subject, evidence: Evidence) -> Sighting {
+        Sighting { at, subject, evidence, frames: 1, own_known: false, borne: Borne::default() }
+    }
+
+    /// With another sighting of the same.
+    pub fn join(&mut self, other: Sighting) {
+        let (frames, own_known) = (self.frames + other.frames, self.own_known || other.own_known);
+        let mut borne = std::mem::take(&mut self.borne);
+        borne.add(&other.borne);
+        if (other.at, &other.subject, &other.evidence) < (self.at, &self.subject, &self.evidence) {
+            *self = other;
+        }
+        (self.frames, self.own_known, self.borne) = (frames, own_known, borne);
+    }
 }
 
 impl Judgement {
@@ -361,8 +494,8 @@ impl Judgement {
         for (row, count) in other.census {
             *self.census.entry(row).or_default() += count;
         }
-        for (user, runs) in other.in_flight {
-            let mine = self.in_flight.entry(user).or_default();
+        for (user, runs) in other.flights {
+            let mine = self.flights.entry(user).or_default();
             mine.extend(runs);
             mine.sort_unstable();
         }
@@ -382,8 +515,9 @@ impl Judgement {
     /// of a run came there was nothing to be mixed up, so such a run overlaps none.
     pub fn overlap(&self) -> f64 {
         let mut edges: Vec<(Stamp, bool, UserNumber)> = Vec::new();
-        for (user, runs) in &self.in_flight {
-            edges.extend(runs.iter().flat_map(|(from, to)| [(*from, true, *user), (*to, false, *user)]));
+        for (user, runs) in &self.flights {
+            let alive = runs.iter().filter(|run| !run.came.is_empty());
+            edges.extend(alive.flat_map(|run| [(run.asked, true, *user), (run.over, false, *user)]));
         }
         // An end at the very instant of a begin does not overlap it: `false` sorts first.
         edges.sort_unstable();
@@ -406,7 +540,7 @@ impl Judgement {
                 overlapped.insert(user);
             }
         }
-        if self.in_flight.is_empty() { 0.0 } else { overlapped.len() as f64 / self.in_flight.len() as f64 }
+        if self.flights.is_empty() { 0.0 } else { overlapped.len() as f64 / self.flights.len() as f64 }
     }
 }
 
@@ -446,6 +580,8 @@ impl Counts {
             canaries_damaged: self.canaries_damaged + other.canaries_damaged,
             identities_dropped: self.identities_dropped + other.identities_dropped,
             ids_dropped: self.ids_dropped + other.ids_dropped,
+            runs_misrouted: self.runs_misrouted + other.runs_misrouted,
+            ids_unattributed: self.ids_unattributed + other.ids_unattributed,
         }
     }
 }
@@ -456,9 +592,12 @@ impl FindingLog {
 
     /// Adds a finding; says whether it is a known issue.
     pub fn add(&mut self, finding: Finding, exceptions: &Exceptions) -> bool {
-        if let (Some(owner), Some(user)) = (finding.deviation.owner(), finding.subject.user) {
-            *self.leaks.entry((finding.deviation.rule(), owner, user)).or_default() += 1;
-            self.bound_leaks();
+        let (deviation, user) = (&finding.deviation, finding.subject.user);
+        if let (Some(class), Some(owner), Some(user)) = (deviation.leak_class(), deviation.owner(), user) {
+            self.leaked((deviation.rule(), class, owner, user));
+            if class == LeakClass::Swapped {
+                self.leaked((finding.deviation.rule(), class, user, owner));
+            }
         }
         let known = exceptions.known(&finding.deviation);
         let log = match known {
@@ -466,7 +605,13 @@ impl FindingLog {
             None => self.rules.entry(finding.deviation.rule()).or_default(),
         };
         log.count += 1;
-        log.users.extend(finding.subject.user);
+        if let Some(user) = finding.subject.user {
+            *log.users.entry(user).or_default() += 1;
+            if LACKING.contains(&finding.deviation.rule()) {
+                *log.times.entry((user, finding.at)).or_default() += 1;
+                log.bound();
+            }
+        }
         let place = log.first.partition_point(|known| *known <= finding);
         if place < FindingLog::KEPT {
             log.first.insert(place, finding);
@@ -493,15 +638,46 @@ impl FindingLog {
         self.rules.iter().map(|(rule, log)| (*rule, log.count, log.users.len() as u64, log.first.as_slice()))
     }
 
-    /// Pairs of whose it was and to whom it came, by rule, with how often.
-    pub fn leaks(&self) -> impl Iterator<Item = (Leak, u64)> {
+    /// Takes away what says that a run of `user`, over at `at`, lacks something. What is a known issue stays.
+    pub(super) fn explain_lacking(&mut self, user: UserNumber, at: Stamp) {
+        for rule in LACKING {
+            let Some(log) = self.rules.get_mut(&rule) else { continue };
+            let Some(count) = log.times.remove(&(user, at)) else { continue };
+            log.first.retain(|finding| (finding.subject.user, finding.at) != (Some(user), at));
+            log.less(user, count);
+            if log.count == 0 {
+                self.rules.remove(&rule);
+            }
+        }
+    }
+
+    /// Takes away findings of a rule of which `explained` says so, as far as they are kept.
+    pub(super) fn explain(&mut self, rule: Rule, explained: impl Fn(&Finding) -> bool) {
+        let Some(log) = self.rules.get_mut(&rule) else { return };
+        let (gone, rest) = std::mem::take(&mut log.first).into_iter().partition(explained);
+        log.first = rest;
+        let gone: Vec<Finding> = gone;
+        gone.iter().filter_map(|finding| finding.subject.user).for_each(|user| log.less(user, 1));
+        if log.count == 0 {
+            self.rules.remove(&rule);
+        }
+    }
+
+    /// Something came to the wrong user.
+    pub(super) fn leaked(&mut self, row: LeakRow) {
+        *self.leaks.entry(row).or_default() += 1;
+        self.bound_leaks();
+    }
+
+    /// Pairs of whose it was and to whom it came, by rule and class, with how often.
+    pub fn leaks(&self) -> impl Iterator<Item = (LeakRow, u64)> {
         self.leaks.iter().map(|(leak, count)| (*leak, *count))
     }
 
     /// Users with findings of rules that `counts`, each as often as there are such rules. Those of known issues are not among
     /// them.
     pub fn users(&self, counts: impl Fn(Rule) -> bool) -> impl Iterator<Item = UserNumber> {
-        self.rules.iter().filter(move |(rule, _)| counts(**rule)).flat_map(|(_, log)| log.users.iter().copied())
+        self.rules.iter().filter(move |(rule, _)| counts(**rule)).flat_map(|(_, log)| log.users.keys().copied())
     }
 
     fn bound_leaks(&mut self) {
@@ -537,10 +713,33 @@ impl FindingLog {
 impl RuleLog {
     fn merge(&mut self, other: RuleLog) {
         self.count += other.count;
-        self.users.extend(other.users);
+        for (user, count) in other.users {
+            *self.users.entry(user).or_default() += count;
+        }
+        for (time, count) in other.times {
+            *self.times.entry(time).or_default() += count;
+        }
         self.first.extend(other.first);
         self.first.sort();
         self.first.truncate(FindingLog::KEPT);
+        self.bound();
+    }
+
+    fn bound(&mut self) {
+        while self.times.len() > TIMES_KEPT {
+            self.times.pop_last();
+        }
+    }
+
+    /// There are `count` fewer of `user`.
+    fn less(&mut self, user: UserNumber, count: u64) {
+        self.count -= count;
+        if let Some(left) = self.users.get_mut(&user) {
+            *left -= count;
+            if *left == 0 {
+                self.users.remove(&user);
+            }
+        }
     }
 }
 
@@ -563,6 +762,17 @@ impl Ledger {
     pub fn add_open(&mut self, open: OpenId, sighting: Sighting) {
         self.open_users += usize::from(open.role == IdRole::User);
         self.open.insert(open, sighting);
+    }
+
+    /// Keeps a mark of another user. Gives the sighting back if there is no room.
+    pub fn add_mark(&mut self, mark: ForeignMark, sighting: Sighting) -> Option<Sighting> {
+        let full = self.marks.len() >= OPEN_KEPT;
+        match self.marks.entry(mark) {
+            Entry::Occupied(mut entry) => entry.get_mut().join(sighting),
+            Entry::Vacant(_) if full => return Some(sighting),
+            Entry::Vacant(entry) => drop(entry.insert(sighting)),
+        }
+        None
     }
 
     /// Another user than `user` who is known to own `value`, if `user` is not among its owners.
@@ -589,14 +799,13 @@ impl Ledger {
                     self.open_users += usize::from(entry.key().role == IdRole::User);
                     entry.insert(theirs);
                 }
-                Entry::Occupied(mut entry) => {
-                    let mine = entry.get_mut();
-                    let (frames, own_known) = (mine.frames + theirs.frames, mine.own_known || theirs.own_known);
-                    if (theirs.at, &theirs.subject, &theirs.evidence) < (mine.at, &mine.subject, &mine.evidence) {
-                        *mine = theirs;
-                    }
-                    (mine.frames, mine.own_known) = (frames, own_known);
-                }
+                Entry::Occupied(mut entry) => entry.get_mut().join(theirs),
+            }
+        }
+        for (mark, theirs) in other.marks {
+            match self.marks.entry(mark) {
+                Entry::Vacant(entry) => drop(entry.insert(theirs)),
+                Entry::Occupied(mut entry) => entry.get_mut().join(theirs),
             }
         }
     }
@@ -605,12 +814,15 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Deviation;
+    use crate::finding::{Deviation, Leak};
 
     fn in_flight(runs: &[(u32, u64, u64)]) -> Judgement {
         let mut judgement = Judgement::default();
         for (user, from, to) in runs {
-            judgement.in_flight.entry(UserNumber(*user)).or_default().push((Stamp(*from), Stamp(*to)));
+            let (came, lacks) = ([0].into_iter().collect(), Events::default());
+            let flight =
+                Flight { asked: Stamp(*from), over: Stamp(*to), iteration: Iteration(1), run: None, came, lacks };
+            judgement.flights.entry(UserNumber(*user)).or_default().push(flight);
         }
         judgement
     }
@@ -618,7 +830,8 @@ mod tests {
     #[test]
     fn pairs_of_a_leak_keep_their_whole_count_however_they_are_merged() {
         let leak = |owner: u32, user: u32| {
-            let deviation = Deviation::ForeignCanary { owner: UserNumber(owner), iteration: Iteration(1) };
+            let leak = Leak::unsettled();
+            let deviation = Deviation::ForeignCanary { owner: UserNumber(owner), iteration: Iteration(1), leak };
             let subject = Subject { user: Some(UserNumber(user)), ..Subject::default() };
             Finding { at: Stamp(1), subject, deviation, evidence: Evidence::default() }
         };
@@ -638,10 +851,14 @@ mod tests {
         };
         let all = joined([&a, &b, &c]);
         assert_eq!(all, joined([&c, &b, &a]));
-        let pairs: Vec<(Leak, u64)> = all.leaks().collect();
+        let pairs: Vec<(LeakRow, u64)> = all.leaks().collect();
         assert_eq!(pairs.len(), PAIRS_KEPT);
-        assert_eq!(pairs[1], ((Rule::ForeignCanary, UserNumber(0), UserNumber(1)), 3), "in a once, in c twice");
-        assert!(pairs.iter().all(|((_, owner, _), _)| *owner != UserNumber(900)));
+        assert_eq!(
+            pairs[1],
+            ((Rule::ForeignCanary, LeakClass::Unsettled, UserNumber(0), UserNumber(1)), 3),
+            "in a once, in c twice"
+        );
+        assert!(pairs.iter().all(|((_, _, owner, _), _)| *owner != UserNumber(900)));
     }
 
     #[test]

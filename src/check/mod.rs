@@ -10,6 +10,7 @@
 //! | `lane.rs` | one user's stream: set-up, greeting, runs, silence |
 //! | `judgement.rs` | what judging leaves behind, and how it merges |
 //! | `copies.rs` | frames without ids, and who else got the same |
+//! | `leaks.rs` | what of one user came to another, and how |
 //! | `course.rs` | how it went over time, for people |
 //! | `concern.rs` | which expectations can concern which kind of event |
 //! | `conclude.rs` | claims and the verdict of the whole |
@@ -31,6 +32,7 @@ pub mod decode;
 pub mod json;
 mod judgement;
 mod lane;
+mod leaks;
 mod reach;
 #[cfg(test)]
 mod tests;
@@ -42,7 +44,10 @@ pub use conclude::{
 };
 pub use copies::Unmarked;
 pub use course::{Course, PassedRun};
-pub use judgement::{Counts, FindingLog, Judgement, Latencies, Ledger, OpenId, Sighting, Window};
+pub use judgement::{
+    Borne, Counts, Events, FindingLog, Flight, ForeignMark, Judgement, Latencies, LeakRow, Ledger, OpenId, Sighting,
+    Window,
+};
 pub use lane::Move;
 pub use reach::Planned;
 pub use value::{Value, Within};

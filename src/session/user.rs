@@ -730,7 +730,12 @@ impl Watched {
         let seen = judge.so_far();
         let good = seen.segments.get(&Segment::Run).map(|latencies| (latencies.latest.len(), latencies.latest.sum()));
         let (good, took_us) = good.unwrap_or_default();
-        Watched { findings: seen.findings.total(), runs: seen.counts.runs, good, took_us }
+        Watched {
+            findings: seen.findings.total() + seen.ledger.marks.len() as u64,
+            runs: seen.counts.runs,
+            good,
+            took_us,
+        }
     }
 }
 

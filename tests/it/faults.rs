@@ -14,6 +14,8 @@ use crate::support::report::Report;
 enum Seen {
     /// Findings of these rules and of no others, and a verdict that is no pass.
     Caught(&'static [&'static str]),
+    /// The same, with findings of further rules where the one who got it hung up before all of it came.
+    CutShort(&'static [&'static str], &'static [&'static str]),
     /// Findings of these rules, as notes that fail nothing.
     Noted(&'static [&'static str]),
     /// Nothing, and a pass: what the fault does is legal here.
@@ -22,7 +24,7 @@ enum Seen {
     Unseen(&'static str),
 }
 
-use Seen::{Caught, Legal, Noted, Unseen};
+use Seen::{Caught, CutShort, Legal, Noted, Unseen};
 
 /// Faults by which something never comes, or too late: only these are given short patience, so that nothing else is late because
 /// the machine is busy.
@@ -55,7 +57,7 @@ const TABLE: &[(&str, Seen)] = &[
     ("login-limited:first=1", Legal),
     ("token-expired", Caught(&["GP405"])),
     ("token-foreign", Caught(&["GP405"])),
-    ("identity-collapse", Caught(&["GP201", "GP202", "GP203"])),
+    ("identity-collapse", Caught(&["GP203"])),
     ("history-lost", Caught(&["GP601"])),
     ("history-leak", Unseen("nobody asks for another user's messages")),
     ("upgrade-403", Caught(&["GP405"])),
@@ -128,11 +130,11 @@ const TABLE: &[(&str, Seen)] = &[
     ("slow-tool:by=60s", Caught(&["GP302"])),
     // A frame without ids that fits into the runs of its receivers accuses nobody.
     ("leak-broadcast", Caught(&["GP206"])),
-    ("leak-copy", Caught(&["GP201", "GP202"])),
-    ("leak-swap", Caught(&["GP201", "GP202", "GP301"])),
-    ("leak-answer", Caught(&["GP201", "GP202"])),
+    ("leak-copy", CutShort(&["GP201"], &["GP202"])),
+    ("leak-swap", CutShort(&["GP201"], &["GP202"])),
+    ("leak-answer", Caught(&["GP201"])),
     ("leak-state", Caught(&["GP201"])),
-    ("leak-late", Caught(&["GP201", "GP202"])),
+    ("leak-late", Caught(&["GP201"])),
     ("foreign-user", Caught(&["GP202"])),
     ("malformed-user", Noted(&["GP204"])),
     ("ack-first", Legal),
@@ -198,6 +200,29 @@ fn faults_of_answers_and_time_are_caught() {
 #[test]
 fn leaks_are_caught() {
     try_all(|fault| (Fault::LeakBroadcast..=Fault::MalformedUser).contains(&fault));
+}
+
+#[test]
+fn each_leak_is_told_by_how_it_came() {
+    const CLASSES: &[(&str, &[&str])] = &[
+        ("leak-broadcast", &["broadcast"]),
+        ("leak-copy", &["copied"]),
+        ("leak-answer", &["copied"]),
+        ("leak-swap", &["misrouted", "swapped"]),
+        ("leak-late", &["copied", "stale_session"]),
+        ("leak-state", &["content_only", "cached_answer", "swapped"]),
+        ("answer-cached", &["cached_answer"]),
+        ("identity-collapse", &["identity_collapse"]),
+    ];
+    all_at_once(CLASSES, |(fault, classes)| {
+        let backend = start(&[fault], Envelope::Flat);
+        let report = drive(&backend, fault, !WAITED_FOR.contains(&spec(fault).fault));
+        let groups = report.0["findings"].as_array().expect("a list").iter();
+        let witnesses = groups.flat_map(|group| group["witnesses"].as_array().expect("a list").iter());
+        let told: Vec<&str> = witnesses.filter_map(|witness| witness["class"].as_str()).collect();
+        let others = told.iter().filter(|class| !classes.contains(class)).count();
+        if told.is_empty() || others > 0 { vec![format!("{fault}: {told:?}")] } else { vec![] }
+    });
 }
 
 #[test]
@@ -311,11 +336,15 @@ fn try_one(text: &str, seen: &Seen) -> Vec<String> {
     let (told, passed) = (codes(&report), report.outcome() == "pass");
     let fits = match seen {
         Caught(expected) => told == **expected && !passed,
+        CutShort(expected, more) => {
+            let certain: Vec<&String> = told.iter().filter(|code| !more.contains(&code.as_str())).collect();
+            certain == **expected && !passed
+        }
         Noted(expected) => told == **expected && passed && report.failures().is_empty(),
         Legal | Unseen(_) => told.is_empty() && passed,
     };
     if !fits {
-        wrong.push(format!("{text}: {told:?}, {}", report.outcome()));
+        wrong.push(format!("{text}: {told:?}, {}, {:#}", report.outcome(), report.0["findings"]));
     }
     // A door is tried by nobody here, and sub-agents are none.
     let tried = !matches!(seen, Unseen(_)) || matches!(fault, Fault::OtherSubprotocol | Fault::Forgetful);

@@ -64,7 +64,12 @@ pub fn judge(case: &Case, expect: &Arc<Expectations>, wrap: Wrap, looks: Looks) 
     let asked = stage.users.iter().map(|user| user.asked).sum();
     let judgement = stage.judge.finish();
     let conclusion = conclude(judgement.clone(), expect, false, None);
-    let rest = apart(&known, &shown(case, &conclusion.judgement)).1;
+    let (explained, rest) = apart(&known, &shown(case, &conclusion.judgement));
+    // The whole may explain what a line has shown.
+    for finding in explained {
+        let of = findings.iter_mut().rev().find_map(|of| Some((of.iter().position(|one| *one == finding)?, of)));
+        of.map(|(index, of)| of.remove(index)).expect("it was shown by a line");
+    }
     findings.last_mut().expect("an end").extend(rest);
     Judged { findings, asked, judgement, conclusion }
 }

@@ -20,8 +20,8 @@ mod setup;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::concern::Concerns;
-use super::decode;
-use super::judgement::{Judgement, NAMES_KEPT, Window};
+use super::judgement::{Borne, Judgement, NAMES_KEPT, Window};
+use super::{copies, decode};
 use crate::event::{Extract, Kind, Slots};
 use crate::expect::{Expectations, Matcher, ScriptStep, Segment};
 use crate::finding::{Deviation, Evidence, Excerpt, Finding, Subject};
@@ -30,7 +30,7 @@ use crate::rule::{Concern, Rule, Severity};
 use crate::time::{Micros, Stamp};
 use crate::trace::{Content, Direction, Fact, Frame};
 
-use owner::Owned;
+use owner::{Came, Owned};
 use run::{Label, Over, PastRun, Place, Run};
 
 /// What the user must do next.
@@ -83,8 +83,12 @@ pub(super) struct Lane {
     lingering: Vec<Box<Run>>,
     /// Runs that were concluded, so that their events are told from nobody's.
     past: VecDeque<PastRun>,
-    /// Leaks already found, by owner and iteration of the mark.
-    leaks: BTreeSet<(u32, u32)>,
+    /// Marks of other users for which the ledger had no room.
+    leaks: BTreeSet<(UserNumber, Iteration)>,
+    /// Users of other executions whose marks were seen.
+    elsewhere: BTreeSet<u32>,
+    /// What is known of the frame that is being read.
+    came: Came,
     began: bool,
     was_ready: bool,
     /// The user's own identity was seen.
@@ -152,6 +156,8 @@ impl Lane {
             lingering: Vec::new(),
             past: VecDeque::new(),
             leaks: BTreeSet::new(),
+            elsewhere: BTreeSet::new(),
+            came: Came::default(),
             began: false,
             was_ready: false,
             own_seen: false,
@@ -213,7 +219,7 @@ impl Lane {
             Fact::Step { phase, name, sent, done, outcome } => self.step(bench, *phase, name, *sent, *done, outcome),
             Fact::Captured { name, value, .. } => self.capture(bench, name, value),
             Fact::Marked { name, marks, at } => {
-                self.canaries(bench, *at, name, &marks.join(" "));
+                self.searched(bench, *at, name, &marks.join(" "), true);
             }
             Fact::Dialed { connection, begun, done, outcome } => {
                 self.dialed(bench, *connection, *begun, *done, outcome);
@@ -250,14 +256,14 @@ impl Lane {
             Content::Text(text) => self.text(bench, frame, text),
             Content::Binary(bytes) => {
                 let text = String::from_utf8_lossy(bytes);
-                self.canaries(bench, frame.at, "binary frame", &text);
+                self.searched(bench, frame.at, "binary frame", &text, false);
                 let excerpt = Excerpt::new(frame.at, "binary frame", &text);
                 self.malformed(bench, frame.at, "a binary frame where text was expected".to_owned(), excerpt);
             }
             Content::Ping | Content::Pong => {}
             ending => {
                 if let Content::Close { reason, .. } = ending {
-                    self.canaries(bench, frame.at, "close reason", reason);
+                    self.searched(bench, frame.at, "close reason", reason, true);
                 }
                 self.connection_ended(bench, frame.at, ending);
             }
@@ -317,8 +323,19 @@ impl Lane {
 
     fn text(&mut self, bench: &mut Bench<'_>, frame: &Frame<'_>, text: &str) {
         bench.out.counts.texts += 1;
-        let marked = self.canaries(bench, frame.at, "frame", text);
-        bench.out.counts.canaries += u64::from(marked);
+        let marks = self.marks(bench, frame.at, "frame", text);
+        bench.out.counts.canaries += u64::from(marks.mine);
+        self.came = Came { own: marks.mine, strange: !marks.foreign.is_empty(), ..Came::default() };
+        self.read(bench, frame, text, marks.mine);
+        let Came { events, own, placed, .. } = std::mem::take(&mut self.came);
+        if !marks.foreign.is_empty() {
+            let hashes = BTreeSet::from([copies::hash(text)]);
+            self.leaked(bench, marks.foreign, &Borne { events, own: own || placed, hashes });
+        }
+    }
+
+    /// What a text frame says. `marked`: with a mark of its receiver.
+    fn read(&mut self, bench: &mut Bench<'_>, frame: &Frame<'_>, text: &str, marked: bool) {
         let dialect = &bench.expect.dialect;
         let first = decode::event_into(dialect, text, std::mem::take(&mut self.room));
         let encoded = first.as_ref().is_ok_and(|read| read.encoded);
@@ -543,6 +560,10 @@ impl Lane {
 
     /// Adds a finding; one of a frame that tells nobody's id is held back until it is known whether it was sent to everybody.
     fn add_about(&mut self, bench: &mut Bench<'_>, unmarked: Option<u64>, finding: Finding) {
+        if self.came.foreign() {
+            // That another user's frame has no place here is what the ledger will say of it.
+            return;
+        }
         let Some(hash) = unmarked else { return self.add(bench, finding) };
         let exceptions = &bench.expect.claims.exceptions;
         let idle = self.iterations.iter().all(|iteration| iteration.first_asked.is_none())
