@@ -8,7 +8,7 @@ use std::fmt;
 
 use crate::event::{Envelope, KindId};
 use crate::expect::{
-    Asserted, Budget, BudgetName, Date, Exceptions, Expectations, IdRole, Known, Level, Origin, Reliability,
+    Asserted, Between, Budget, BudgetName, Date, Exceptions, Expectations, IdRole, Known, Level, Origin, Reliability,
     ReliabilityOf, Segment, Statistic,
 };
 use crate::finding::{Deviation, Evidence, Excerpt, Finding, Subject, counted};
@@ -18,8 +18,9 @@ use crate::stats::{self, Doubt, Histogram, Judged, LimitJudgement};
 use crate::time::{Micros, Stamp};
 
 use super::alike::alike;
-use super::judgement::{Judgement, Latencies, Ledger, Window};
+use super::judgement::{Judgement, Latencies, Window};
 use super::leaks;
+use super::ledger::Ledger;
 use super::value::{Value, value};
 
 /// The verdict of one claim.
@@ -226,6 +227,9 @@ pub struct Conclusion {
 /// by which known issues expire; without it none does.
 pub fn conclude(mut judgement: Judgement, expect: &Expectations, interrupted: bool, today: Option<Date>) -> Conclusion {
     let exceptions = &expect.claims.exceptions;
+    if expect.claims.between == Between::Users {
+        judgement.ledger.groups.clear();
+    }
     settle(&mut judgement, expect);
     let overlap = judgement.overlap();
     let census = census(&judgement, expect);
@@ -380,7 +384,8 @@ fn settle(judgement: &mut Judgement, expect: &Expectations) {
         .filter(|users| users.len() > 1)
         .cloned()
         .collect();
-    let same = |a, b| one.iter().any(|users| users.contains(&a) && users.contains(&b));
+    let circle = judgement.ledger.circles();
+    let same = |a, b| circle(a) == circle(b) || one.iter().any(|users| users.contains(&a) && users.contains(&b));
     leaks::settle(judgement, expect, foreign, same);
     for answer in judgement.same_answers.repeated() {
         let mut given: Vec<_> = answer.prompts.values().collect();
@@ -396,10 +401,7 @@ fn settle(judgement: &mut Judgement, expect: &Expectations) {
         let deviation = Deviation::SameAnswer { answers, prompts, users };
         judgement.findings.add(Finding { at, subject, deviation, evidence }, exceptions);
     }
-    for (value, users) in &judgement.ledger.identities {
-        if users.len() < 2 {
-            continue;
-        }
+    for (value, users) in judgement.ledger.identities.iter().filter(|(_, users)| judgement.ledger.apart(users)) {
         let subject = Subject { user: users.first().copied(), ..Subject::default() };
         let (deviation, evidence) = (collapse(value, users), Evidence::default());
         judgement.findings.add(Finding { at: Stamp::ZERO, subject, deviation, evidence }, exceptions);
@@ -417,7 +419,7 @@ fn collapsed(ledger: &Ledger) -> BTreeMap<String, BTreeSet<UserNumber>> {
     }
     // What a sender writes that knows no user is the identity of nobody.
     let nobody = |value: &str| ["none", "null", "undefined"].contains(&&*value.trim().to_lowercase());
-    users.retain(|value, users| users.len() > 1 && !nobody(value));
+    users.retain(|value, users| ledger.apart(users) && !nobody(value));
     users
 }
 
@@ -655,6 +657,8 @@ impl Court<'_> {
             Seen::Doubtful("marks of another execution were seen; give this one users of its own".to_owned())
         } else if asked.len() < 2 {
             Seen::Nothing("fewer than two users had a run".to_owned())
+        } else if !self.judgement.ledger.apart(&asked.keys().copied().collect()) {
+            Seen::Nothing("all users that had a run are in one group".to_owned())
         } else if recognised.is_empty() && counts.events > 0 {
             Seen::Nothing(
                 "no event of a run carried an id or a mark of its receiver; ask the agent to repeat the reference in the prompt, or \

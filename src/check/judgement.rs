@@ -6,13 +6,14 @@
 use std::cmp::Reverse;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::copies::Unmarked;
 use super::course::Course;
+use super::flight::Flight;
+use super::ledger::Ledger;
 use crate::event::{Envelope, KindId};
-use crate::expect::{Exceptions, IdRole, Segment};
-use crate::finding::{Evidence, Excerpt, Finding, LeakClass, Subject};
+use crate::expect::{Exceptions, Segment};
+use crate::finding::{Excerpt, Finding, LeakClass, Subject};
 use crate::identity::{Iteration, UserNumber};
 use crate::rule::Rule;
 use crate::stats::Histogram;
@@ -53,69 +54,6 @@ pub struct Judgement {
 
 /// How many unknown names and leftovers one part of an execution keeps.
 pub const NAMES_KEPT: usize = 1_000;
-
-/// How many ids that nobody owns yet one part of an execution keeps, of users and of anything else (at most 4 KiB each).
-pub const OPEN_KEPT: usize = 5_000;
-
-/// How many runs of a user are kept for what only several users show (56 bytes each).
-pub const RUNS_KEPT: usize = 64;
-
-/// One run, as far as others are concerned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Flight {
-    /// When it was asked for.
-    pub asked: Stamp,
-    /// When it was over, however it ended.
-    pub over: Stamp,
-    /// Of which iteration.
-    pub iteration: Iteration,
-    /// Its first id, by [`Ledger::key`].
-    pub run: Option<u64>,
-    /// The events of the grammar that came.
-    pub came: Events,
-    /// Those that had to come and did not.
-    pub lacks: Events,
-}
-
-/// Some events of a grammar: bit `n` stands for symbol `n`, the last one for all from 63 on.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Events(u64);
-
-impl Events {
-    /// With `symbol`.
-    pub fn insert(&mut self, symbol: usize) {
-        self.0 |= 1 << symbol.min(63);
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    /// Those of both.
-    pub fn and(self, other: Events) -> Events {
-        Events(self.0 | other.0)
-    }
-
-    /// Without those of `other`.
-    pub fn without(self, other: Events) -> Events {
-        Events(self.0 & !other.0)
-    }
-
-    /// The symbols.
-    pub fn symbols(self) -> impl Iterator<Item = usize> {
-        (0..64).filter(move |symbol| self.0 & 1 << symbol != 0)
-    }
-}
-
-impl FromIterator<usize> for Events {
-    fn from_iter<I: IntoIterator<Item = usize>>(symbols: I) -> Events {
-        symbols.into_iter().fold(Events::default(), |mut events, symbol| {
-            events.insert(symbol);
-            events
-        })
-    }
-}
 
 /// How many windows of one length are told apart: a day of five minutes each. The last one holds all that is later. A window
 /// takes at most 16 KiB up to 1,024 values of a segment, some 400 KB beyond.
@@ -212,6 +150,9 @@ pub struct Counts {
     /// Runs whose events came to another user instead.
     #[serde(default)]
     pub runs_misrouted: u64,
+    /// Frames and events that are meant for everybody.
+    #[serde(default)]
+    pub announcements: u64,
     /// Ids of runs, threads and the like that stood in frames and are no user's that this execution knows.
     #[serde(default)]
     pub ids_unattributed: u64,
@@ -296,23 +237,6 @@ const TIMES_KEPT: usize = 10_000;
 const LACKING: [Rule; 6] =
     [Rule::MissingEvent, Rule::UnpairedTool, Rule::NeverStarted, Rule::Stalled, Rule::RunTooLong, Rule::EmptyAnswer];
 
-/// Whose ids are whose.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Ledger {
-    /// Identities of users as the target calls them, and who has them.
-    pub identities: BTreeMap<String, BTreeSet<UserNumber>>,
-    /// Who owns an id that belongs to one user in the whole target, by a 64-bit hash of role and value.
-    pub owners: BTreeMap<u64, UserNumber>,
-    /// Users at whom their own identity was seen.
-    pub own_seen: BTreeSet<UserNumber>,
-    /// Ids that were seen at a user and are not known to be his.
-    pub open: BTreeMap<OpenId, Sighting>,
-    /// How many of `open` are ids of users.
-    open_users: usize,
-    /// Marks of this execution that were seen at another user than theirs.
-    pub marks: BTreeMap<ForeignMark, Sighting>,
-}
-
 /// Answers and the prompts they were given to, each known by a 64-bit hash of its words: enough to find one answer to
 /// different prompts, wherever they were judged.
 ///
@@ -390,91 +314,6 @@ impl GivenAnswer {
     }
 }
 
-/// An id that is not known to be its receiver's.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct OpenId {
-    /// What the profile calls the id.
-    pub name: String,
-    /// What it identifies.
-    pub role: IdRole,
-    /// The value.
-    pub value: String,
-    /// Who received it.
-    pub user: UserNumber,
-}
-
-/// A mark at another user than the one whose it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ForeignMark {
-    /// Whose it is.
-    pub owner: UserNumber,
-    /// Of which iteration.
-    pub iteration: Iteration,
-    /// Who received it.
-    pub user: UserNumber,
-}
-
-/// Where an open id or a foreign mark was seen.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Sighting {
-    /// First.
-    pub at: Stamp,
-    /// At whom.
-    pub subject: Subject,
-    /// In what.
-    pub evidence: Evidence,
-    /// In how many frames.
-    pub frames: u64,
-    /// The receiver's own value was known, so that a value of nobody's is malformed.
-    pub own_known: bool,
-    /// In what kind of frames.
-    pub borne: Borne,
-}
-
-/// What it was that bore an id or a mark.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Borne {
-    /// Events of the grammar.
-    pub events: Events,
-    /// All of it was its receiver's otherwise, by ids, by its place in a run, or as the answer to a request.
-    pub own: bool,
-    /// The hashes of the frames, the `HASHES_KEPT` smallest.
-    pub hashes: BTreeSet<u64>,
-}
-
-/// How many frames of one id or mark can be compared with what others got.
-const HASHES_KEPT: usize = 8;
-
-impl Borne {
-    /// With what bore it besides.
-    pub fn add(&mut self, other: &Borne) {
-        self.events = self.events.and(other.events);
-        self.own &= other.own;
-        self.hashes.extend(&other.hashes);
-        while self.hashes.len() > HASHES_KEPT {
-            self.hashes.pop_last();
-        }
-    }
-}
-
-impl Sighting {
-    /// Seen once.
-    pub(super) fn new(at: Stamp, subject: Subject, evidence: Evidence) -> Sighting {
-        Sighting { at, subject, evidence, frames: 1, own_known: false, borne: Borne::default() }
-    }
-
-    /// With another sighting of the same.
-    pub fn join(&mut self, other: Sighting) {
-        let (frames, own_known) = (self.frames + other.frames, self.own_known || other.own_known);
-        let mut borne = std::mem::take(&mut self.borne);
-        borne.add(&other.borne);
-        if (other.at, &other.subject, &other.evidence) < (self.at, &self.subject, &self.evidence) {
-            *self = other;
-        }
-        (self.frames, self.own_known, self.borne) = (frames, own_known, borne);
-    }
-}
-
 impl Judgement {
     /// Joins what was judged of two disjoint sets of users. Associative and commutative; `Judgement::default()` changes
     /// nothing.
@@ -509,38 +348,6 @@ impl Judgement {
     /// Counts an event of the grammar and its envelope.
     pub(super) fn noted(&mut self, kind: KindId, envelope: Envelope) {
         *self.census.entry((kind, envelope)).or_default() += 1;
-    }
-
-    /// The share of users whose run was in flight while another user's was, 0 to 1; of the users that asked. Where no event
-    /// of a run came there was nothing to be mixed up, so such a run overlaps none.
-    pub fn overlap(&self) -> f64 {
-        let mut edges: Vec<(Stamp, bool, UserNumber)> = Vec::new();
-        for (user, runs) in &self.flights {
-            let alive = runs.iter().filter(|run| !run.came.is_empty());
-            edges.extend(alive.flat_map(|run| [(run.asked, true, *user), (run.over, false, *user)]));
-        }
-        // An end at the very instant of a begin does not overlap it: `false` sorts first.
-        edges.sort_unstable();
-        let mut flying: BTreeMap<UserNumber, u32> = BTreeMap::new();
-        let mut overlapped = BTreeSet::new();
-        for (_, begins, user) in edges {
-            if !begins {
-                if let Some(runs) = flying.get_mut(&user) {
-                    *runs -= 1;
-                    if *runs == 0 {
-                        flying.remove(&user);
-                    }
-                }
-                continue;
-            }
-            *flying.entry(user).or_default() += 1;
-            if flying.len() == 2 {
-                overlapped.extend(flying.keys().copied());
-            } else if flying.len() > 2 {
-                overlapped.insert(user);
-            }
-        }
-        if self.flights.is_empty() { 0.0 } else { overlapped.len() as f64 / self.flights.len() as f64 }
     }
 }
 
@@ -581,6 +388,7 @@ impl Counts {
             identities_dropped: self.identities_dropped + other.identities_dropped,
             ids_dropped: self.ids_dropped + other.ids_dropped,
             runs_misrouted: self.runs_misrouted + other.runs_misrouted,
+            announcements: self.announcements + other.announcements,
             ids_unattributed: self.ids_unattributed + other.ids_unattributed,
         }
     }
@@ -743,89 +551,10 @@ impl RuleLog {
     }
 }
 
-impl Ledger {
-    /// The key of an id in `owners`.
-    pub fn key(role: IdRole, value: &str) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        (role, value).hash(&mut hasher);
-        hasher.finish()
-    }
-
-    /// Whether another id of this role may be kept open. Users and other ids do not take each other's room: targets make
-    /// ids of runs without end, and a foreign user among them must not be missed.
-    pub fn has_room(&self, role: IdRole) -> bool {
-        let kept = if role == IdRole::User { self.open_users } else { self.open.len() - self.open_users };
-        kept < OPEN_KEPT
-    }
-
-    /// Keeps an id open.
-    pub fn add_open(&mut self, open: OpenId, sighting: Sighting) {
-        self.open_users += usize::from(open.role == IdRole::User);
-        self.open.insert(open, sighting);
-    }
-
-    /// Keeps a mark of another user. Gives the sighting back if there is no room.
-    pub fn add_mark(&mut self, mark: ForeignMark, sighting: Sighting) -> Option<Sighting> {
-        let full = self.marks.len() >= OPEN_KEPT;
-        match self.marks.entry(mark) {
-            Entry::Occupied(mut entry) => entry.get_mut().join(sighting),
-            Entry::Vacant(_) if full => return Some(sighting),
-            Entry::Vacant(entry) => drop(entry.insert(sighting)),
-        }
-        None
-    }
-
-    /// Another user than `user` who is known to own `value`, if `user` is not among its owners.
-    pub fn other_owner(&self, role: IdRole, value: &str, user: UserNumber) -> Option<UserNumber> {
-        if role == IdRole::User {
-            let owners = self.identities.get(value)?;
-            return if owners.contains(&user) { None } else { owners.first().copied() };
-        }
-        self.owners.get(&Ledger::key(role, value)).copied().filter(|owner| *owner != user)
-    }
-
-    fn merge(&mut self, other: Ledger) {
-        for (value, users) in other.identities {
-            self.identities.entry(value).or_default().extend(users);
-        }
-        self.own_seen.extend(other.own_seen);
-        for (key, owner) in other.owners {
-            let mine = self.owners.entry(key).or_insert(owner);
-            *mine = owner.min(*mine);
-        }
-        for (open, theirs) in other.open {
-            match self.open.entry(open) {
-                Entry::Vacant(entry) => {
-                    self.open_users += usize::from(entry.key().role == IdRole::User);
-                    entry.insert(theirs);
-                }
-                Entry::Occupied(mut entry) => entry.get_mut().join(theirs),
-            }
-        }
-        for (mark, theirs) in other.marks {
-            match self.marks.entry(mark) {
-                Entry::Vacant(entry) => drop(entry.insert(theirs)),
-                Entry::Occupied(mut entry) => entry.get_mut().join(theirs),
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::{Deviation, Leak};
-
-    fn in_flight(runs: &[(u32, u64, u64)]) -> Judgement {
-        let mut judgement = Judgement::default();
-        for (user, from, to) in runs {
-            let (came, lacks) = ([0].into_iter().collect(), Events::default());
-            let flight =
-                Flight { asked: Stamp(*from), over: Stamp(*to), iteration: Iteration(1), run: None, came, lacks };
-            judgement.flights.entry(UserNumber(*user)).or_default().push(flight);
-        }
-        judgement
-    }
+    use crate::finding::{Deviation, Evidence, Leak};
 
     #[test]
     fn pairs_of_a_leak_keep_their_whole_count_however_they_are_merged() {
@@ -859,20 +588,5 @@ mod tests {
             "in a once, in c twice"
         );
         assert!(pairs.iter().all(|((_, _, owner, _), _)| *owner != UserNumber(900)));
-    }
-
-    #[test]
-    fn overlap_counts_users_not_runs() {
-        for (runs, share) in [
-            (vec![], 0.0),
-            (vec![(1, 0, 10)], 0.0),
-            (vec![(1, 0, 10), (1, 5, 15)], 0.0),
-            (vec![(1, 0, 10), (2, 10, 20)], 0.0),
-            (vec![(1, 0, 10), (2, 9, 20)], 1.0),
-            (vec![(1, 0, 10), (2, 9, 20), (3, 30, 40), (4, 50, 60)], 0.5),
-            (vec![(1, 0, 100), (2, 10, 20), (3, 30, 40), (4, 50, 60)], 1.0),
-        ] {
-            assert_eq!(in_flight(&runs).overlap(), share, "{runs:?}");
-        }
     }
 }

@@ -6,7 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::judgement::{Borne, Events, Flight, Judgement, Ledger, OpenId, Sighting};
+use super::flight::{Events, Flight};
+use super::judgement::Judgement;
+use super::ledger::{Borne, Ledger, OpenId, Sighting};
 use crate::expect::{Expectations, IdRole, Role};
 use crate::finding::{Deviation, Finding, Leak, LeakClass};
 use crate::identity::{Iteration, UserNumber};

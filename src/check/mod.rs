@@ -9,6 +9,8 @@
 //! | `content.rs` | the answer of one run |
 //! | `lane.rs` | one user's stream: set-up, greeting, runs, silence |
 //! | `judgement.rs` | what judging leaves behind, and how it merges |
+//! | `ledger.rs` | whose ids are whose, and what was seen of anybody at anybody else |
+//! | `flight.rs` | runs as far as other users are concerned |
 //! | `copies.rs` | frames without ids, and who else got the same |
 //! | `leaks.rs` | what of one user came to another, and how |
 //! | `course.rs` | how it went over time, for people |
@@ -29,10 +31,12 @@ mod content;
 mod copies;
 mod course;
 pub mod decode;
+mod flight;
 pub mod json;
 mod judgement;
 mod lane;
 mod leaks;
+mod ledger;
 mod reach;
 #[cfg(test)]
 mod tests;
@@ -44,11 +48,10 @@ pub use conclude::{
 };
 pub use copies::Unmarked;
 pub use course::{Course, PassedRun};
-pub use judgement::{
-    Borne, Counts, Events, FindingLog, Flight, ForeignMark, Judgement, Latencies, LeakRow, Ledger, OpenId, Sighting,
-    Window,
-};
+pub use flight::{Events, Flight};
+pub use judgement::{Counts, FindingLog, Judgement, Latencies, LeakRow, Window};
 pub use lane::Move;
+pub use ledger::{Borne, ForeignMark, Ledger, OpenId, Sighting};
 pub use reach::Planned;
 pub use value::{Value, Within};
 

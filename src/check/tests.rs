@@ -77,6 +77,7 @@ pub(super) fn expectations(users: u32) -> Expectations {
         grammar,
         ends,
         failed,
+        public: vec![],
         signs: Signs {
             degraded: at_any(&degraded, &Test::Exists(true)),
             replayed: at_any(&recovered, &Test::Bool(true)),
@@ -107,6 +108,7 @@ pub(super) fn expectations(users: u32) -> Expectations {
             answer: asserted(),
             uniform_envelope: None,
             isolation: (users > 1).then(asserted),
+            between: Between::Users,
             min_overlap: 0.0,
             reliability: None,
             exceptions: Exceptions::default(),

@@ -24,7 +24,7 @@ use super::values::{Shared, Values};
 use crate::check::{Judge, Judgement, Move};
 use crate::document::text::{Template, Text};
 use crate::engine::{Level, Limiter, Opened, Progress, Seat, Stage, Stop};
-use crate::expect::{Expectations, IdRole, IdSource, Segment};
+use crate::expect::{Between, Expectations, IdRole, IdSource, Segment};
 use crate::identity::{Connection, Iteration, UserNumber};
 use crate::plan::{Plan, PlannedUser};
 use crate::scenario::people::People;
@@ -253,6 +253,11 @@ impl<'a> User<'a> {
         }
         let (at, fresh) = (self.now(), self.socket.is_none());
         self.tell(Fact::Began { iteration, scheduled: at, at, fresh });
+        if mission.expect.claims.between == Between::Groups
+            && let Some(group) = mission.people.as_ref().and_then(|people| people.group(self.number))
+        {
+            self.tell(Fact::Grouped { group, at });
+        }
         self.begin(iteration);
         self.resumed = 0;
         let more = keeps && iteration.0 < mission.plan.iterations;

@@ -12,7 +12,7 @@ use goldenpath::document::diagnostic::{Style, render};
 use goldenpath::document::{Context, Sources, read};
 use goldenpath::event::{Envelope, Extract, Found, Kind, Number};
 use goldenpath::expect::{
-    AnswerRules, Asserted, Claims, Expectations, Grammar, Matcher, ScriptStep, Spelled, Timeouts,
+    AnswerRules, Asserted, Between, Claims, Expectations, Grammar, Matcher, ScriptStep, Spelled, Timeouts,
 };
 use goldenpath::identity::{Connection, ExecutionId, Iteration, UserNumber};
 use goldenpath::rule::Severity;
@@ -367,6 +367,7 @@ fn expectations() -> Expectations {
         grammar,
         ends: reads.ends,
         failed: reads.failed,
+        public: vec![],
         signs: reads.signs,
         answers: reads.answers,
         turns: vec![AnswerRules { min_chars: 5, ..AnswerRules::default() }],
@@ -389,6 +390,7 @@ fn expectations() -> Expectations {
             answer: asserted(),
             uniform_envelope: None,
             isolation: None,
+            between: Between::Users,
             min_overlap: 0.0,
             reliability: None,
             exceptions: Default::default(),

@@ -50,7 +50,8 @@ pub struct Judged {
 
 /// Plays `case` with its events in the envelope `wrap`.
 pub fn judge(case: &Case, expect: &Arc<Expectations>, wrap: Wrap, looks: Looks) -> Judged {
-    let users: Vec<User> = (1..=case.users).map(User::new).collect();
+    let group = |number: u32| case.groups.get(number as usize - 1).cloned();
+    let users: Vec<User> = (1..=case.users).map(|number| User::new(number, group(number))).collect();
     let judge = Judge::new(Arc::clone(expect), EXECUTION);
     let mut stage = Stage { wrap, looks, judge, users, now: 0, looked: 0, place: String::new() };
     let (mut findings, mut known) = (Vec::new(), Vec::new());
@@ -86,6 +87,7 @@ fn shown(case: &Case, judgement: &Judgement) -> Vec<String> {
 /// One user of a case.
 struct User {
     number: UserNumber,
+    group: Option<String>,
     /// What the login called the user.
     id: String,
     iteration: u32,
@@ -96,9 +98,9 @@ struct User {
 }
 
 impl User {
-    fn new(number: u32) -> User {
+    fn new(number: u32, group: Option<String>) -> User {
         let id = format!("u-{number}");
-        User { number: UserNumber(number), id, iteration: 0, connection: 0, turn: 0, asked: 0, open: false }
+        User { number: UserNumber(number), group, id, iteration: 0, connection: 0, turn: 0, asked: 0, open: false }
     }
 
     fn run(&self) -> String {
@@ -342,6 +344,9 @@ impl Stage {
         let (login, good) = ("POST /auth/login", StepOutcome::Good { status: 200 });
         let fact = match spoken[..] {
             ["begins"] | ["begins", "again"] => {
+                if let Some(group) = self.users[index].group.clone() {
+                    self.tell(index, &Fact::Grouped { group, at });
+                }
                 let user = &mut self.users[index];
                 user.iteration += 1;
                 (user.open, user.turn) = (true, 0);
@@ -443,7 +448,7 @@ fn stamp(ms: u64) -> Stamp {
 /// The scenario and profile of a case, compiled as the binary compiles files; each once.
 pub fn expectations(case: &Case) -> Arc<Expectations> {
     static KNOWN: LazyLock<Mutex<BTreeMap<String, Arc<Expectations>>>> = LazyLock::new(Mutex::default);
-    let key = format!("{} {} {}", case.users, case.scenario, case.profile);
+    let key = format!("{} {:?} {} {}", case.users, case.groups, case.scenario, case.profile);
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     Arc::clone(known.entry(key).or_insert_with(|| Arc::new(compiled(case))))
 }
@@ -460,6 +465,13 @@ fn compiled(case: &Case) -> Expectations {
             "password": { "env": "UNSET", "on_loopback": "x" },
         },
     });
+    if !case.groups.is_empty() {
+        // Those of one group may be one user.
+        let rows: String = case.groups.iter().map(|group| format!("{group}@example.com,x,{group}\n")).collect();
+        std::fs::write(folder.path().join("users.csv"), format!("email,password,group\n{rows}")).expect("a file");
+        scenario["users"] = json!({ "count": case.users, "file": "users.csv" });
+        scenario["expect"] = json!({ "isolation": { "between": "groups" } });
+    }
     overlay(&mut scenario, &case.scenario);
     std::fs::write(&profile, netra.to_string()).expect("a file");
     std::fs::write(&path, scenario.to_string()).expect("a file");

@@ -20,7 +20,8 @@ mod setup;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::concern::Concerns;
-use super::judgement::{Borne, Judgement, NAMES_KEPT, Window};
+use super::judgement::{Judgement, NAMES_KEPT, Window};
+use super::ledger::Borne;
 use super::{copies, decode};
 use crate::event::{Extract, Kind, Slots};
 use crate::expect::{Expectations, Matcher, ScriptStep, Segment};
@@ -217,6 +218,7 @@ impl Lane {
         match fact {
             Fact::Began { iteration, fresh, at, .. } => self.begin(bench, *iteration, *at, *fresh),
             Fact::Step { phase, name, sent, done, outcome } => self.step(bench, *phase, name, *sent, *done, outcome),
+            Fact::Grouped { group, .. } => drop(bench.out.ledger.groups.insert(self.user, group.clone())),
             Fact::Captured { name, value, .. } => self.capture(bench, name, value),
             Fact::Marked { name, marks, at } => {
                 self.searched(bench, *at, name, &marks.join(" "), true);
@@ -409,10 +411,16 @@ impl Lane {
     /// What a frame carries, `counted` times as far as its ids are concerned; says whether it is this user's by them.
     fn carried(&mut self, bench: &mut Bench<'_>, place: Place<'_, '_>, extract: &Extract<'_>, counted: u64) -> bool {
         let Place { frame, text, .. } = place;
-        let owned = self.attribute(bench, frame, extract, text, counted);
+        let public = bench.concerns.of(extract.kind).public.any(extract, text);
+        // Whose ids an announcement names says nothing of whom it was meant for.
+        let owned = if public { Owned::Unknown } else { self.attribute(bench, frame, extract, text, counted) };
         self.note_name(bench, extract);
         if self.refused(bench, frame, extract, text) || self.greeted(bench, frame, extract, text) {
             return owned == Owned::Mine;
+        }
+        if public {
+            bench.out.counts.announcements += 1;
+            return false;
         }
         if self.heartbeat(bench, extract, text) {
             if let (Some(run), Some(_)) = (&mut self.run, &extract.name) {
