@@ -84,6 +84,70 @@ impl Excerpt {
     }
 }
 
+/// How something of one user came to another, by what the owner's side tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LeakClass {
+    /// Several users got the same frame, its owner among them or not.
+    Broadcast,
+    /// It came in place of coming to its owner.
+    Misrouted,
+    /// Its owner got it, too.
+    Copied,
+    /// Each of two users got what was the other's.
+    Swapped,
+    /// Its owner's run was over when it came: the connection, or a session behind it, still was the owner's.
+    StaleSession,
+    /// What it stood in was its receiver's by ids or by place.
+    ContentOnly,
+    /// The same, and its owner had got it before.
+    CachedAnswer,
+    /// Several users are one to the target.
+    IdentityCollapse,
+    /// It is of another execution.
+    ForeignExecution,
+    /// Whether its owner got it is not known: it is no event of a run, or the owner's run was not seen.
+    Unsettled,
+}
+
+impl std::fmt::Display for LeakClass {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            LeakClass::Broadcast => "broadcast",
+            LeakClass::Misrouted => "misrouted",
+            LeakClass::Copied => "copied",
+            LeakClass::Swapped => "swapped",
+            LeakClass::StaleSession => "stale session",
+            LeakClass::ContentOnly => "content only",
+            LeakClass::CachedAnswer => "cached answer",
+            LeakClass::IdentityCollapse => "identity collapse",
+            LeakClass::ForeignExecution => "foreign execution",
+            LeakClass::Unsettled => "unsettled",
+        })
+    }
+}
+
+/// What came of one user's run to another user.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Leak {
+    /// How it came there.
+    pub class: LeakClass,
+    /// The owner's ids that told it: `run id r-2`.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub ids: Vec<String>,
+    /// In how many frames and answers.
+    pub frames: u64,
+    /// Of what was misrouted: the events that the owner never got.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub lacks: Vec<String>,
+    /// Of what was broadcast: who else got it, the first few.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub others: Vec<UserNumber>,
+    /// There are more of them.
+    #[serde(default)]
+    pub more: bool,
+}
+
 /// What was wrong, with what a sentence about it needs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -211,17 +275,15 @@ pub enum Deviation {
         owner: UserNumber,
         /// The iteration the mark was made for.
         iteration: Iteration,
+        /// How it came there.
+        leak: Leak,
     },
     /// See `Rule::ForeignIdentity`.
     ForeignIdentity {
         /// Whose id it was.
         owner: UserNumber,
-        /// What the profile calls the id.
-        id: String,
-        /// The value.
-        value: String,
-        /// How many frames carried it.
-        frames: u64,
+        /// How it came there.
+        leak: Leak,
     },
     /// See `Rule::IdentityCollapse`.
     IdentityCollapse {
@@ -558,6 +620,17 @@ impl Deviation {
         }
     }
 
+    /// How something of one user came to another, of what is wrong between users.
+    pub fn leak_class(&self) -> Option<LeakClass> {
+        match self {
+            Deviation::ForeignCanary { leak, .. } | Deviation::ForeignIdentity { leak, .. } => Some(leak.class),
+            Deviation::Broadcast { .. } => Some(LeakClass::Broadcast),
+            Deviation::IdentityCollapse { .. } => Some(LeakClass::IdentityCollapse),
+            Deviation::ForeignExecution { .. } => Some(LeakClass::ForeignExecution),
+            _ => None,
+        }
+    }
+
     /// One sentence, lower case, without a period.
     pub fn message(&self) -> String {
         match self {
@@ -608,11 +681,16 @@ impl Deviation {
                 format!("the time in {event} lies {by} before that of an earlier event")
             }
             Deviation::EncodedTwice => "JSON stood in a text where an object is due".to_owned(),
-            Deviation::ForeignCanary { owner, iteration } => {
-                format!("the mark of user {owner} (iteration {iteration}) came to this user")
+            Deviation::ForeignCanary { owner, iteration, leak } => {
+                let ids = match &leak.ids[..] {
+                    [] => String::new(),
+                    ids => format!(" with the {}", listed(ids)),
+                };
+                format!("the mark of user {owner} (iteration {iteration}) came to this user{ids}{}", leak.told(*owner))
             }
-            Deviation::ForeignIdentity { owner, id, value, frames } => {
-                format!("the {id} id {value} of user {owner} came to this user in {}", counted(*frames, "frame"))
+            Deviation::ForeignIdentity { owner, leak } => {
+                let (ids, frames) = (listed(&leak.ids), counted(leak.frames, "frame"));
+                format!("the {ids} of user {owner} came to this user in {frames}{}", leak.told(*owner))
             }
             Deviation::IdentityCollapse { value, users, count } => {
                 let users: Vec<_> = users.iter().map(|user| user.to_string()).collect();
@@ -626,8 +704,6 @@ impl Deviation {
                 format!("a mark of another execution (its user {owner}) came to this user")
             }
             Deviation::Broadcast { event, users, more, without, .. } => {
-                let named =
-                    |users: &[UserNumber]| listed(&users.iter().map(|user| user.to_string()).collect::<Vec<_>>());
                 let more = if *more { ", among others" } else { "" };
                 let why = match &without[..] {
                     [] => "with one event id".to_owned(),
@@ -715,6 +791,43 @@ impl Deviation {
             }
         }
     }
+}
+
+impl Leak {
+    /// Of which nothing is known but that it is one.
+    pub fn unsettled() -> Leak {
+        let (ids, lacks, others) = (Vec::new(), Vec::new(), Vec::new());
+        Leak { class: LeakClass::Unsettled, ids, frames: 1, lacks, others, more: false }
+    }
+
+    /// The part of a sentence that says how it came there.
+    fn told(&self, owner: UserNumber) -> String {
+        match self.class {
+            LeakClass::Broadcast => {
+                let more = if self.more { ", among others" } else { "" };
+                format!("; broadcast: so it did to {}{more}", users(&self.others))
+            }
+            LeakClass::Misrouted => format!("; misrouted: user {owner} never got {}", listed(&self.lacks)),
+            LeakClass::Copied => format!("; copied: user {owner} got it as well"),
+            LeakClass::Swapped => format!("; swapped: user {owner} got what was this user's"),
+            LeakClass::StaleSession => format!("; stale session: the run of user {owner} was over by then"),
+            LeakClass::ContentOnly => "; content only: what it stood in was this user's".to_owned(),
+            LeakClass::CachedAnswer => {
+                format!("; cached: the run of user {owner} was over by then, and what it stood in was this user's")
+            }
+            LeakClass::Unsettled => format!("; whether user {owner} got it is not known"),
+            LeakClass::IdentityCollapse | LeakClass::ForeignExecution => String::new(),
+        }
+    }
+}
+
+/// `user 3`, `users 3 and 4`.
+fn users(users: &[UserNumber]) -> String {
+    format!("user{} {}", if users.len() == 1 { "" } else { "s" }, named(users))
+}
+
+fn named(users: &[UserNumber]) -> String {
+    listed(&users.iter().map(|user| user.to_string()).collect::<Vec<_>>())
 }
 
 /// `1 frame`, `3 frames`.

@@ -211,6 +211,11 @@ impl Automaton {
         (0..grammar.symbols.len()).filter(|index| count(*index) < grammar.symbols[*index].min).collect()
     }
 
+    /// The symbols that came.
+    pub fn came(&self) -> impl Iterator<Item = usize> {
+        self.counts.iter().enumerate().filter(|(_, count)| **count > 0).map(|(symbol, _)| symbol)
+    }
+
     /// The names of the agents that have started and not ended; `None` for one without a name.
     pub fn at_work(&self) -> impl Iterator<Item = Option<&str>> {
         self.agents.iter().filter(|agent| agent.open).map(|agent| agent.name.as_deref())

@@ -27,6 +27,8 @@ pub struct Concern {
     pub failed: Sieve,
     /// See `Expectations::answers`.
     pub answers: Vec<AnswerSource>,
+    /// See `Expectations::public`.
+    pub public: Sieve,
     /// See `Signs::degraded`.
     pub degraded: Sieve,
     /// See `Signs::replayed`.
@@ -93,6 +95,7 @@ impl Concern {
             heartbeats: heartbeats.filter(|(_, heartbeat)| heartbeat.when.can_hold(kind)).collect(),
             failed: can(&expect.failed),
             answers: answers.filter(|source| source.when.can_hold(kind)).collect(),
+            public: can(&expect.public),
             degraded: can(&expect.signs.degraded),
             replayed: can(&expect.signs.replayed),
             failed_tool: can(&expect.signs.failed_tool),

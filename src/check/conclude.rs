@@ -8,8 +8,8 @@ use std::fmt;
 
 use crate::event::{Envelope, KindId};
 use crate::expect::{
-    Asserted, Budget, BudgetName, Date, Deadline, Exceptions, Expectations, IdRole, Known, Level, Origin, Reliability,
-    ReliabilityOf, Segment, Statistic,
+    Asserted, Between, Budget, BudgetName, Date, Deadline, Exceptions, Expectations, IdRole, Known, Level, Origin,
+    Reliability, ReliabilityOf, Segment, Statistic,
 };
 use crate::finding::{Deviation, Evidence, Excerpt, Finding, Subject, counted};
 use crate::identity::{Iteration, UserNumber};
@@ -18,7 +18,9 @@ use crate::stats::{self, Doubt, Histogram, Judged, LimitJudgement};
 use crate::time::{Micros, Stamp};
 
 use super::alike::alike;
-use super::judgement::{Judgement, Latencies, Ledger, Window};
+use super::judgement::{Judgement, Latencies, Window};
+use super::leaks;
+use super::ledger::Ledger;
 use super::value::{Value, value};
 
 /// The verdict of one claim.
@@ -222,7 +224,10 @@ pub struct Conclusion {
 /// by which known issues expire; without it none does.
 pub fn conclude(mut judgement: Judgement, expect: &Expectations, interrupted: bool, today: Option<Date>) -> Conclusion {
     let exceptions = &expect.claims.exceptions;
-    settle(&mut judgement, exceptions);
+    if expect.claims.between == Between::Users {
+        judgement.ledger.groups.clear();
+    }
+    settle(&mut judgement, expect);
     let overlap = judgement.overlap();
     let census = census(&judgement, expect);
     if expect.claims.uniform_envelope.is_some() {
@@ -352,12 +357,13 @@ fn outcome(claims: &[Claim], interrupted: bool) -> Outcome {
 
 /// Ids that no thread could settle: another known user's is a leak, a user id of nobody's is malformed, other unknown ids say
 /// nothing.
-fn settle(judgement: &mut Judgement, exceptions: &Exceptions) {
+fn settle(judgement: &mut Judgement, expect: &Expectations) {
+    let exceptions = &expect.claims.exceptions;
     let collapsed = collapsed(&judgement.ledger);
     for finding in std::mem::take(&mut judgement.unmarked).settle(&judgement.ledger, !collapsed.is_empty()) {
         judgement.findings.add(finding, exceptions);
     }
-    let mut told = BTreeSet::new();
+    let (mut told, mut foreign) = (BTreeSet::new(), Vec::new());
     for (open, sighting) in std::mem::take(&mut judgement.ledger.open) {
         if let Some(users) = collapsed.get(&open.value).filter(|users| users.contains(&open.user)) {
             // Told once, of the first of them.
@@ -370,14 +376,34 @@ fn settle(judgement: &mut Judgement, exceptions: &Exceptions) {
         }
         let frames = sighting.frames;
         let deviation = match judgement.ledger.other_owner(open.role, &open.value, open.user) {
-            Some(owner) => Deviation::ForeignIdentity { owner, id: open.name, value: open.value, frames },
-            None if open.role != IdRole::User || !sighting.own_known => continue,
+            Some(owner) => {
+                foreign.push((open, owner, sighting));
+                continue;
+            }
+            None if open.role != IdRole::User => {
+                // Run and thread ids of the receiver that were opened before they were known to be his.
+                let own = judgement.ledger.owners.contains_key(&Ledger::key(open.role, &open.value));
+                judgement.counts.ids_unattributed += u64::from(!own);
+                continue;
+            }
+            None if !sighting.own_known => continue,
             None if judgement.ledger.identities.contains_key(&open.value) => continue,
             None => Deviation::MalformedIdentity { id: open.name, value: open.value, frames },
         };
         let (at, subject, evidence) = (sighting.at, sighting.subject, sighting.evidence);
         judgement.findings.add(Finding { at, subject, deviation, evidence }, exceptions);
     }
+    let one: Vec<BTreeSet<UserNumber>> = judgement
+        .ledger
+        .identities
+        .values()
+        .chain(collapsed.values())
+        .filter(|users| users.len() > 1)
+        .cloned()
+        .collect();
+    let circle = judgement.ledger.circles();
+    let same = |a, b| circle(a) == circle(b) || one.iter().any(|users| users.contains(&a) && users.contains(&b));
+    leaks::settle(judgement, expect, foreign, same);
     for answer in judgement.same_answers.repeated() {
         let mut given: Vec<_> = answer.prompts.values().collect();
         given.sort();
@@ -392,10 +418,7 @@ fn settle(judgement: &mut Judgement, exceptions: &Exceptions) {
         let deviation = Deviation::SameAnswer { answers, prompts, users };
         judgement.findings.add(Finding { at, subject, deviation, evidence }, exceptions);
     }
-    for (value, users) in &judgement.ledger.identities {
-        if users.len() < 2 {
-            continue;
-        }
+    for (value, users) in judgement.ledger.identities.iter().filter(|(_, users)| judgement.ledger.apart(users)) {
         let subject = Subject { user: users.first().copied(), ..Subject::default() };
         let (deviation, evidence) = (collapse(value, users), Evidence::default());
         judgement.findings.add(Finding { at: Stamp::ZERO, subject, deviation, evidence }, exceptions);
@@ -413,7 +436,7 @@ fn collapsed(ledger: &Ledger) -> BTreeMap<String, BTreeSet<UserNumber>> {
     }
     // What a sender writes that knows no user is the identity of nobody.
     let nobody = |value: &str| ["none", "null", "undefined"].contains(&&*value.trim().to_lowercase());
-    users.retain(|value, users| users.len() > 1 && !nobody(value));
+    users.retain(|value, users| ledger.apart(users) && !nobody(value));
     users
 }
 
@@ -522,7 +545,11 @@ impl Court<'_> {
                 format!("{}, {}", counted(counts.connections, "connection"), counted(counts.frames, "frame"))
             }
             Concern::Events => {
-                format!("{} of {} ended well", counts.runs_good, counted(counts.runs, "run"))
+                let misrouted = match counts.runs_misrouted {
+                    0 => String::new(),
+                    some => format!(", {some} whose events came to another user"),
+                };
+                format!("{} of {} ended well{misrouted}", counts.runs_good, counted(counts.runs, "run"))
             }
             Concern::Answer => format!("{} judged", counted(counts.answers, "answer")),
             Concern::Isolation => {
@@ -582,7 +609,10 @@ impl Court<'_> {
             self.judgement.unknown.iter().map(|(name, count)| (name.as_str(), *count)).collect();
         strangers.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         let strangers: Vec<&str> = strangers.into_iter().map(|(name, _)| name).collect();
-        let seen = if counts.runs == 0 {
+        let seen = if counts.runs_misrouted > 0 {
+            // What these lack is told as the leak that it is.
+            Seen::Broken
+        } else if counts.runs == 0 {
             Seen::Nothing("no run was judged".to_owned())
         } else if counts.events == 0 && !strangers.is_empty() {
             Seen::Doubtful(format!(
@@ -633,7 +663,7 @@ impl Court<'_> {
     fn isolation(&self, asserted: &Asserted) -> Claim {
         let counts = &self.judgement.counts;
         let least = self.expect.claims.min_overlap;
-        let Judgement { in_flight: asked, recognised, .. } = self.judgement;
+        let Judgement { flights: asked, recognised, .. } = self.judgement;
         let seen = if self.failing(Concern::Isolation) > 0 {
             Seen::Broken
         } else if counts.identities_dropped > 0 {
@@ -642,6 +672,8 @@ impl Court<'_> {
             Seen::Doubtful("marks of another execution were seen; give this one users of its own".to_owned())
         } else if asked.len() < 2 {
             Seen::Nothing("fewer than two users had a run".to_owned())
+        } else if !self.judgement.ledger.apart(&asked.keys().copied().collect()) {
+            Seen::Nothing("all users that had a run are in one group".to_owned())
         } else if recognised.is_empty() && counts.events > 0 {
             Seen::Nothing(
                 "no event of a run carried an id or a mark of its receiver; ask the agent to repeat the reference in the prompt, or \
@@ -995,6 +1027,7 @@ fn trimmed(percent: f64) -> String {
 mod tests {
     use super::*;
     use crate::check::tests::expectations;
+    use crate::finding::Leak;
 
     fn latencies(values_ms: &[(u64, u64)]) -> Latencies {
         let mut latencies = Latencies::default();
@@ -1188,7 +1221,8 @@ mod tests {
         expect.claims.reliability = Some(Reliability { of, at_least: 0.5, confidence: 0.95, required: true, origin });
         let mut judgement = Judgement::default();
         (judgement.counts.iterations, judgement.counts.runs) = (1_000, 1_000);
-        let deviation = Deviation::ForeignCanary { owner: UserNumber(2), iteration: Iteration(1) };
+        let leak = Leak::unsettled();
+        let deviation = Deviation::ForeignCanary { owner: UserNumber(2), iteration: Iteration(1), leak };
         let subject = Subject { user: Some(UserNumber(1)), ..Subject::default() };
         judgement.findings.add(
             Finding { at: Stamp(1), subject, deviation, evidence: Evidence::default() },

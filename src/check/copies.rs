@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hasher};
 
-use super::judgement::Ledger;
+use super::ledger::Ledger;
 use crate::finding::{Deviation, Evidence, Excerpt, Finding, Subject};
 use crate::identity::{Iteration, UserNumber};
 use crate::time::{Micros, Stamp};
@@ -143,18 +143,27 @@ impl Unmarked {
     /// one to the target, what it sends to that one it sends to all of them.
     pub(super) fn settle(self, ledger: &Ledger, collapsed: bool) -> Vec<Finding> {
         let Unmarked { frames, suspects } = self;
-        let collapsed = collapsed || ledger.identities.values().any(|users| users.len() > 1);
+        let collapsed = collapsed || ledger.identities.values().any(|users| ledger.apart(users));
         let mut findings = Vec::new();
         let mut explained = BTreeSet::new();
         for (hash, copies) in frames.iter().filter(|(_, copies)| copies.users.len() > 1 && !collapsed) {
             let from = suspects.partition_point(|suspect| suspect.hash < *hash);
             let mine = suspects[from..].iter().take_while(|suspect| suspect.hash == *hash);
-            if let Some(finding) = copies.judge(&mine.collect::<Vec<_>>()) {
+            if let Some(finding) = copies.judge(&mine.collect::<Vec<_>>(), ledger) {
                 explained.insert(*hash);
                 findings.push(finding);
             }
         }
-        let others = suspects.into_iter().filter(|suspect| !explained.contains(&suspect.hash));
+        // What a user's other sockets get, or those of a group, is no run that nobody has asked for.
+        let shared = |suspect: &Suspect| {
+            let placed = |(user, receipts): (&UserNumber, &Receipts)| {
+                receipts.runs > 0
+                    && Some(*user) != suspect.finding.subject.user
+                    && suspect.finding.subject.user.is_some_and(|other| ledger.together(*user, other))
+            };
+            frames.get(&suspect.hash).is_some_and(|copies| copies.users.iter().any(placed))
+        };
+        let others = suspects.into_iter().filter(|suspect| !explained.contains(&suspect.hash) && !shared(suspect));
         findings.extend(others.map(|suspect| suspect.finding));
         findings
     }
@@ -184,19 +193,20 @@ impl Copies {
     }
 
     /// The finding, if the frame was sent to everybody. `suspects` are those whom it came to out of place.
-    fn judge(&self, suspects: &[&Suspect]) -> Option<Finding> {
+    fn judge(&self, suspects: &[&Suspect], ledger: &Ledger) -> Option<Finding> {
         // What a target sends in every run is its own text there, and so is what different runs have at different times.
         let individual = self.last.since(self.first) <= ONE_MOMENT && self.users.values().all(|user| user.runs < 2);
         let placed = |user: &UserNumber| self.users.get(user).is_some_and(|receipts| receipts.runs > 0);
         let out_of_place = |suspect: &&&Suspect| {
             let Some(user) = suspect.finding.subject.user else { return false };
-            let elsewhere = self.users.keys().any(|other| *other != user && placed(other));
+            let elsewhere = self.users.keys().any(|other| !ledger.together(*other, user) && placed(other));
             let alien = suspect.idle || (individual && self.users.contains_key(&user));
             // Who had a place for it as well got it twice: that is a repetition.
             elsewhere && alien && !placed(&user)
         };
         let witness = suspects.iter().find(out_of_place);
-        if witness.is_none() && !(self.same_id && individual) {
+        let apart = ledger.apart(&self.users.keys().copied().collect());
+        if witness.is_none() && !(self.same_id && individual && apart) {
             return None;
         }
         let without: BTreeSet<UserNumber> =

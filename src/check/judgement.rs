@@ -6,13 +6,14 @@
 use std::cmp::Reverse;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::copies::Unmarked;
 use super::course::Course;
+use super::flight::Flight;
+use super::ledger::Ledger;
 use crate::event::{Envelope, KindId};
-use crate::expect::{Exceptions, IdRole, Segment};
-use crate::finding::{Evidence, Excerpt, Finding, Subject};
+use crate::expect::{Exceptions, Segment};
+use crate::finding::{Excerpt, Finding, LeakClass, Subject};
 use crate::identity::{Iteration, UserNumber};
 use crate::rule::{Concern, Rule, Severity};
 use crate::stats::Histogram;
@@ -39,8 +40,8 @@ pub struct Judgement {
     pub unknown: BTreeMap<String, u64>,
     /// How often each event of the grammar came in which envelope, in the ids of the dialect.
     pub census: BTreeMap<(KindId, Envelope), u64>,
-    /// When each user that asked had a run in flight that came to life; the first `RUNS_KEPT` runs of each.
-    pub in_flight: BTreeMap<UserNumber, Vec<(Stamp, Stamp)>>,
+    /// The runs of each user that asked; the first `RUNS_KEPT` of each.
+    pub flights: BTreeMap<UserNumber, Vec<Flight>>,
     /// Users of whose runs an event was known to be theirs, by an id or a mark.
     pub recognised: BTreeSet<UserNumber>,
     /// Which answers different prompts got, of turns whose answers must differ.
@@ -53,12 +54,6 @@ pub struct Judgement {
 
 /// How many unknown names and leftovers one part of an execution keeps.
 pub const NAMES_KEPT: usize = 1_000;
-
-/// How many ids that nobody owns yet one part of an execution keeps, of users and of anything else (at most 4 KiB each).
-pub const OPEN_KEPT: usize = 5_000;
-
-/// How many runs of a user are kept for the overlap between users (16 bytes each).
-pub const RUNS_KEPT: usize = 64;
 
 /// How many windows of one length are told apart: a day of five minutes each. The last one holds all that is later. A window
 /// takes at most 16 KiB up to 1,024 values of a segment, some 400 KB beyond.
@@ -164,6 +159,15 @@ pub struct Counts {
     pub identities_dropped: u64,
     /// Other ids beyond what the ledger keeps; a leak between threads could hide among them.
     pub ids_dropped: u64,
+    /// Runs whose events came to another user instead.
+    #[serde(default)]
+    pub runs_misrouted: u64,
+    /// Frames and events that are meant for everybody.
+    #[serde(default)]
+    pub announcements: u64,
+    /// Ids of runs, threads and the like that stood in frames and are no user's that this execution knows.
+    #[serde(default)]
+    pub ids_unattributed: u64,
 }
 
 /// A segment's latencies. Where a read found several frames at once their arrival is an interval, so there are two
@@ -215,12 +219,12 @@ pub struct FindingLog {
     rules: BTreeMap<Rule, RuleLog>,
     /// Findings that are known issues, by their index among those declared.
     known: BTreeMap<usize, RuleLog>,
-    /// How often something of one user came to another, by rule, owner and receiver; the first `PAIRS_KEPT`.
-    leaks: BTreeMap<Leak, u64>,
+    /// How often something of one user came to another; the first `PAIRS_KEPT`.
+    leaks: BTreeMap<LeakRow, u64>,
 }
 
-/// A rule, whose the thing was that came to the wrong user, and to whom it came.
-pub type Leak = (Rule, UserNumber, UserNumber);
+/// A rule, how it came, whose the thing was that came to the wrong user, and to whom it came.
+pub type LeakRow = (Rule, LeakClass, UserNumber, UserNumber);
 
 /// How many pairs of owner and receiver are told apart. They are kept by their order, so that each that is kept has its whole
 /// count however they are merged.
@@ -229,25 +233,21 @@ const PAIRS_KEPT: usize = 10_000;
 #[derive(Debug, Clone, Default, PartialEq)]
 struct RuleLog {
     count: u64,
-    users: BTreeSet<UserNumber>,
+    /// With how many findings.
+    users: BTreeMap<UserNumber, u64>,
+    /// How many findings there are of a user at an instant, of rules whose findings something else may explain; the first
+    /// `TIMES_KEPT`.
+    times: BTreeMap<(UserNumber, Stamp), u64>,
     /// Sorted; the smallest `FindingLog::KEPT`.
     first: Vec<Finding>,
 }
 
-/// Whose ids are whose.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Ledger {
-    /// Identities of users as the target calls them, and who has them.
-    pub identities: BTreeMap<String, BTreeSet<UserNumber>>,
-    /// Who owns an id that belongs to one user in the whole target, by a 64-bit hash of role and value.
-    pub owners: BTreeMap<u64, UserNumber>,
-    /// Users at whom their own identity was seen.
-    pub own_seen: BTreeSet<UserNumber>,
-    /// Ids that were seen at a user and are not known to be his.
-    pub open: BTreeMap<OpenId, Sighting>,
-    /// How many of `open` are ids of users.
-    open_users: usize,
-}
+/// How many instants of findings a rule keeps (some 40 bytes each). They are kept by their order.
+const TIMES_KEPT: usize = 10_000;
+
+/// Rules that say what a run lacks.
+const LACKING: [Rule; 6] =
+    [Rule::MissingEvent, Rule::UnpairedTool, Rule::NeverStarted, Rule::Stalled, Rule::RunTooLong, Rule::EmptyAnswer];
 
 /// Answers and the prompts they were given to, each known by a 64-bit hash of its words: enough to find one answer to
 /// different prompts, wherever they were judged.
@@ -326,34 +326,6 @@ impl GivenAnswer {
     }
 }
 
-/// An id that is not known to be its receiver's.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct OpenId {
-    /// What the profile calls the id.
-    pub name: String,
-    /// What it identifies.
-    pub role: IdRole,
-    /// The value.
-    pub value: String,
-    /// Who received it.
-    pub user: UserNumber,
-}
-
-/// Where an open id was seen.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Sighting {
-    /// First.
-    pub at: Stamp,
-    /// At whom.
-    pub subject: Subject,
-    /// In what.
-    pub evidence: Evidence,
-    /// In how many frames.
-    pub frames: u64,
-    /// The receiver's own value was known, so that a value of nobody's is malformed.
-    pub own_known: bool,
-}
-
 impl Judgement {
     /// Joins what was judged of two disjoint sets of users. Associative and commutative; `Judgement::default()` changes
     /// nothing.
@@ -373,8 +345,8 @@ impl Judgement {
         for (row, count) in other.census {
             *self.census.entry(row).or_default() += count;
         }
-        for (user, runs) in other.in_flight {
-            let mine = self.in_flight.entry(user).or_default();
+        for (user, runs) in other.flights {
+            let mine = self.flights.entry(user).or_default();
             mine.extend(runs);
             mine.sort_unstable();
         }
@@ -388,37 +360,6 @@ impl Judgement {
     /// Counts an event of the grammar and its envelope.
     pub(super) fn noted(&mut self, kind: KindId, envelope: Envelope) {
         *self.census.entry((kind, envelope)).or_default() += 1;
-    }
-
-    /// The share of users whose run was in flight while another user's was, 0 to 1; of the users that asked. Where no event
-    /// of a run came there was nothing to be mixed up, so such a run overlaps none.
-    pub fn overlap(&self) -> f64 {
-        let mut edges: Vec<(Stamp, bool, UserNumber)> = Vec::new();
-        for (user, runs) in &self.in_flight {
-            edges.extend(runs.iter().flat_map(|(from, to)| [(*from, true, *user), (*to, false, *user)]));
-        }
-        // An end at the very instant of a begin does not overlap it: `false` sorts first.
-        edges.sort_unstable();
-        let mut flying: BTreeMap<UserNumber, u32> = BTreeMap::new();
-        let mut overlapped = BTreeSet::new();
-        for (_, begins, user) in edges {
-            if !begins {
-                if let Some(runs) = flying.get_mut(&user) {
-                    *runs -= 1;
-                    if *runs == 0 {
-                        flying.remove(&user);
-                    }
-                }
-                continue;
-            }
-            *flying.entry(user).or_default() += 1;
-            if flying.len() == 2 {
-                overlapped.extend(flying.keys().copied());
-            } else if flying.len() > 2 {
-                overlapped.insert(user);
-            }
-        }
-        if self.in_flight.is_empty() { 0.0 } else { overlapped.len() as f64 / self.in_flight.len() as f64 }
     }
 }
 
@@ -462,6 +403,9 @@ impl Counts {
             canaries_damaged: self.canaries_damaged + other.canaries_damaged,
             identities_dropped: self.identities_dropped + other.identities_dropped,
             ids_dropped: self.ids_dropped + other.ids_dropped,
+            runs_misrouted: self.runs_misrouted + other.runs_misrouted,
+            announcements: self.announcements + other.announcements,
+            ids_unattributed: self.ids_unattributed + other.ids_unattributed,
         }
     }
 }
@@ -478,9 +422,12 @@ impl FindingLog {
 
     /// Adds a finding; says whether it is a known issue.
     pub fn add(&mut self, finding: Finding, exceptions: &Exceptions) -> bool {
-        if let (Some(owner), Some(user)) = (finding.deviation.owner(), finding.subject.user) {
-            *self.leaks.entry((finding.deviation.rule(), owner, user)).or_default() += 1;
-            self.bound_leaks();
+        let (deviation, user) = (&finding.deviation, finding.subject.user);
+        if let (Some(class), Some(owner), Some(user)) = (deviation.leak_class(), deviation.owner(), user) {
+            self.leaked((deviation.rule(), class, owner, user));
+            if class == LeakClass::Swapped {
+                self.leaked((finding.deviation.rule(), class, user, owner));
+            }
         }
         let known = exceptions.known(&finding.deviation);
         let log = match known {
@@ -488,7 +435,13 @@ impl FindingLog {
             None => self.rules.entry(finding.deviation.rule()).or_default(),
         };
         log.count += 1;
-        log.users.extend(finding.subject.user);
+        if let Some(user) = finding.subject.user {
+            *log.users.entry(user).or_default() += 1;
+            if LACKING.contains(&finding.deviation.rule()) {
+                *log.times.entry((user, finding.at)).or_default() += 1;
+                log.bound();
+            }
+        }
         let place = log.first.partition_point(|known| *known <= finding);
         if place < FindingLog::KEPT {
             log.first.insert(place, finding);
@@ -515,15 +468,46 @@ impl FindingLog {
         self.rules.iter().map(|(rule, log)| (*rule, log.count, log.users.len() as u64, log.first.as_slice()))
     }
 
-    /// Pairs of whose it was and to whom it came, by rule, with how often.
-    pub fn leaks(&self) -> impl Iterator<Item = (Leak, u64)> {
+    /// Takes away what says that a run of `user`, over at `at`, lacks something. What is a known issue stays.
+    pub(super) fn explain_lacking(&mut self, user: UserNumber, at: Stamp) {
+        for rule in LACKING {
+            let Some(log) = self.rules.get_mut(&rule) else { continue };
+            let Some(count) = log.times.remove(&(user, at)) else { continue };
+            log.first.retain(|finding| (finding.subject.user, finding.at) != (Some(user), at));
+            log.less(user, count);
+            if log.count == 0 {
+                self.rules.remove(&rule);
+            }
+        }
+    }
+
+    /// Takes away findings of a rule of which `explained` says so, as far as they are kept.
+    pub(super) fn explain(&mut self, rule: Rule, explained: impl Fn(&Finding) -> bool) {
+        let Some(log) = self.rules.get_mut(&rule) else { return };
+        let (gone, rest) = std::mem::take(&mut log.first).into_iter().partition(explained);
+        log.first = rest;
+        let gone: Vec<Finding> = gone;
+        gone.iter().filter_map(|finding| finding.subject.user).for_each(|user| log.less(user, 1));
+        if log.count == 0 {
+            self.rules.remove(&rule);
+        }
+    }
+
+    /// Something came to the wrong user.
+    pub(super) fn leaked(&mut self, row: LeakRow) {
+        *self.leaks.entry(row).or_default() += 1;
+        self.bound_leaks();
+    }
+
+    /// Pairs of whose it was and to whom it came, by rule and class, with how often.
+    pub fn leaks(&self) -> impl Iterator<Item = (LeakRow, u64)> {
         self.leaks.iter().map(|(leak, count)| (*leak, *count))
     }
 
     /// Users with findings of rules that `counts`, each as often as there are such rules. Those of known issues are not among
     /// them.
     pub fn users(&self, counts: impl Fn(Rule) -> bool) -> impl Iterator<Item = UserNumber> {
-        self.rules.iter().filter(move |(rule, _)| counts(**rule)).flat_map(|(_, log)| log.users.iter().copied())
+        self.rules.iter().filter(move |(rule, _)| counts(**rule)).flat_map(|(_, log)| log.users.keys().copied())
     }
 
     fn bound_leaks(&mut self) {
@@ -559,66 +543,31 @@ impl FindingLog {
 impl RuleLog {
     fn merge(&mut self, other: RuleLog) {
         self.count += other.count;
-        self.users.extend(other.users);
+        for (user, count) in other.users {
+            *self.users.entry(user).or_default() += count;
+        }
+        for (time, count) in other.times {
+            *self.times.entry(time).or_default() += count;
+        }
         self.first.extend(other.first);
         self.first.sort();
         self.first.truncate(FindingLog::KEPT);
-    }
-}
-
-impl Ledger {
-    /// The key of an id in `owners`.
-    pub fn key(role: IdRole, value: &str) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        (role, value).hash(&mut hasher);
-        hasher.finish()
+        self.bound();
     }
 
-    /// Whether another id of this role may be kept open. Users and other ids do not take each other's room: targets make
-    /// ids of runs without end, and a foreign user among them must not be missed.
-    pub fn has_room(&self, role: IdRole) -> bool {
-        let kept = if role == IdRole::User { self.open_users } else { self.open.len() - self.open_users };
-        kept < OPEN_KEPT
-    }
-
-    /// Keeps an id open.
-    pub fn add_open(&mut self, open: OpenId, sighting: Sighting) {
-        self.open_users += usize::from(open.role == IdRole::User);
-        self.open.insert(open, sighting);
-    }
-
-    /// Another user than `user` who is known to own `value`, if `user` is not among its owners.
-    pub fn other_owner(&self, role: IdRole, value: &str, user: UserNumber) -> Option<UserNumber> {
-        if role == IdRole::User {
-            let owners = self.identities.get(value)?;
-            return if owners.contains(&user) { None } else { owners.first().copied() };
+    fn bound(&mut self) {
+        while self.times.len() > TIMES_KEPT {
+            self.times.pop_last();
         }
-        self.owners.get(&Ledger::key(role, value)).copied().filter(|owner| *owner != user)
     }
 
-    fn merge(&mut self, other: Ledger) {
-        for (value, users) in other.identities {
-            self.identities.entry(value).or_default().extend(users);
-        }
-        self.own_seen.extend(other.own_seen);
-        for (key, owner) in other.owners {
-            let mine = self.owners.entry(key).or_insert(owner);
-            *mine = owner.min(*mine);
-        }
-        for (open, theirs) in other.open {
-            match self.open.entry(open) {
-                Entry::Vacant(entry) => {
-                    self.open_users += usize::from(entry.key().role == IdRole::User);
-                    entry.insert(theirs);
-                }
-                Entry::Occupied(mut entry) => {
-                    let mine = entry.get_mut();
-                    let (frames, own_known) = (mine.frames + theirs.frames, mine.own_known || theirs.own_known);
-                    if (theirs.at, &theirs.subject, &theirs.evidence) < (mine.at, &mine.subject, &mine.evidence) {
-                        *mine = theirs;
-                    }
-                    (mine.frames, mine.own_known) = (frames, own_known);
-                }
+    /// There are `count` fewer of `user`.
+    fn less(&mut self, user: UserNumber, count: u64) {
+        self.count -= count;
+        if let Some(left) = self.users.get_mut(&user) {
+            *left -= count;
+            if *left == 0 {
+                self.users.remove(&user);
             }
         }
     }
@@ -627,20 +576,13 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Deviation;
-
-    fn in_flight(runs: &[(u32, u64, u64)]) -> Judgement {
-        let mut judgement = Judgement::default();
-        for (user, from, to) in runs {
-            judgement.in_flight.entry(UserNumber(*user)).or_default().push((Stamp(*from), Stamp(*to)));
-        }
-        judgement
-    }
+    use crate::finding::{Deviation, Evidence, Leak};
 
     #[test]
     fn pairs_of_a_leak_keep_their_whole_count_however_they_are_merged() {
         let leak = |owner: u32, user: u32| {
-            let deviation = Deviation::ForeignCanary { owner: UserNumber(owner), iteration: Iteration(1) };
+            let leak = Leak::unsettled();
+            let deviation = Deviation::ForeignCanary { owner: UserNumber(owner), iteration: Iteration(1), leak };
             let subject = Subject { user: Some(UserNumber(user)), ..Subject::default() };
             Finding { at: Stamp(1), subject, deviation, evidence: Evidence::default() }
         };
@@ -660,24 +602,13 @@ mod tests {
         };
         let all = joined([&a, &b, &c]);
         assert_eq!(all, joined([&c, &b, &a]));
-        let pairs: Vec<(Leak, u64)> = all.leaks().collect();
+        let pairs: Vec<(LeakRow, u64)> = all.leaks().collect();
         assert_eq!(pairs.len(), PAIRS_KEPT);
-        assert_eq!(pairs[1], ((Rule::ForeignCanary, UserNumber(0), UserNumber(1)), 3), "in a once, in c twice");
-        assert!(pairs.iter().all(|((_, owner, _), _)| *owner != UserNumber(900)));
-    }
-
-    #[test]
-    fn overlap_counts_users_not_runs() {
-        for (runs, share) in [
-            (vec![], 0.0),
-            (vec![(1, 0, 10)], 0.0),
-            (vec![(1, 0, 10), (1, 5, 15)], 0.0),
-            (vec![(1, 0, 10), (2, 10, 20)], 0.0),
-            (vec![(1, 0, 10), (2, 9, 20)], 1.0),
-            (vec![(1, 0, 10), (2, 9, 20), (3, 30, 40), (4, 50, 60)], 0.5),
-            (vec![(1, 0, 100), (2, 10, 20), (3, 30, 40), (4, 50, 60)], 1.0),
-        ] {
-            assert_eq!(in_flight(&runs).overlap(), share, "{runs:?}");
-        }
+        assert_eq!(
+            pairs[1],
+            ((Rule::ForeignCanary, LeakClass::Unsettled, UserNumber(0), UserNumber(1)), 3),
+            "in a once, in c twice"
+        );
+        assert!(pairs.iter().all(|((_, _, owner, _), _)| *owner != UserNumber(900)));
     }
 }

@@ -10,7 +10,10 @@
 //! | `content.rs` | the answer of one run |
 //! | `lane.rs` | one user's stream: set-up, greeting, runs, silence |
 //! | `judgement.rs` | what judging leaves behind, and how it merges |
+//! | `ledger.rs` | whose ids are whose, and what was seen of anybody at anybody else |
+//! | `flight.rs` | runs as far as other users are concerned |
 //! | `copies.rs` | frames without ids, and who else got the same |
+//! | `leaks.rs` | what of one user came to another, and how |
 //! | `course.rs` | how it went over time, for people |
 //! | `concern.rs` | which expectations can concern which kind of event |
 //! | `conclude.rs` | claims and the verdict of the whole |
@@ -29,10 +32,13 @@ mod content;
 mod copies;
 mod course;
 pub mod decode;
+mod flight;
 pub mod form;
 pub mod json;
 mod judgement;
 mod lane;
+mod leaks;
+mod ledger;
 mod reach;
 #[cfg(test)]
 mod tests;
@@ -44,8 +50,10 @@ pub use conclude::{
 };
 pub use copies::Unmarked;
 pub use course::{Course, PassedRun};
-pub use judgement::{Counts, FindingLog, Judgement, Latencies, Ledger, OpenId, Sighting, Window};
+pub use flight::{Events, Flight};
+pub use judgement::{Counts, FindingLog, Judgement, Latencies, LeakRow, Window};
 pub use lane::Move;
+pub use ledger::{Borne, ForeignMark, Ledger, OpenId, Sighting};
 pub use reach::Planned;
 pub use value::{Value, Within};
 
@@ -55,7 +63,7 @@ use std::sync::Arc;
 use crate::expect::Expectations;
 use crate::finding::{Deviation, Evidence, Excerpt, Finding, Subject};
 use crate::identity::{ExecutionId, UserNumber};
-use crate::rule::{Concern, Severity};
+use crate::rule::{Concern, Rule, Severity};
 use crate::time::Stamp;
 use crate::trace::{Entry, Fact, Frame, NetFailure, Observed, Phase, StepOutcome};
 
@@ -179,7 +187,13 @@ impl Judge {
 
     /// How many failing findings of a concern there are so far; what only the whole shows is not among them.
     pub fn failing(&self, concern: Concern) -> u64 {
-        self.out.findings.of(concern, Severity::Failure, &self.expect.claims.exceptions)
+        let exceptions = &self.expect.claims.exceptions;
+        let found = self.out.findings.of(concern, Severity::Failure, exceptions);
+        // Marks become findings when all is known of how they came; that they are another's is certain before.
+        let fails = exceptions.severity(Rule::ForeignCanary) == Some(Severity::Failure);
+        let marks = self.out.ledger.marks.keys();
+        let foreign = marks.filter(|mark| self.out.ledger.surely_apart(mark.owner, mark.user, self.expect.claims.between));
+        found + if concern == Concern::Isolation && fails { foreign.count() as u64 } else { 0 }
     }
 
     /// Nothing more will be told. Iterations that had not ended count as interrupted.

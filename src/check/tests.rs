@@ -77,6 +77,7 @@ pub(super) fn expectations(users: u32) -> Expectations {
         grammar,
         ends,
         failed,
+        public: vec![],
         signs: Signs {
             degraded: at_any(&degraded, &Test::Exists(true)),
             replayed: at_any(&recovered, &Test::Bool(true)),
@@ -107,6 +108,7 @@ pub(super) fn expectations(users: u32) -> Expectations {
             answer: asserted(),
             uniform_envelope: None,
             isolation: (users > 1).then(asserted),
+            between: Between::Users,
             min_overlap: 0.0,
             reliability: None,
             exceptions: Exceptions::default(),
@@ -689,7 +691,8 @@ fn a_foreign_mark_is_a_leak_by_content_alone() {
         concluded(&ended(streams))
     };
     let leak = with(mark(EXECUTION.0, 2));
-    assert_eq!(findings(&leak), ["GP201 the mark of user 2 (iteration 1) came to this user"]);
+    let how = "content only: what it stood in was this user's";
+    assert_eq!(findings(&leak), [format!("GP201 the mark of user 2 (iteration 1) came to this user; {how}")]);
     assert_eq!((claim(&leak, "isolation"), leak.outcome), (Verdict::Fail, Outcome::Failed));
     let own = with(mark(EXECUTION.0, 1));
     assert_eq!((findings(&own), own.outcome, own.judgement.counts.canaries), (vec![], Outcome::Pass, 1));
@@ -706,7 +709,8 @@ fn another_known_users_id_is_a_leak_and_nobodys_is_not() {
         concluded(&ended(streams))
     };
     let leak = with("u-2");
-    assert_eq!(findings(&leak), ["GP202 the user id u-2 of user 2 came to this user in 1 frame"]);
+    let told = "GP202 the user id u-2 of user 2 came to this user in 1 frame; whether user 2 got it is not known";
+    assert_eq!(findings(&leak), [told]);
     assert_eq!(leak.outcome, Outcome::Failed);
     let nobody = with("t-17");
     assert_eq!(findings(&nobody), ["GP204 the user id t-17 in 1 frame is no known user's"]);

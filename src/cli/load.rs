@@ -174,6 +174,8 @@ pub fn expectations(scenario: &Scenario, profile: &Profile) -> Expectations {
     let reads = profile.reads.clone();
     let mut dialect = reads.dialect;
     let grammar = scenario.expect.grammar.compile(|name| dialect.names.intern(name));
+    let public = scenario.expect.public.iter();
+    let public = public.map(|when| when.compile(&mut dialect.trie, &mut dialect.names)).collect();
     Expectations {
         dialect,
         script: reads.script,
@@ -182,6 +184,7 @@ pub fn expectations(scenario: &Scenario, profile: &Profile) -> Expectations {
         ends: reads.ends,
         failed: reads.failed,
         signs: reads.signs,
+        public,
         answers: reads.answers,
         turns: scenario.expect.answers.clone(),
         ids: reads.ids,

@@ -49,6 +49,8 @@ pub struct Expectations {
     pub failed: Vec<Matcher>,
     /// What else events say of themselves.
     pub signs: Signs,
+    /// Frames that are meant for everybody.
+    pub public: Vec<Matcher>,
     /// Where the answer stands; the last source that hits wins, so that a final answer replaces a draft.
     pub answers: Vec<AnswerSource>,
     /// What a good answer is, per turn; the last entry serves all further turns.
@@ -237,12 +239,23 @@ pub struct Claims {
     pub uniform_envelope: Option<Asserted>,
     /// Nothing of one user at another; `None` with a single user.
     pub isolation: Option<Asserted>,
+    /// Between whom.
+    pub between: Between,
     /// Share of users whose run must have overlapped another user's, 0 to 1.
     pub min_overlap: f64,
     /// Failed iterations judged as a proportion.
     pub reliability: Option<Reliability>,
     /// What does not fail although it deviates.
     pub exceptions: Exceptions,
+}
+
+/// Who is another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Between {
+    /// Every other user.
+    Users,
+    /// Users of another group. One who is in no group is alone.
+    Groups,
 }
 
 /// Whether a claim counts for the exit code, and where that was written.

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::around::{self, Beside};
 use super::deliverables::{Deliverable, Value, deliverables};
 use super::recorded::{Judged, Recording};
-use crate::check::{self, Conclusion, Counts, Course, Outcome};
-use crate::finding::{Finding, Subject, counted};
+use crate::check::{self, Conclusion, Counts, Course, LeakRow, Outcome};
+use crate::finding::{Finding, LeakClass, Subject, counted};
 use crate::identity::{ExecutionId, Iteration, UserNumber};
 use crate::rule::{Concern, Rule, Severity};
 use crate::stats::{self, Histogram};
@@ -68,7 +68,7 @@ pub struct Report {
     pub unknown_events: BTreeMap<String, u64>,
     /// How often each event of the grammar came in which envelope: one row per event and envelope, sorted.
     pub census: Vec<Census>,
-    /// How often something of one user came to another: one row per rule, owner and receiver, sorted. Rules that are off are
+    /// How often something of one user came to another: one row per rule, class, owner and receiver, sorted. Rules that are off are
     /// not among them.
     #[serde(default)]
     pub leaks: Vec<Leak>,
@@ -113,6 +113,9 @@ pub struct Leak {
     /// The code of the rule.
     #[schemars(regex(pattern = r"^GP[0-9]{3}$"))]
     pub code: String,
+    /// How it came there; null in reports of versions that did not tell.
+    #[serde(default)]
+    pub class: Option<LeakClass>,
     /// Whose it was.
     pub owner: UserNumber,
     /// To whom it came.
@@ -450,6 +453,9 @@ pub struct Witness {
     /// Of what came to the wrong user: the user whose it was; null otherwise.
     #[serde(default)]
     pub owner: Option<UserNumber>,
+    /// How it came there, of what is wrong between users; null otherwise.
+    #[serde(default)]
+    pub class: Option<LeakClass>,
     /// Where nothing came: for how long before `at_us`, in microseconds; null otherwise.
     #[serde(default)]
     pub silence_us: Option<u64>,
@@ -681,7 +687,11 @@ fn slice(slice: stats::Slice) -> Slice {
 fn leaks(conclusion: &Conclusion) -> Vec<Leak> {
     let off = |rule| conclusion.rules.iter().any(|changed| changed.rule == rule && changed.severity.is_none());
     let all = conclusion.judgement.findings.leaks().filter(|((rule, ..), _)| !off(*rule));
-    all.map(|((rule, owner, user), count)| Leak { code: rule.code().to_owned(), owner, user, count }).collect()
+    let row = |((rule, class, owner, user), count): (LeakRow, u64)| {
+        let (code, class) = (rule.code().to_owned(), Some(class));
+        Leak { code, class, owner, user, count }
+    };
+    all.map(row).collect()
 }
 
 fn findings(conclusion: &Conclusion, command: &str) -> Vec<FindingGroup> {
@@ -741,6 +751,7 @@ fn witness(finding: &Finding, severity: Severity, course: &Course) -> Witness {
             .map(|excerpt| Excerpt { at_us: excerpt.at.0, label: excerpt.label.clone(), text: excerpt.text.clone() })
             .collect(),
         owner: finding.deviation.owner(),
+        class: finding.deviation.leak_class(),
         silence_us: around::silence(&finding.deviation).map(|silence| silence.0),
         cut: around::cut(&finding.deviation),
         beside: around::beside(finding, severity, course),

@@ -160,6 +160,7 @@ mod tests {
             marks: vec![mark(100, "asked"), mark(800, "b")],
             excerpts: vec![],
             owner: Some(UserNumber(7)),
+            class: None,
             silence_us: None,
             cut: None,
             beside: vec![Beside {

@@ -278,6 +278,11 @@ fn check_answer(answer: &AnswerDef, cx: &mut Context) {
 }
 
 fn check_isolation(isolation: &IsolationDef, users: &UsersDef, load: Option<&LoadDef>, cx: &mut Context) {
+    if let (Some(place), None) = (isolation.groups(), &users.file) {
+        let mistake = Diagnostic::mistake(place, "nobody is in any group");
+        let help = "name a `users.file` with a column `group`, or write `between: users`";
+        cx.report(mistake.also(users.count.span, "these users").help(help));
+    }
     let required = isolation.required.filter(|required| required.value);
     let asked = isolation.min_overlap.map(|share| share.span).or(required.map(|required| required.span));
     let (Some(place), 1) = (asked, work::users(users, load)) else { return };

@@ -9,6 +9,7 @@ use crate::document::decode::{Definitions, by_shape, record, words};
 use crate::document::text::Text;
 use crate::document::values::{OneOrMany, Pattern, Percent, Rate, Table, Whole};
 use crate::document::{Context, Decode, Node, Spanned};
+use crate::matcher::When;
 use crate::time::Micros;
 
 use super::Environments;
@@ -535,13 +536,26 @@ record! {
     pub struct IsolationDef {
         /// The share of users whose run must have overlapped another user's. Default: `50%`.
         pub min_overlap: Option<Spanned<Percent>>,
+        /// Frames that are meant for everybody: whose ids they name is nobody's secret, and no run is waiting for them. A mark of
+        /// another user is a leak in them as well.
+        pub public: Vec<When> = default(Vec::new()),
+        /// Between whom. Default: `users`.
+        pub between: Option<Spanned<BetweenName>>,
         /// `false` reports and never changes the exit code.
         pub required: Option<Spanned<bool>>,
     }
     not_yet {
         "probes" => ("read other users' threads over HTTP", "remove the key"),
-        "public" => ("declare text that all users may see", "remove the key"),
-        "between" => ("allow leaks inside a group of users", "remove the key"),
+    }
+}
+
+words! {
+    /// Who is another.
+    pub enum BetweenName {
+        /// every other user
+        Users = "users",
+        /// users with another `group` in `users.file`, whose rows may then be one user with several sockets
+        Groups = "groups",
     }
 }
 

@@ -33,10 +33,11 @@ use crate::document::text::Text;
 use crate::document::values::{Pattern, Table};
 use crate::document::{Context, Node, Sources, Span, Spanned};
 use crate::expect::{
-    AnswerRules, Asserted, Budget, Claims, Exceptions, Known, Level, Origin, Reliability, ReliabilityOf, RuleChange,
-    Spelled, Statistic, Timeouts,
+    AnswerRules, Asserted, Between, Budget, Claims, Exceptions, Known, Level, Origin, Reliability, ReliabilityOf,
+    RuleChange, Spelled, Statistic, Timeouts,
 };
 use crate::identity::UserNumber;
+use crate::matcher::When;
 use crate::rule::Severity;
 use load::Load;
 
@@ -74,6 +75,8 @@ pub struct Written {
     pub budgets: Vec<Span>,
     /// Of `expect.reliability.at_least`, if it stands.
     pub reliability: Option<Span>,
+    /// Of `expect.isolation.between`, if it says `groups`.
+    pub groups: Option<Span>,
 }
 
 /// The system under test, unresolved.
@@ -155,6 +158,8 @@ pub struct Expect {
     pub budgets: Vec<Budget>,
     /// What is asserted of the execution.
     pub claims: Claims,
+    /// Frames that are meant for everybody.
+    pub public: Vec<When>,
 }
 
 /// Reads a scenario from its tree, overlays included.
@@ -286,6 +291,13 @@ impl format::AskDef {
     }
 }
 
+impl format::IsolationDef {
+    /// Where groups are asked for.
+    fn groups(&self) -> Option<Span> {
+        self.between.filter(|between| between.value == format::BetweenName::Groups).map(|between| between.span)
+    }
+}
+
 impl format::TurnDef {
     fn rules(&self) -> Option<format::AnswerDef> {
         self.answer.clone().map(format::AnswerSpec::into_rules)
@@ -334,6 +346,7 @@ fn build(file: format::ScenarioFile, places: &Places<'_>) -> Scenario {
         iterations: file.load.as_ref().and_then(work::amount),
         budgets: limits.flat_map(|segment| &segment.limits).map(|limit| limit.span).collect(),
         reliability: file.expect.iter().find_map(|expect| expect.reliability.as_ref()).map(|given| given.at_least.span),
+        groups: file.expect.iter().find_map(|expect| expect.isolation.as_ref()?.groups()),
     };
     let expect = build_expect(file.expect, file.ask.turns(), &users, places);
     Scenario {
@@ -425,6 +438,10 @@ fn build_expect(
         uniform_envelope,
         isolation: (users.count > 1)
             .then(|| places.claim("isolation", isolation.and_then(|i| i.required).map(|given| given.value))),
+        between: match isolation.and_then(format::IsolationDef::groups) {
+            Some(_) => Between::Groups,
+            None => Between::Users,
+        },
         min_overlap: isolation
             .and_then(|isolation| isolation.min_overlap)
             .map_or(defaults::MIN_OVERLAP, |share| share.value.fraction()),
@@ -437,6 +454,7 @@ fn build_expect(
         answers: turns.iter().map(|turn| answer_rules(turn.rules().as_ref().or(answer))).collect(),
         budgets: written.and_then(|expect| expect.budgets.as_ref()).map(|b| flatten(b, places)).unwrap_or_default(),
         claims,
+        public: isolation.map(|isolation| isolation.public.clone()).unwrap_or_default(),
     }
 }
 

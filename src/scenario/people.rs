@@ -9,6 +9,14 @@ use serde_json::{Map, Value as Json};
 
 use crate::identity::UserNumber;
 
+/// The column that says which users share their data.
+pub const GROUP: &str = "group";
+
+/// What a cell says, as text.
+pub fn text(cell: &Json) -> String {
+    cell.as_str().map_or_else(|| cell.to_string(), str::to_owned)
+}
+
 /// Users as a file lists them. User 1 is its first row, whatever the first user's number is.
 #[derive(Clone)]
 pub struct People {
@@ -56,6 +64,11 @@ impl People {
         }
         let secret = columns.iter().map(|name| is_secret(name)).collect();
         Ok(People { columns, secret, rows })
+    }
+
+    /// The group of a user.
+    pub fn group(&self, user: UserNumber) -> Option<String> {
+        self.of(user).find(|(column, ..)| *column == GROUP).map(|(_, cell, _)| text(cell))
     }
 
     /// How many users there are.

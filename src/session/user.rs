@@ -24,7 +24,7 @@ use super::values::{Shared, Values};
 use crate::check::{Judge, Judgement, Move};
 use crate::document::text::{Template, Text};
 use crate::engine::{Level, Limiter, Opened, Progress, Seat, Stage, Stop, Turn, Turns};
-use crate::expect::{Expectations, IdRole, IdSource, Segment};
+use crate::expect::{Between, Expectations, IdRole, IdSource, Segment};
 use crate::identity::{Connection, Iteration, UserNumber};
 use crate::plan::{Plan, PlannedUser};
 use crate::rule::Concern;
@@ -332,6 +332,11 @@ impl<'a> User<'a> {
         let (iteration, at, fresh) = (Iteration(turn.nth), self.now(), self.socket.is_none());
         let scheduled = turn.scheduled.map_or(at, |scheduled| self.bench.net.clock.stamp_of(scheduled));
         self.tell(Fact::Began { iteration, scheduled, at, fresh });
+        if mission.expect.claims.between == Between::Groups
+            && let Some(group) = mission.people.as_ref().and_then(|people| people.group(self.number))
+        {
+            self.tell(Fact::Grouped { group, at });
+        }
         self.begin(iteration);
         self.resumed = 0;
         let good = self.walk(fresh, keeps && turn.more).await;
@@ -821,7 +826,12 @@ impl Watched {
         let seen = judge.so_far();
         let good = seen.segments.get(&Segment::Run).map(|latencies| (latencies.latest.len(), latencies.latest.sum()));
         let (good, took_us) = good.unwrap_or_default();
-        Watched { findings: seen.findings.total(), runs: seen.counts.runs, good, took_us }
+        Watched {
+            findings: seen.findings.total() + seen.ledger.marks.len() as u64,
+            runs: seen.counts.runs,
+            good,
+            took_us,
+        }
     }
 }
 

@@ -36,6 +36,13 @@ pub enum Fact {
         /// How it went.
         outcome: StepOutcome,
     },
+    /// The user belongs to a group within which nothing is another's.
+    Grouped {
+        /// Its name.
+        group: String,
+        /// When that was told.
+        at: Stamp,
+    },
     /// A value was captured. Secrets are not told.
     Captured {
         /// The profile's name for it.
@@ -115,6 +122,7 @@ impl Fact {
         match self {
             Fact::Step { done, .. } | Fact::Dialed { done, .. } => *done,
             Fact::Began { at, .. }
+            | Fact::Grouped { at, .. }
             | Fact::Captured { at, .. }
             | Fact::Marked { at, .. }
             | Fact::Asked { at, .. }

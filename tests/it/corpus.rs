@@ -75,6 +75,7 @@ const BEYOND_A_SCHEMA: &[(&str, &[&str])] = &[
             "grammar-two",
             "grammar-uncounted",
             "grammar-vacuous",
+            "isolation-groups-nobody",
             "isolation-one-user",
             "load-closed-and-open",
             "load-idle",
@@ -115,7 +116,16 @@ const BEYOND_A_SCHEMA: &[(&str, &[&str])] = &[
     ("blocks of a profile, which its schema leaves open", &["target-profile-environment"]),
     (
         "what stands in the file of users",
-        &["users-file-broken", "users-file-column", "users-file-missing", "users-file-same", "users-file-short"],
+        &[
+            "isolation-groups-column",
+            "isolation-groups-one",
+            "isolation-groups-same",
+            "users-file-broken",
+            "users-file-column",
+            "users-file-missing",
+            "users-file-same",
+            "users-file-short",
+        ],
     ),
 ];
 

@@ -12,7 +12,7 @@ use goldenpath::document::diagnostic::{Style, render};
 use goldenpath::document::{Context, Sources, read};
 use goldenpath::event::{Envelope, Extract, Found, Kind, Number};
 use goldenpath::expect::{
-    AnswerRules, Asserted, Claims, Expectations, Grammar, Matcher, ScriptStep, Spelled, Timeouts,
+    AnswerRules, Asserted, Between, Claims, Expectations, Grammar, Matcher, ScriptStep, Spelled, Timeouts,
 };
 use goldenpath::identity::{Connection, ExecutionId, Iteration, UserNumber};
 use goldenpath::rule::Severity;
@@ -367,6 +367,7 @@ fn expectations() -> Expectations {
         grammar,
         ends: reads.ends,
         failed: reads.failed,
+        public: vec![],
         signs: reads.signs,
         answers: reads.answers,
         turns: vec![AnswerRules { min_chars: 5, ..AnswerRules::default() }],
@@ -389,6 +390,7 @@ fn expectations() -> Expectations {
             answer: asserted(),
             uniform_envelope: None,
             isolation: None,
+            between: Between::Users,
             min_overlap: 0.0,
             reliability: None,
             exceptions: Default::default(),
@@ -652,7 +654,11 @@ fn json_in_binary_frames_is_read_where_the_profile_says_so() {
         (judgement.findings.rules().map(|(rule, ..)| rule.to_string()).collect::<Vec<_>>(), judgement.counts)
     };
     let (rules, counts) = judged("[json, binary]", binary.clone());
-    assert_eq!((rules, counts.runs_good, counts.texts), (vec!["GP115".to_owned()], 1, 6), "with the greeting; a failed tool is noted");
+    assert_eq!(
+        (rules, counts.runs_good, counts.texts),
+        (vec!["GP115".to_owned()], 1, 6),
+        "with the greeting; a failed tool is noted"
+    );
     let (rules, counts) = judged("json", binary);
     assert_eq!((rules, counts.runs_good, counts.unread), (vec!["GP301".to_owned(), "GP411".to_owned()], 0, 5));
     let (rules, _) = judged("[json, binary]", vec![Content::Binary(vec![0xff, 0xfe].into())]);

@@ -75,6 +75,30 @@ fn a_selftest_is_read_on_eighty_columns_and_says_what_it_cannot_try() {
 }
 
 #[test]
+fn each_leak_is_told_by_how_it_came() {
+    const SILENT: [&str; 1] = ["leak-swap"];
+    const CLASSES: &[(&str, &[&str])] = &[
+        ("leak-broadcast", &["broadcast"]),
+        ("leak-copy", &["copied"]),
+        ("leak-answer", &["copied"]),
+        ("leak-swap", &["misrouted", "swapped"]),
+        ("leak-late", &["copied", "stale_session"]),
+        ("leak-state", &["content_only", "cached_answer", "swapped"]),
+        ("answer-cached", &["cached_answer"]),
+        ("identity-collapse", &["identity_collapse"]),
+    ];
+    all_at_once(CLASSES, |(fault, classes)| {
+        let backend = start(&[fault], Envelope::Flat);
+        let report = drive(&backend, fault, !SILENT.contains(fault));
+        let groups = report.0["findings"].as_array().expect("a list").iter();
+        let witnesses = groups.flat_map(|group| group["witnesses"].as_array().expect("a list").iter());
+        let told: Vec<&str> = witnesses.filter_map(|witness| witness["class"].as_str()).collect();
+        let others = told.iter().filter(|class| !classes.contains(class)).count();
+        if told.is_empty() || others > 0 { vec![format!("{fault}: {told:?}")] } else { vec![] }
+    });
+}
+
+#[test]
 fn every_envelope_is_healthy_alone_and_with_variants() {
     const VARIANTS: &[&str] = &["supervised", "ack-first", "unknown-kinds", "null-fields"];
     let cases: Vec<_> = ENVELOPES.iter().flat_map(|envelope| [(*envelope, &[][..]), (*envelope, VARIANTS)]).collect();

@@ -414,7 +414,7 @@ impl Mutation {
             Mutation::ForeignUser => with(spelled(&run[at], " user=u-2"), vec![Rule::ForeignIdentity]),
             Mutation::ForeignRun => {
                 // It is the other's by everything it says, so it is no event of this run.
-                let rules = [order(&without), vec![Rule::ForeignIdentity; 2]].concat();
+                let rules = [order(&without), vec![Rule::ForeignIdentity]].concat();
                 with(spelled(&run[at], " user=u-2 run=r-2"), rules)
             }
             Mutation::ForeignMark => with(spelled(&run[at], " note=\"${canary 2}\""), vec![Rule::ForeignCanary]),

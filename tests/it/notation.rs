@@ -19,6 +19,8 @@ pub struct Case {
     /// Why it is known to fail.
     pub pending: Option<String>,
     pub users: u32,
+    /// The group of each user; nobody is in any if there is none.
+    pub groups: Vec<String>,
     pub envelopes: Vec<Wrap>,
     /// The outcome that is expected, if it does not follow from the findings.
     pub verdict: Option<String>,
@@ -118,6 +120,7 @@ pub fn parse(name: String, text: &str) -> Case {
     let claims = claims.as_object().expect("claims: a map").iter();
     let mut case = Case {
         pending: take("pending").map(text_of),
+        groups: take("groups").map(|groups| serde_json::from_value(groups).expect("a list")).unwrap_or_default(),
         users: take("users").and_then(|users| users.as_u64()).unwrap_or(1) as u32,
         envelopes,
         verdict: take("verdict").map(text_of),

@@ -50,7 +50,8 @@ pub struct Judged {
 
 /// Plays `case` with its events in the envelope `wrap`.
 pub fn judge(case: &Case, expect: &Arc<Expectations>, wrap: Wrap, looks: Looks) -> Judged {
-    let users: Vec<User> = (1..=case.users).map(User::new).collect();
+    let group = |number: u32| case.groups.get(number as usize - 1).cloned();
+    let users: Vec<User> = (1..=case.users).map(|number| User::new(number, group(number))).collect();
     let judge = Judge::new(Arc::clone(expect), EXECUTION);
     let mut stage = Stage { wrap, looks, judge, users, now: 0, looked: 0, place: String::new() };
     let (mut findings, mut known) = (Vec::new(), Vec::new());
@@ -64,7 +65,12 @@ pub fn judge(case: &Case, expect: &Arc<Expectations>, wrap: Wrap, looks: Looks) 
     let asked = stage.users.iter().map(|user| user.asked).sum();
     let judgement = stage.judge.finish();
     let conclusion = conclude(judgement.clone(), expect, false, None);
-    let rest = apart(&known, &shown(case, &conclusion.judgement)).1;
+    let (explained, rest) = apart(&known, &shown(case, &conclusion.judgement));
+    // The whole may explain what a line has shown.
+    for finding in explained {
+        let of = findings.iter_mut().rev().find_map(|of| Some((of.iter().position(|one| *one == finding)?, of)));
+        of.map(|(index, of)| of.remove(index)).expect("it was shown by a line");
+    }
     findings.last_mut().expect("an end").extend(rest);
     Judged { findings, asked, judgement, conclusion }
 }
@@ -81,6 +87,7 @@ fn shown(case: &Case, judgement: &Judgement) -> Vec<String> {
 /// One user of a case.
 struct User {
     number: UserNumber,
+    group: Option<String>,
     /// What the login called the user.
     id: String,
     iteration: u32,
@@ -91,9 +98,9 @@ struct User {
 }
 
 impl User {
-    fn new(number: u32) -> User {
+    fn new(number: u32, group: Option<String>) -> User {
         let id = format!("u-{number}");
-        User { number: UserNumber(number), id, iteration: 0, connection: 0, turn: 0, asked: 0, open: false }
+        User { number: UserNumber(number), group, id, iteration: 0, connection: 0, turn: 0, asked: 0, open: false }
     }
 
     fn run(&self) -> String {
@@ -337,6 +344,9 @@ impl Stage {
         let (login, good) = ("POST /auth/login", StepOutcome::Good { status: 200 });
         let fact = match spoken[..] {
             ["begins"] | ["begins", "again"] => {
+                if let Some(group) = self.users[index].group.clone() {
+                    self.tell(index, &Fact::Grouped { group, at });
+                }
                 let user = &mut self.users[index];
                 user.iteration += 1;
                 (user.open, user.turn) = (true, 0);
@@ -439,7 +449,7 @@ fn stamp(ms: u64) -> Stamp {
 /// The scenario and profile of a case, compiled as the binary compiles files; each once.
 pub fn expectations(case: &Case) -> Arc<Expectations> {
     static KNOWN: LazyLock<Mutex<BTreeMap<String, Arc<Expectations>>>> = LazyLock::new(Mutex::default);
-    let key = format!("{} {} {}", case.users, case.scenario, case.profile);
+    let key = format!("{} {:?} {} {}", case.users, case.groups, case.scenario, case.profile);
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     Arc::clone(known.entry(key).or_insert_with(|| Arc::new(compiled(case))))
 }
@@ -456,6 +466,13 @@ fn compiled(case: &Case) -> Expectations {
             "password": { "env": "UNSET", "on_loopback": "x" },
         },
     });
+    if !case.groups.is_empty() {
+        // Those of one group may be one user.
+        let rows: String = case.groups.iter().map(|group| format!("{group}@example.com,x,{group}\n")).collect();
+        std::fs::write(folder.path().join("users.csv"), format!("email,password,group\n{rows}")).expect("a file");
+        scenario["users"] = json!({ "count": case.users, "file": "users.csv" });
+        scenario["expect"] = json!({ "isolation": { "between": "groups" } });
+    }
     overlay(&mut scenario, &case.scenario);
     std::fs::write(&profile, netra.to_string()).expect("a file");
     std::fs::write(&path, scenario.to_string()).expect("a file");

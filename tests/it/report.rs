@@ -9,9 +9,9 @@ use goldenpath::canary::Canary;
 use goldenpath::check::{self, Conclusion, Judge};
 use goldenpath::event::KindId;
 use goldenpath::expect::{
-    AnswerRules, AnswerSource, Asserted, Budget, Claims, Compare, Condition, Dialect, Ends, Exceptions, Expectations,
-    Grammar, IdRole, IdRule, IdSource, Known, Level, Matcher, Origin, RuleChange, ScriptStep, Segment, Signs,
-    Statistic, Timeouts, Unique,
+    AnswerRules, AnswerSource, Asserted, Between, Budget, Claims, Compare, Condition, Dialect, Ends, Exceptions,
+    Expectations, Grammar, IdRole, IdRule, IdSource, Known, Level, Matcher, Origin, RuleChange, ScriptStep, Segment,
+    Signs, Statistic, Timeouts, Unique,
 };
 use goldenpath::identity::{Connection, ExecutionId, Iteration, UserNumber};
 use goldenpath::report::{
@@ -653,6 +653,7 @@ fn expectations(users: u32) -> Expectations {
         grammar,
         ends: Ends { good: vec![is(completed)], bad: vec![] },
         failed: vec![],
+        public: vec![],
         signs: Signs::default(),
         answers: vec![AnswerSource { when: is(completed), at: result, append: false }],
         turns: vec![AnswerRules { min_chars: 20, ..AnswerRules::default() }],
@@ -682,6 +683,7 @@ fn expectations(users: u32) -> Expectations {
             answer: asserted(),
             uniform_envelope: None,
             isolation: (users > 1).then(asserted),
+            between: Between::Users,
             min_overlap: 0.9,
             reliability: None,
             exceptions: Exceptions::default(),

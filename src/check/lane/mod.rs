@@ -20,9 +20,10 @@ mod setup;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::concern::Concerns;
-use super::decode;
 use super::form::{self, Part};
 use super::judgement::{Judgement, NAMES_KEPT, Window};
+use super::ledger::Borne;
+use super::{copies, decode};
 use crate::event::{Extract, Kind, Slots};
 use crate::expect::{Expectations, Form, Matcher, ScriptStep, Segment};
 use crate::finding::{Deviation, Evidence, Excerpt, Finding, Subject};
@@ -31,7 +32,7 @@ use crate::rule::{Concern, Rule, Severity};
 use crate::time::{Micros, Stamp};
 use crate::trace::{Content, Direction, Fact, Frame};
 
-use owner::Owned;
+use owner::{Came, Owned};
 use run::{Label, Over, PastRun, Place, Run};
 
 /// What the user must do next.
@@ -84,8 +85,12 @@ pub(super) struct Lane {
     lingering: Vec<Box<Run>>,
     /// Runs that were concluded, so that their events are told from nobody's.
     past: VecDeque<PastRun>,
-    /// Leaks already found, by owner and iteration of the mark.
-    leaks: BTreeSet<(u32, u32)>,
+    /// Marks of other users for which the ledger had no room.
+    leaks: BTreeSet<(UserNumber, Iteration)>,
+    /// Users of other executions whose marks were seen.
+    elsewhere: BTreeSet<u32>,
+    /// What is known of the frame that is being read.
+    came: Came,
     began: bool,
     was_ready: bool,
     /// The user's own identity was seen.
@@ -155,6 +160,8 @@ impl Lane {
             lingering: Vec::new(),
             past: VecDeque::new(),
             leaks: BTreeSet::new(),
+            elsewhere: BTreeSet::new(),
+            came: Came::default(),
             began: false,
             was_ready: false,
             own_seen: false,
@@ -214,9 +221,10 @@ impl Lane {
         match fact {
             Fact::Began { iteration, scheduled, at, fresh } => self.begin(bench, *iteration, (*scheduled, *at), *fresh),
             Fact::Step { phase, name, sent, done, outcome } => self.step(bench, *phase, name, *sent, *done, outcome),
+            Fact::Grouped { group, .. } => drop(bench.out.ledger.groups.insert(self.user, group.clone())),
             Fact::Captured { name, value, .. } => self.capture(bench, name, value),
             Fact::Marked { name, marks, at } => {
-                self.canaries(bench, *at, name, &marks.join(" "));
+                self.searched(bench, *at, name, &marks.join(" "), true);
             }
             Fact::Dialed { connection, begun, done, outcome } => {
                 self.dialed(bench, *connection, *begun, *done, outcome);
@@ -257,7 +265,7 @@ impl Lane {
                 Ok(text) if bench.expect.dialect.binary => self.text(bench, frame, text),
                 _ => {
                     let text = String::from_utf8_lossy(bytes);
-                    self.canaries(bench, frame.at, "binary frame", &text);
+                    self.searched(bench, frame.at, "binary frame", &text, false);
                     let excerpt = Excerpt::new(frame.at, "binary frame", &text);
                     let why = if bench.expect.dialect.binary {
                         "a binary frame is not text"
@@ -270,7 +278,7 @@ impl Lane {
             Content::Ping | Content::Pong => {}
             ending => {
                 if let Content::Close { reason, .. } = ending {
-                    self.canaries(bench, frame.at, "close reason", reason);
+                    self.searched(bench, frame.at, "close reason", reason, true);
                 }
                 self.connection_ended(bench, frame.at, ending);
             }
@@ -330,8 +338,19 @@ impl Lane {
 
     fn text(&mut self, bench: &mut Bench<'_>, frame: &Frame<'_>, text: &str) {
         bench.out.counts.texts += 1;
-        let marked = self.canaries(bench, frame.at, "frame", text);
-        bench.out.counts.canaries += u64::from(marked);
+        let marks = self.marks(bench, frame.at, "frame", text);
+        bench.out.counts.canaries += u64::from(marks.mine);
+        self.came = Came { own: marks.mine, strange: !marks.foreign.is_empty(), ..Came::default() };
+        self.read(bench, frame, text, marks.mine);
+        let Came { events, own, placed, .. } = std::mem::take(&mut self.came);
+        if !marks.foreign.is_empty() {
+            let hashes = BTreeSet::from([copies::hash(text)]);
+            self.leaked(bench, marks.foreign, &Borne { events, own: own || placed, hashes });
+        }
+    }
+
+    /// What a text frame says. `marked`: with a mark of its receiver.
+    fn read(&mut self, bench: &mut Bench<'_>, frame: &Frame<'_>, text: &str, marked: bool) {
         let (dialect, events) = (&bench.expect.dialect, bench.out.counts.events);
         let place = Place { frame, text, unordered: false, mine: marked };
         let is_document = dialect.forms.first().is_none_or(|form| matches!(form, Form::Json));
@@ -434,10 +453,16 @@ impl Lane {
     /// What a frame carries, `counted` times as far as its ids are concerned; says whether it is this user's by them.
     fn carried(&mut self, bench: &mut Bench<'_>, place: Place<'_, '_>, extract: &Extract<'_>, counted: u64) -> bool {
         let Place { frame, text, .. } = place;
-        let owned = self.attribute(bench, frame, extract, text, counted);
+        let public = bench.concerns.of(extract.kind).public.any(extract, text);
+        // Whose ids an announcement names says nothing of whom it was meant for.
+        let owned = if public { Owned::Unknown } else { self.attribute(bench, frame, extract, text, counted) };
         self.note_name(bench, extract);
         if self.refused(bench, frame, extract, text) || self.greeted(bench, frame, extract, text) {
             return owned == Owned::Mine;
+        }
+        if public {
+            bench.out.counts.announcements += 1;
+            return false;
         }
         if self.heartbeat(bench, extract, text) {
             if let (Some(run), Some(_)) = (&mut self.run, &extract.name) {
@@ -586,6 +611,10 @@ impl Lane {
 
     /// Adds a finding; one of a frame that tells nobody's id is held back until it is known whether it was sent to everybody.
     fn add_about(&mut self, bench: &mut Bench<'_>, unmarked: Option<u64>, finding: Finding) {
+        if self.came.foreign() {
+            // That another user's frame has no place here is what the ledger will say of it.
+            return;
+        }
         let Some(hash) = unmarked else { return self.add(bench, finding) };
         let exceptions = &bench.expect.claims.exceptions;
         let idle = self.iterations.iter().all(|iteration| iteration.first_asked.is_none())

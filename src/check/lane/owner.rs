@@ -1,44 +1,73 @@
 //! Whose a frame is: marks in its text, ids at the profile's places.
 //!
-//! Says what is certain at once (a mark names its owner) and leaves to the ledger what only the whole execution knows.
+//! Says what is certain at once (a mark names its owner) and leaves to the ledger what only the whole execution knows: whose an
+//! id is, and whether he got the frame as well.
+
+use std::collections::BTreeSet;
 
 use super::{Bench, Lane};
 use crate::canary;
-use crate::check::judgement::{Judgement, Ledger, OpenId, Sighting};
+use crate::check::copies;
+use crate::check::flight::Events;
+use crate::check::judgement::Judgement;
+use crate::check::ledger::{Borne, ForeignMark, Ledger, OpenId, Sighting};
 use crate::event::Extract;
 use crate::expect::{Compare, IdRole, IdRule, IdSource, Unique};
-use crate::finding::{Deviation, Excerpt};
+use crate::finding::{Deviation, Excerpt, Finding, Leak};
 use crate::identity::{Iteration, UserNumber};
 use crate::time::Stamp;
 use crate::trace::Frame;
 
 impl Lane {
-    /// Looks for marks in what came at `at`, a frame or whatever else `what` is; says whether an own one was there.
-    pub(super) fn canaries(&mut self, bench: &mut Bench<'_>, at: Stamp, what: &str, text: &str) -> bool {
-        let mut mine = false;
+    /// Looks for marks in what came at `at`, a frame or whatever else `what` is.
+    pub(super) fn marks(&mut self, bench: &mut Bench<'_>, at: Stamp, what: &str, text: &str) -> Marks {
+        let mut marks = Marks::default();
         for found in canary::find_in(text.as_bytes()) {
             let Ok(mark) = found.canary else {
                 bench.out.counts.canaries_damaged += 1;
                 continue;
             };
-            if (mark.execution, mark.user) == (bench.execution.0, self.user.0) {
-                mine = true;
-                continue;
+            match (mark.execution == bench.execution.0, mark.user == self.user.0) {
+                (true, true) => marks.mine = true,
+                (true, false) => {
+                    let (owner, iteration) = (UserNumber(mark.user), Iteration(mark.iteration));
+                    let mark = ForeignMark { owner, iteration, user: self.user };
+                    if marks.foreign.iter().all(|(known, _)| *known != mark) {
+                        let evidence = self.evidence(bench, around(at, what, text, found.at));
+                        marks.foreign.push((mark, Sighting::new(at, self.subject(), evidence)));
+                    }
+                }
+                (false, _) => {
+                    if self.elsewhere.insert(mark.user) {
+                        let evidence = self.evidence(bench, around(at, what, text, found.at));
+                        self.report(bench, at, Deviation::ForeignExecution { owner: UserNumber(mark.user) }, evidence);
+                    }
+                }
             }
-            let key = if mark.execution == bench.execution.0 { (mark.user, mark.iteration) } else { (mark.user, 0) };
-            if !self.leaks.insert(key) {
-                continue;
-            }
-            let owner = UserNumber(mark.user);
-            let deviation = if mark.execution == bench.execution.0 {
-                Deviation::ForeignCanary { owner, iteration: Iteration(mark.iteration) }
-            } else {
-                Deviation::ForeignExecution { owner }
-            };
-            let evidence = self.evidence(bench, around(at, what, text, found.at));
-            self.report(bench, at, deviation, evidence);
         }
-        mine
+        marks
+    }
+
+    /// Marks in what is no frame of events. `own`: it was this user's, as the answer to a request of his.
+    pub(super) fn searched(&mut self, bench: &mut Bench<'_>, at: Stamp, what: &str, text: &str, own: bool) {
+        let marks = self.marks(bench, at, what, text);
+        self.leaked(bench, marks.foreign, &Borne { own, ..Borne::default() });
+    }
+
+    /// Keeps marks of other users for the ledger, which will know what became of what they stood in.
+    pub(super) fn leaked(&mut self, bench: &mut Bench<'_>, foreign: Vec<(ForeignMark, Sighting)>, borne: &Borne) {
+        for (mark, mut sighting) in foreign {
+            bench.alarms.extend([mark.owner, mark.user]);
+            sighting.borne = borne.clone();
+            let Some(Sighting { at, subject, evidence, .. }) = bench.out.ledger.add_mark(mark, sighting) else {
+                continue;
+            };
+            if self.leaks.insert((mark.owner, mark.iteration)) {
+                let leak = Leak::unsettled();
+                let deviation = Deviation::ForeignCanary { owner: mark.owner, iteration: mark.iteration, leak };
+                self.add(bench, Finding { at, subject, deviation, evidence });
+            }
+        }
     }
 
     /// Holds every id in the frame against its receiver's. What is not the receiver's is counted as `counted` frames.
@@ -50,15 +79,15 @@ impl Lane {
         text: &str,
         counted: u64,
     ) -> Owned {
-        let mut owned = Owned::Unknown;
-        let (mut my_run, mut foreign) = (false, false);
+        let (mut mine, mut my_run, mut foreign) = (false, false, false);
+        let mut strange = Vec::new();
         for rule in &bench.expect.ids {
             // What is blank is no id.
             let value = extract.first_text(&rule.at).filter(|value| !value.trim().is_empty());
             let Some(value) = value else { continue };
             match self.own_value(rule, &value) {
                 Own::Yes => {
-                    owned = Owned::Mine;
+                    mine = true;
                     my_run |= rule.role == IdRole::Run;
                     if rule.role == IdRole::User && !std::mem::replace(&mut self.own_seen, true) {
                         bench.out.ledger.own_seen.insert(self.user);
@@ -67,12 +96,29 @@ impl Lane {
                 Own::Unclear => {}
                 verdict @ (Own::No | Own::NoneKnown) => {
                     foreign |= bench.out.ledger.other_owner(rule.role, &value, self.user).is_some();
-                    let sighting = (verdict == Own::No, counted);
-                    self.open(bench, frame, rule, &value, sighting, text);
+                    strange.push((rule, value, verdict == Own::No));
                 }
             }
         }
-        if foreign && !my_run { Owned::Foreign } else { owned }
+        let symbol = bench.concerns.of(extract.kind).symbol;
+        self.came.events = self.came.events.and(symbol.into_iter().collect());
+        self.came.own |= mine;
+        if !strange.is_empty() {
+            // An event that names another run or thread is that one's, whatever socket it was sent to.
+            let elsewhere =
+                symbol.is_some() && strange.iter().any(|(rule, ..)| matches!(rule.role, IdRole::Run | IdRole::Thread));
+            let own = my_run || mine && !elsewhere;
+            let borne =
+                Borne { events: symbol.into_iter().collect(), own, hashes: BTreeSet::from([copies::hash(text)]) };
+            for (rule, value, own_known) in strange {
+                self.open(bench, frame, rule, &value, (own_known, counted), (text, &borne));
+            }
+        }
+        match (foreign && !my_run, mine) {
+            (true, _) => Owned::Foreign,
+            (false, true) => Owned::Mine,
+            (false, false) => Owned::Unknown,
+        }
     }
 
     fn own_value(&self, rule: &IdRule, value: &str) -> Own {
@@ -107,13 +153,14 @@ impl Lane {
         rule: &IdRule,
         value: &str,
         (own_known, counted): (bool, u64),
-        text: &str,
+        (text, borne): (&str, &Borne),
     ) {
         let key = OpenId { name: rule.name.to_string(), role: rule.role, value: value.to_owned(), user: self.user };
         let ledger = &mut bench.out.ledger;
         if let Some(sighting) = ledger.open.get_mut(&key) {
             sighting.frames += counted;
             sighting.own_known |= own_known;
+            sighting.borne.add(borne);
         } else if !ledger.has_room(rule.role) && ledger.other_owner(rule.role, value, self.user).is_none() {
             let counts = &mut bench.out.counts;
             let dropped =
@@ -121,11 +168,41 @@ impl Lane {
             *dropped += 1;
         } else {
             let evidence = self.evidence(bench, Excerpt::new(frame.at, "frame", text));
-            let sighting = Sighting { at: frame.at, subject: self.subject(), evidence, frames: 1, own_known };
+            let borne = borne.clone();
+            let sighting = Sighting { own_known, borne, ..Sighting::new(frame.at, self.subject(), evidence) };
             // Whose it is may turn out only when all is over.
             bench.alarms.insert(self.user);
             bench.out.ledger.add_open(key, sighting);
         }
+    }
+}
+
+/// The marks in a text.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    /// One of them is the receiver's.
+    pub mine: bool,
+    /// Those of other users of this execution, each once.
+    pub foreign: Vec<(ForeignMark, Sighting)>,
+}
+
+/// What is known of the frame that is being read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Came {
+    /// Events of the grammar.
+    pub events: Events,
+    /// It carries an id or a mark of its receiver.
+    pub own: bool,
+    /// It carries a mark of another user.
+    pub strange: bool,
+    /// It had a place in a run of its receiver.
+    pub placed: bool,
+}
+
+impl Came {
+    /// Nothing of it says that it is its receiver's, and a mark says that it is another's.
+    pub fn foreign(&self) -> bool {
+        self.strange && !self.own
     }
 }
 

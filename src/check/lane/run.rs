@@ -8,7 +8,8 @@ use super::owner::{THREAD, own};
 use super::{Bench, Lane, Stage, any};
 use crate::check;
 use crate::check::automaton::{Automaton, RunEvent};
-use crate::check::judgement::RUNS_KEPT;
+use crate::check::flight::{Flight, RUNS_KEPT};
+use crate::check::ledger::Ledger;
 use crate::check::{content, copies};
 use crate::event::{Extract, Found, Kind, KindId, SlotId};
 use crate::expect::{Expectations, IdRole, IdSource, Names, Role, Segment, Trie, Unique};
@@ -208,7 +209,8 @@ impl Lane {
         let replayed = concern.replayed.any(extract, text);
         let bad = concern.bad || concern.bad_ends.any(extract, text);
         let unmarked =
-            (!mine && symbol.is_some() && !replayed && expect.claims.isolation.is_some()).then(|| copies::hash(text));
+            (!mine && symbol.is_some() && !replayed && !self.came.foreign() && expect.claims.isolation.is_some())
+                .then(|| copies::hash(text));
         let Some(mut run) = self.take_run(run_id.as_deref()) else {
             if let Some(hash) = unmarked {
                 self.received(bench, place, extract, hash, None);
@@ -286,8 +288,9 @@ impl Lane {
             };
             harmless = step.repeated || step.echo;
             let misplaced = matches!(step.deviation, Some(Deviation::DuplicateEvent { .. })) || was_over.is_some();
+            let own = !(misplaced && !step.echo || step.early);
+            self.came.placed |= own;
             if let Some(hash) = unmarked {
-                let own = !(misplaced && !step.echo || step.early);
                 self.received(bench, place, extract, hash, own.then_some((run.iteration, run.turn)));
             }
             if step.early {
@@ -451,9 +454,9 @@ impl Lane {
         let Some(mut run) = self.run.take() else { return };
         run.over = Some(over);
         self.last_answer.clone_from(&run.answer);
-        let flights = bench.out.in_flight.entry(self.user).or_default();
-        if run.automaton.begun() && flights.len() < RUNS_KEPT {
-            flights.push((run.asked, over.latest));
+        let flights = bench.out.flights.entry(self.user).or_default();
+        if flights.len() < RUNS_KEPT {
+            flights.push(run.flight(bench.expect, over.latest));
         }
         let names = &bench.expect.dialect.names;
         bench.out.course.passed(self.user, || check::PassedRun {
@@ -704,6 +707,14 @@ impl Run {
             _ => self.asked + timeouts.first_event,
         };
         silence.min(self.asked + timeouts.run)
+    }
+
+    /// What others must know of it, once it was over.
+    fn flight(&self, expect: &Expectations, over: Stamp) -> Flight {
+        let run = self.ids.first().map(|id| Ledger::key(IdRole::Run, id));
+        let lacks = self.automaton.missing(&expect.grammar).into_iter().collect();
+        let came = self.automaton.came().collect();
+        Flight { asked: self.asked, over, iteration: self.iteration, run, came, lacks }
     }
 
     fn progressed(&mut self, (earliest, latest): (Stamp, Stamp)) {

@@ -61,7 +61,7 @@ impl Lane {
         let StepProblem { why, excerpt, unanswered } = match outcome {
             StepOutcome::Good { .. } => return,
             StepOutcome::Refused { status, why, body } => {
-                self.canaries(bench, done, &format!("HTTP {status}"), body);
+                self.searched(bench, done, &format!("HTTP {status}"), body, true);
                 StepProblem {
                     why: format!("{why} (HTTP {status})"),
                     excerpt: (!body.is_empty()).then(|| Excerpt::new(done, format!("HTTP {status}"), body)),
@@ -145,7 +145,7 @@ impl Lane {
             }
             Dial::Refused { status, headers, body } => {
                 for (part, text) in [("head", headers), ("body", body)] {
-                    self.canaries(bench, done, &format!("HTTP {status} {part}"), text);
+                    self.searched(bench, done, &format!("HTTP {status} {part}"), text, true);
                 }
                 let mut excerpts = vec![Excerpt::new(done, format!("HTTP {status} head"), headers)];
                 if !body.is_empty() {

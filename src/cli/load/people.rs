@@ -1,6 +1,6 @@
 //! Users from a file: read once, before any traffic, and held against what scenario and profile ask of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Loader, read_capped};
 use crate::cli::resolved::names_secret;
@@ -8,7 +8,7 @@ use crate::document::diagnostic::{Diagnostic, quote};
 use crate::document::{Context, Spanned};
 use crate::identity::UserNumber;
 use crate::scenario::Scenario;
-use crate::scenario::people::People;
+use crate::scenario::people::{GROUP, People, text};
 use crate::target::Profile;
 
 impl Loader {
@@ -55,7 +55,12 @@ impl Loader {
         }
         let mut needed: Vec<&str> = profile.columns.iter().map(|(name, _)| name.as_str()).collect();
         needed.extend(["email", "password"]);
-        let mut owners: BTreeMap<String, usize> = BTreeMap::new();
+        let (mut owners, mut groups) = (BTreeMap::new(), BTreeSet::new());
+        if let (Some(span), false) = (scenario.written.groups, has(GROUP)) {
+            let mistake = Diagnostic::mistake(file.span, format!("the file has no column {}", quote(GROUP)));
+            cx.report(mistake.also(span, "this asks for it").help("give users that share their data one group"));
+            return None;
+        }
         for row in users.first as usize..=last {
             let values: BTreeMap<&str, _> =
                 people.of(UserNumber(row as u32)).map(|(name, value, _)| (name, value)).collect();
@@ -66,7 +71,12 @@ impl Loader {
             }
             // Who logs in by an email is who has it; without one whole rows tell users apart.
             let identity = values.get("email").map_or_else(|| format!("{values:?}"), |email| email.to_string());
-            if let Some(other) = owners.insert(identity, row) {
+            let group = scenario.written.groups.and_then(|_| values.get(GROUP)).map(|group| text(group));
+            // Who is in no group is alone.
+            groups.insert(group.clone().ok_or(row));
+            if let Some((other, beside)) = owners.insert(identity, (row, group.clone()))
+                && (group.is_none() || group != beside)
+            {
                 let title = format!("rows {other} and {row} of the file are the same user");
                 let mistake = Diagnostic::mistake(file.span, title);
                 cx.report(
@@ -74,6 +84,11 @@ impl Loader {
                 );
                 return None;
             }
+        }
+        if let (Some(span), 1, 2..) = (scenario.written.groups, groups.len(), scenario.users.count) {
+            let mistake = Diagnostic::mistake(span, "all users are in one group");
+            cx.report(mistake.also(file.span, "in this file").note("isolation cannot be judged within one group"));
+            return None;
         }
         Some(people)
     }

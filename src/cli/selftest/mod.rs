@@ -58,7 +58,7 @@ pub struct Args {
     #[arg(long, value_name = "N", conflicts_with_all = ["faults", "seeds"],
           value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     clean: Option<u64>,
-    /// Trials at the same time [default: 16 for each core]
+    /// Trials at the same time [default: 12 for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
     /// Multiply all times by this, for a slow machine
@@ -163,9 +163,9 @@ fn trial(row: &Row, envelope: Envelope, seed: u64, args: &Args) -> Trial {
 /// Tries everything, much of it side by side, as most of the time is spent waiting.
 fn try_all(rows: Vec<Row>, trials: &[Planned], args: &Args, signals: &Signals) -> Vec<Tally> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let jobs = args.jobs.map_or(16 * cores, usize::from).min(trials.len());
+    let jobs = args.jobs.map_or(12 * cores, usize::from).min(trials.len());
     // A healthy event may be as late as this without being taken for a missing one.
-    let bearable = Duration::from_millis(50) * args.pace;
+    let bearable = Duration::from_millis(20) * args.pace;
     let tallies: Mutex<Vec<Tally>> = Mutex::new(rows.into_iter().map(Tally::new).collect());
     let (next, lateness) = (AtomicUsize::new(0), Lateness::default());
     std::thread::scope(|scope| {

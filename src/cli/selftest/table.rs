@@ -35,6 +35,8 @@ pub struct Row {
     pub asks: Vec<String>,
     /// What must come of it.
     pub expected: Expected,
+    /// Codes that may be found beside those, by chance.
+    pub beside: Vec<String>,
     /// It shows in something that does not come, so that patience must be short for it.
     pub waits: bool,
     /// A healthy run takes a second, so that a quick one shows on a busy machine as well.
@@ -125,6 +127,10 @@ fn read_row(line: &str) -> Result<Row, String> {
     }
     let (rest, slow) = rest.strip_suffix(", slow").map_or((rest, false), |rest| (rest, true));
     let (said, waits) = rest.strip_suffix(", waits").map_or((rest, false), |said| (said, true));
+    let (said, beside) = match (word_of(said), said.split_once(" perhaps ")) {
+        ("caught", Some((said, beside))) => (said, beside),
+        _ => (said, ""),
+    };
     let (word, more) = said.split_once(' ').unwrap_or((said, ""));
     let codes_of = |text: &str| -> Vec<String> { text.split_whitespace().map(str::to_owned).collect() };
     let codes = || codes_of(more);
@@ -139,7 +145,12 @@ fn read_row(line: &str) -> Result<Row, String> {
         "unseen:" if !more.is_empty() => Expected::Unseen(more.to_owned()),
         _ => return Err("it is neither caught, perhaps, noted, legal nor unseen".to_owned()),
     };
-    Ok(Row { spec, envelopes, asks, expected, waits, slow })
+    let beside = codes_of(beside);
+    Ok(Row { spec, envelopes, asks, expected, beside, waits, slow })
+}
+
+fn word_of(said: &str) -> &str {
+    said.split(' ').next().unwrap_or_default()
 }
 
 /// The envelopes in which such faults make sense: how events are wrapped changes nothing before there are any.
@@ -160,6 +171,7 @@ mod tests {
 
     /// Rules that no fault of the backend exercises, and why.
     const BY_NO_FAULT: &[(Rule, &str)] = &[
+        (Rule::ArrivalsDropped, "it is about the load that was planned"),
         (Rule::ForeignExecution, "it takes two executions against one backend"),
         (Rule::NotReady, "the profile gives a minute, and a selftest has none"),
         (Rule::StepFailed, "the profile has no step but the login before the connection"),

@@ -281,7 +281,8 @@ const SHOWN: usize = 3;
 
 fn found(tally: &Tally) -> String {
     match &tally.row.expected {
-        Expected::Caught(codes) => codes.join(" "),
+        Expected::Caught(codes) if tally.row.beside.is_empty() => codes.join(" "),
+        Expected::Caught(codes) => format!("{} ({})", codes.join(" "), tally.row.beside.join(" ")),
         Expected::Perhaps(codes, _) => format!("{}, or nothing", codes.join(" ")),
         Expected::Noted(codes) => format!("{} (a note)", codes.join(" ")),
         Expected::Legal | Expected::Unseen(_) => "nothing".to_owned(),

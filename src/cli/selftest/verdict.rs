@@ -34,7 +34,7 @@ pub fn judge(row: &Row, observed: &anyhow::Result<Observed>, late: bool) -> Said
         Ok(observed) => observed,
         Err(error) => return Said::Broke(format!("{error:#}")),
     };
-    let told: Vec<&String> = observed.findings.keys().collect();
+    let told: Vec<&String> = observed.findings.keys().filter(|code| !row.beside.contains(code)).collect();
     let passed = observed.outcome == Word::Pass;
     let expected: Vec<&String> = row.codes().iter().collect();
     let blamed = observed.findings.values().any(|found| found.blamed);
@@ -131,7 +131,9 @@ impl Tally {
             return;
         }
         let findings = observed.as_ref().map(|observed| observed.findings.clone()).unwrap_or_default();
-        for (code, found) in findings.iter().filter(|(code, _)| !self.row.codes().contains(code)) {
+        for (code, found) in
+            findings.iter().filter(|(code, _)| !self.row.codes().contains(code) && !self.row.beside.contains(code))
+        {
             *self.without_cause.entry(code.clone()).or_default() += found.count;
         }
         self.wrong.push(Wrong {

@@ -212,6 +212,7 @@ pub(crate) mod tests {
                 done,
                 outcome
             }),
+            (text(), stamp()).prop_map(|(group, at)| Fact::Grouped { group, at }),
             (text(), text(), stamp()).prop_map(|(name, value, at)| Fact::Captured { name, value, at }),
             (text(), prop::collection::vec(text(), 0..3), stamp()).prop_map(|(name, marks, at)| Fact::Marked {
                 name,

@@ -1,0 +1,216 @@
+//! Whose ids are whose, and what was seen of anybody at anybody else.
+//!
+//! Parts of an execution keep what they cannot settle; nothing is concluded here. What of it is a leak, and how it came about,
+//! is `leaks`'s.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::flight::Events;
+use crate::expect::{Between, IdRole};
+use crate::finding::{Evidence, Subject};
+use crate::identity::{Iteration, UserNumber};
+use crate::time::Stamp;
+
+/// How many ids that nobody owns yet one part of an execution keeps, of users and of anything else (at most 4 KiB each).
+pub const OPEN_KEPT: usize = 5_000;
+
+/// Whose ids are whose.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Ledger {
+    /// Identities of users as the target calls them, and who has them.
+    pub identities: BTreeMap<String, BTreeSet<UserNumber>>,
+    /// Who owns an id that belongs to one user in the whole target, by a 64-bit hash of role and value.
+    pub owners: BTreeMap<u64, UserNumber>,
+    /// Users at whom their own identity was seen.
+    pub own_seen: BTreeSet<UserNumber>,
+    /// Ids that were seen at a user and are not known to be his.
+    pub open: BTreeMap<OpenId, Sighting>,
+    /// How many of `open` are ids of users.
+    open_users: usize,
+    /// Users in groups within which nothing is another's.
+    pub groups: BTreeMap<UserNumber, String>,
+    /// Marks of this execution that were seen at another user than theirs.
+    pub marks: BTreeMap<ForeignMark, Sighting>,
+}
+
+/// An id that is not known to be its receiver's.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OpenId {
+    /// What the profile calls the id.
+    pub name: String,
+    /// What it identifies.
+    pub role: IdRole,
+    /// The value.
+    pub value: String,
+    /// Who received it.
+    pub user: UserNumber,
+}
+
+/// A mark at another user than the one whose it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ForeignMark {
+    /// Whose it is.
+    pub owner: UserNumber,
+    /// Of which iteration.
+    pub iteration: Iteration,
+    /// Who received it.
+    pub user: UserNumber,
+}
+
+/// Where an open id or a foreign mark was seen.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sighting {
+    /// First.
+    pub at: Stamp,
+    /// At whom.
+    pub subject: Subject,
+    /// In what.
+    pub evidence: Evidence,
+    /// In how many frames.
+    pub frames: u64,
+    /// The receiver's own value was known, so that a value of nobody's is malformed.
+    pub own_known: bool,
+    /// In what kind of frames.
+    pub borne: Borne,
+}
+
+/// What it was that bore an id or a mark.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Borne {
+    /// Events of the grammar.
+    pub events: Events,
+    /// All of it was its receiver's otherwise, by ids, by its place in a run, or as the answer to a request.
+    pub own: bool,
+    /// The hashes of the frames, the `HASHES_KEPT` smallest.
+    pub hashes: BTreeSet<u64>,
+}
+
+/// How many frames of one id or mark can be compared with what others got.
+const HASHES_KEPT: usize = 8;
+
+impl Borne {
+    /// With what bore it besides.
+    pub fn add(&mut self, other: &Borne) {
+        self.events = self.events.and(other.events);
+        self.own &= other.own;
+        self.hashes.extend(&other.hashes);
+        while self.hashes.len() > HASHES_KEPT {
+            self.hashes.pop_last();
+        }
+    }
+}
+
+impl Sighting {
+    /// Seen once.
+    pub(super) fn new(at: Stamp, subject: Subject, evidence: Evidence) -> Sighting {
+        Sighting { at, subject, evidence, frames: 1, own_known: false, borne: Borne::default() }
+    }
+
+    /// With another sighting of the same.
+    pub fn join(&mut self, other: Sighting) {
+        let (frames, own_known) = (self.frames + other.frames, self.own_known || other.own_known);
+        let mut borne = std::mem::take(&mut self.borne);
+        borne.add(&other.borne);
+        if (other.at, &other.subject, &other.evidence) < (self.at, &self.subject, &self.evidence) {
+            *self = other;
+        }
+        (self.frames, self.own_known, self.borne) = (frames, own_known, borne);
+    }
+}
+
+impl Ledger {
+    /// The key of an id in `owners`.
+    pub fn key(role: IdRole, value: &str) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (role, value).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// Whether another id of this role may be kept open. Users and other ids do not take each other's room: targets make
+    /// ids of runs without end, and a foreign user among them must not be missed.
+    pub fn has_room(&self, role: IdRole) -> bool {
+        let kept = if role == IdRole::User { self.open_users } else { self.open.len() - self.open_users };
+        kept < OPEN_KEPT
+    }
+
+    /// Keeps an id open.
+    pub fn add_open(&mut self, open: OpenId, sighting: Sighting) {
+        self.open_users += usize::from(open.role == IdRole::User);
+        self.open.insert(open, sighting);
+    }
+
+    /// Keeps a mark of another user. Gives the sighting back if there is no room.
+    pub fn add_mark(&mut self, mark: ForeignMark, sighting: Sighting) -> Option<Sighting> {
+        let full = self.marks.len() >= OPEN_KEPT;
+        match self.marks.entry(mark) {
+            Entry::Occupied(mut entry) => entry.get_mut().join(sighting),
+            Entry::Vacant(_) if full => return Some(sighting),
+            Entry::Vacant(entry) => drop(entry.insert(sighting)),
+        }
+        None
+    }
+
+    /// Another user than `user` who is known to own `value`, if `user` is not among its owners.
+    pub fn other_owner(&self, role: IdRole, value: &str, user: UserNumber) -> Option<UserNumber> {
+        if role == IdRole::User {
+            let owners = self.identities.get(value)?;
+            return if owners.contains(&user) { None } else { owners.first().copied() };
+        }
+        self.owners.get(&Ledger::key(role, value)).copied().filter(|owner| *owner != user)
+    }
+
+    /// Whether nothing of the one is foreign to the other.
+    pub fn together(&self, one: UserNumber, other: UserNumber) -> bool {
+        let group = |user| self.groups.get(&user);
+        one == other || group(one).is_some_and(|mine| group(other) == Some(mine))
+    }
+
+    /// Whether the one's is foreign to the other, as far as is known here: another thread may know a user's group.
+    pub fn surely_apart(&self, one: UserNumber, other: UserNumber, between: Between) -> bool {
+        let known = |user| between == Between::Users || self.groups.contains_key(&user);
+        known(one) && known(other) && !self.together(one, other)
+    }
+
+    /// Whether some of `users` are foreign to one another.
+    pub fn apart(&self, users: &BTreeSet<UserNumber>) -> bool {
+        users.first().is_some_and(|first| users.iter().any(|user| !self.together(*first, *user)))
+    }
+
+    /// One number for all of a group; who is in none has his own.
+    pub fn circles(&self) -> impl Fn(UserNumber) -> UserNumber + use<> {
+        let mut first: BTreeMap<&str, UserNumber> = BTreeMap::new();
+        let groups = self.groups.iter();
+        let of: BTreeMap<UserNumber, UserNumber> =
+            groups.map(|(user, group)| (*user, *first.entry(group).or_insert(*user))).collect();
+        move |user| of.get(&user).copied().unwrap_or(user)
+    }
+
+    pub(super) fn merge(&mut self, other: Ledger) {
+        self.groups.extend(other.groups);
+        for (value, users) in other.identities {
+            self.identities.entry(value).or_default().extend(users);
+        }
+        self.own_seen.extend(other.own_seen);
+        for (key, owner) in other.owners {
+            let mine = self.owners.entry(key).or_insert(owner);
+            *mine = owner.min(*mine);
+        }
+        for (open, theirs) in other.open {
+            match self.open.entry(open) {
+                Entry::Vacant(entry) => {
+                    self.open_users += usize::from(entry.key().role == IdRole::User);
+                    entry.insert(theirs);
+                }
+                Entry::Occupied(mut entry) => entry.get_mut().join(theirs),
+            }
+        }
+        for (mark, theirs) in other.marks {
+            match self.marks.entry(mark) {
+                Entry::Vacant(entry) => drop(entry.insert(theirs)),
+                Entry::Occupied(mut entry) => entry.get_mut().join(theirs),
+            }
+        }
+    }
+}
