@@ -266,6 +266,7 @@ impl Lane {
             ending => {
                 if let Content::Close { reason, .. } = ending {
                     self.searched(bench, frame.at, "close reason", reason, true);
+                    self.secrets(bench, frame.at, "close reason", reason);
                 }
                 self.connection_ended(bench, frame.at, ending);
             }
@@ -355,6 +356,7 @@ impl Lane {
                 if self.heartbeat(bench, &unread, text) {
                     return;
                 }
+                self.named(bench, frame.at, "frame", text, false);
                 let excerpt = Excerpt::new(frame.at, "frame", text);
                 return self.malformed(bench, frame.at, format!("a frame is not JSON: {why}"), excerpt);
             }
