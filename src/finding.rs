@@ -323,6 +323,14 @@ pub enum Deviation {
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         without: Vec<UserNumber>,
     },
+    /// See `Rule::SecretTold`.
+    SecretTold {
+        /// What the profile calls it.
+        name: String,
+        /// Whose it is, if it is one other user's.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        owner: Option<UserNumber>,
+    },
     /// See `Rule::NeverStarted`.
     NeverStarted {
         /// How long was waited.
@@ -574,6 +582,7 @@ impl Deviation {
             Deviation::MalformedIdentity { .. } => Rule::MalformedIdentity,
             Deviation::ForeignExecution { .. } => Rule::ForeignExecution,
             Deviation::Broadcast { .. } => Rule::Broadcast,
+            Deviation::SecretTold { .. } => Rule::SecretTold,
             Deviation::NeverStarted { .. } => Rule::NeverStarted,
             Deviation::Stalled { .. } => Rule::Stalled,
             Deviation::RunTooLong { .. } => Rule::RunTooLong,
@@ -615,7 +624,7 @@ impl Deviation {
     pub fn owner(&self) -> Option<UserNumber> {
         match self {
             Deviation::ForeignCanary { owner, .. } | Deviation::ForeignIdentity { owner, .. } => Some(*owner),
-            Deviation::Broadcast { owner, .. } => *owner,
+            Deviation::Broadcast { owner, .. } | Deviation::SecretTold { owner, .. } => *owner,
             _ => None,
         }
     }
@@ -625,6 +634,7 @@ impl Deviation {
         match self {
             Deviation::ForeignCanary { leak, .. } | Deviation::ForeignIdentity { leak, .. } => Some(leak.class),
             Deviation::Broadcast { .. } => Some(LeakClass::Broadcast),
+            Deviation::SecretTold { owner: Some(_), .. } => Some(LeakClass::ContentOnly),
             Deviation::IdentityCollapse { .. } => Some(LeakClass::IdentityCollapse),
             Deviation::ForeignExecution { .. } => Some(LeakClass::ForeignExecution),
             _ => None,
@@ -712,6 +722,8 @@ impl Deviation {
                 };
                 format!("the same {event} came to users {}{more}, {why}", named(users))
             }
+            Deviation::SecretTold { name, owner: None } => format!("a refusal holds the user's {name}"),
+            Deviation::SecretTold { name, owner: Some(owner) } => format!("a refusal holds the {name} of user {owner}"),
             Deviation::NeverStarted { waited, last: None } => format!("nothing came within {waited} of the ask"),
             Deviation::NeverStarted { waited, last: Some(last) } => {
                 format!("no event came within {waited} of the ask; the last frame was {last}")

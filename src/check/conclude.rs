@@ -20,7 +20,7 @@ use crate::time::{Micros, Stamp};
 use super::alike::alike;
 use super::judgement::{Judgement, Latencies, Window};
 use super::leaks;
-use super::ledger::Ledger;
+use super::ledger::{Ledger, OpenId};
 use super::value::{Value, value};
 
 /// The verdict of one claim.
@@ -392,6 +392,12 @@ fn settle(judgement: &mut Judgement, expect: &Expectations) {
         };
         let (at, subject, evidence) = (sighting.at, sighting.subject, sighting.evidence);
         judgement.findings.add(Finding { at, subject, deviation, evidence }, exceptions);
+    }
+    for ((user, value), sighting) in std::mem::take(&mut judgement.ledger.words) {
+        if let Some(owner) = judgement.ledger.other_owner(IdRole::User, &value, user) {
+            let open = OpenId { name: "user".to_owned(), role: IdRole::User, value, user };
+            foreign.push((open, owner, sighting));
+        }
     }
     let one: Vec<BTreeSet<UserNumber>> = judgement
         .ledger

@@ -27,6 +27,9 @@ const ONE_MOMENT: Micros = Micros(500_000);
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Unmarked {
     frames: BTreeMap<u64, Copies>,
+    /// Users of whose runs other events carry ids of theirs, or an event id that nobody else got: what their runs share is no
+    /// script that everybody is played.
+    individual: BTreeSet<UserNumber>,
     /// Sorted.
     suspects: Vec<Suspect>,
 }
@@ -116,6 +119,11 @@ impl Unmarked {
         others
     }
 
+    /// An event of a run of `user` carried an id of his.
+    pub(super) fn told_apart(&mut self, user: UserNumber) {
+        self.individual.insert(user);
+    }
+
     /// Holds a finding back that a frame sent to everybody would explain; gives it back if there is no room.
     pub(super) fn suspect(&mut self, hash: u64, finding: Finding, idle: bool) -> Option<Finding> {
         if self.suspects.len() >= SUSPECTS_KEPT {
@@ -128,6 +136,7 @@ impl Unmarked {
     }
 
     pub(super) fn merge(&mut self, other: Unmarked) {
+        self.individual.extend(other.individual);
         for (hash, theirs) in other.frames {
             match self.frames.get_mut(&hash) {
                 Some(mine) => mine.merge(theirs),
@@ -142,14 +151,16 @@ impl Unmarked {
     /// What became of it: frames that were sent to everybody, and findings that no such frame explains. Where several users are
     /// one to the target, what it sends to that one it sends to all of them.
     pub(super) fn settle(self, ledger: &Ledger, collapsed: bool) -> Vec<Finding> {
-        let Unmarked { frames, suspects } = self;
+        let Unmarked { frames, mut individual, suspects } = self;
+        let alone = frames.values().filter(|copies| copies.same_id && copies.users.len() == 1);
+        individual.extend(alone.flat_map(|copies| copies.users.keys().copied()));
         let collapsed = collapsed || ledger.identities.values().any(|users| ledger.apart(users));
         let mut findings = Vec::new();
         let mut explained = BTreeSet::new();
         for (hash, copies) in frames.iter().filter(|(_, copies)| copies.users.len() > 1 && !collapsed) {
             let from = suspects.partition_point(|suspect| suspect.hash < *hash);
             let mine = suspects[from..].iter().take_while(|suspect| suspect.hash == *hash);
-            if let Some(finding) = copies.judge(&mine.collect::<Vec<_>>(), ledger) {
+            if let Some(finding) = copies.judge(&mine.collect::<Vec<_>>(), ledger, &individual) {
                 explained.insert(*hash);
                 findings.push(finding);
             }
@@ -193,7 +204,7 @@ impl Copies {
     }
 
     /// The finding, if the frame was sent to everybody. `suspects` are those whom it came to out of place.
-    fn judge(&self, suspects: &[&Suspect], ledger: &Ledger) -> Option<Finding> {
+    fn judge(&self, suspects: &[&Suspect], ledger: &Ledger, told_apart: &BTreeSet<UserNumber>) -> Option<Finding> {
         // What a target sends in every run is its own text there, and so is what different runs have at different times.
         let individual = self.last.since(self.first) <= ONE_MOMENT && self.users.values().all(|user| user.runs < 2);
         let placed = |user: &UserNumber| self.users.get(user).is_some_and(|receipts| receipts.runs > 0);
@@ -206,7 +217,9 @@ impl Copies {
         };
         let witness = suspects.iter().find(out_of_place);
         let apart = ledger.apart(&self.users.keys().copied().collect());
-        if witness.is_none() && !(self.same_id && individual && apart) {
+        // A script that is played to everybody has the same random ids in every run, and nothing that tells runs apart.
+        let scripted = !self.users.keys().any(|user| told_apart.contains(user));
+        if witness.is_none() && !(self.same_id && individual && apart && !scripted) {
             return None;
         }
         let without: BTreeSet<UserNumber> =

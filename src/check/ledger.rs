@@ -31,6 +31,8 @@ pub struct Ledger {
     open_users: usize,
     /// Users in groups within which nothing is another's.
     pub groups: BTreeMap<UserNumber, String>,
+    /// Words made like an identity, by who received them: in errors, refusals and frames that could not be read.
+    pub words: BTreeMap<(UserNumber, String), Sighting>,
     /// Marks of this execution that were seen at another user than theirs.
     pub marks: BTreeMap<ForeignMark, Sighting>,
 }
@@ -141,6 +143,13 @@ impl Ledger {
         self.open.insert(open, sighting);
     }
 
+    /// Keeps a word that may be an identity; the first `OPEN_KEPT`. Errors are short and few.
+    pub fn add_word(&mut self, user: UserNumber, word: &str, sighting: impl FnOnce() -> Sighting) {
+        if self.words.len() < OPEN_KEPT {
+            self.words.entry((user, word.to_owned())).or_insert_with(sighting);
+        }
+    }
+
     /// Keeps a mark of another user. Gives the sighting back if there is no room.
     pub fn add_mark(&mut self, mark: ForeignMark, sighting: Sighting) -> Option<Sighting> {
         let full = self.marks.len() >= OPEN_KEPT;
@@ -203,6 +212,12 @@ impl Ledger {
                     self.open_users += usize::from(entry.key().role == IdRole::User);
                     entry.insert(theirs);
                 }
+                Entry::Occupied(mut entry) => entry.get_mut().join(theirs),
+            }
+        }
+        for (word, theirs) in other.words {
+            match self.words.entry(word) {
+                Entry::Vacant(entry) => drop(entry.insert(theirs)),
                 Entry::Occupied(mut entry) => entry.get_mut().join(theirs),
             }
         }

@@ -5,6 +5,7 @@
 //! | `decode.rs` | the text of a frame, read once along the dialect's places |
 //! | `form.rs` | how a frame holds JSON: as a document, in records, behind a prefix |
 //! | `json.rs` | JSON read in place |
+//! | `escapes.rs` | texts as a reader sees them, for searching |
 //! | `alike.rs` | names that are probably the same, for suggestions |
 //! | `automaton.rs` | the order of one run, along the grammar |
 //! | `content.rs` | the answer of one run |
@@ -32,6 +33,7 @@ mod content;
 mod copies;
 mod course;
 pub mod decode;
+mod escapes;
 mod flight;
 pub mod form;
 pub mod json;

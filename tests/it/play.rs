@@ -249,7 +249,7 @@ impl Stage {
     /// if that follows.
     fn filled(&self, index: usize, text: &str) -> String {
         static HOLE: LazyLock<Regex> = LazyLock::new(|| {
-            let pattern = r"\$\{(user|run|thread|canary)(?: (\d+|elsewhere))?(?: (base64|capitals))?\}";
+            let pattern = r"\$\{(user|run|thread|canary)(?: (\d+|elsewhere))?(?: (base64|capitals|escaped))?\}";
             Regex::new(pattern).expect("a pattern")
         });
         let fill = |hole: &regex::Captures<'_>| {
@@ -266,6 +266,7 @@ impl Stage {
                 _ => user.mark(),
             };
             match hole.get(3).map(|form| form.as_str()) {
+                Some("escaped") => value.bytes().map(|byte| format!("\\u{byte:04x}")).collect(),
                 Some("base64") => STANDARD.encode(format!("(ref {value})")),
                 Some(_) => value.to_uppercase(),
                 None => value,

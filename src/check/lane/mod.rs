@@ -279,6 +279,7 @@ impl Lane {
             ending => {
                 if let Content::Close { reason, .. } = ending {
                     self.searched(bench, frame.at, "close reason", reason, true);
+                    self.secrets(bench, frame.at, "close reason", reason);
                 }
                 self.connection_ended(bench, frame.at, ending);
             }
@@ -412,6 +413,7 @@ impl Lane {
         let Place { frame, text, .. } = place;
         let unread = Extract { kind: Kind::Unnamed, name: None, envelope: Default::default(), slots: Slots::default() };
         if !self.heartbeat(bench, &unread, text) {
+            self.named(bench, frame.at, "frame", text, false);
             self.malformed(bench, frame.at, why(), Excerpt::new(frame.at, "frame", text));
         }
         false

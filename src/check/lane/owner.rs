@@ -7,13 +7,13 @@ use std::collections::BTreeSet;
 
 use super::{Bench, Lane};
 use crate::canary;
-use crate::check::copies;
 use crate::check::flight::Events;
 use crate::check::judgement::Judgement;
 use crate::check::ledger::{Borne, ForeignMark, Ledger, OpenId, Sighting};
+use crate::check::{copies, escapes};
 use crate::event::Extract;
 use crate::expect::{Compare, IdRole, IdRule, IdSource, Unique};
-use crate::finding::{Deviation, Excerpt, Finding, Leak};
+use crate::finding::{Deviation, Evidence, Excerpt, Finding, Leak};
 use crate::identity::{Iteration, UserNumber};
 use crate::time::Stamp;
 use crate::trace::Frame;
@@ -22,6 +22,7 @@ impl Lane {
     /// Looks for marks in what came at `at`, a frame or whatever else `what` is.
     pub(super) fn marks(&mut self, bench: &mut Bench<'_>, at: Stamp, what: &str, text: &str) -> Marks {
         let mut marks = Marks::default();
+        let text = &*escapes::plain(text);
         for found in canary::find_in(text.as_bytes()) {
             let Ok(mark) = found.canary else {
                 bench.out.counts.canaries_damaged += 1;
@@ -48,10 +49,33 @@ impl Lane {
         marks
     }
 
-    /// Marks in what is no frame of events. `own`: it was this user's, as the answer to a request of his.
+    /// Marks and identities in what is no frame of events. `own`: it was this user's, as the answer to a request of his.
     pub(super) fn searched(&mut self, bench: &mut Bench<'_>, at: Stamp, what: &str, text: &str, own: bool) {
         let marks = self.marks(bench, at, what, text);
         self.leaked(bench, marks.foreign, &Borne { own, ..Borne::default() });
+        self.named(bench, at, what, text, own);
+    }
+
+    /// Keeps the words of an unusual text that may be identities of others.
+    pub(super) fn named(&mut self, bench: &mut Bench<'_>, at: Stamp, what: &str, text: &str, own: bool) {
+        let text = &*escapes::plain(text);
+        for word in escapes::words(text) {
+            let (subject, place) = (self.subject(), word.as_ptr().addr() - text.as_ptr().addr());
+            bench.out.ledger.add_word(self.user, word, || {
+                let evidence = Evidence { marks: Vec::new(), excerpts: vec![around(at, what, text, place)] };
+                let borne = Borne { own, ..Borne::default() };
+                Sighting { borne, ..Sighting::new(at, subject, evidence) }
+            });
+        }
+    }
+
+    /// Secrets of this execution in a refusal: nobody's belongs there, for errors are logged and shown.
+    pub(super) fn secrets(&mut self, bench: &mut Bench<'_>, at: Stamp, what: &str, text: &str) {
+        for (name, owner) in scrubbed(text) {
+            let owner = owner.filter(|owner| *owner != self.user);
+            let evidence = self.evidence(bench, Excerpt::new(at, what, text));
+            self.report(bench, at, Deviation::SecretTold { name: name.to_owned(), owner }, evidence);
+        }
     }
 
     /// Keeps marks of other users for the ledger, which will know what became of what they stood in.
@@ -103,6 +127,7 @@ impl Lane {
         let symbol = bench.concerns.of(extract.kind).symbol;
         self.came.events = self.came.events.and(symbol.into_iter().collect());
         self.came.own |= mine;
+        self.came.by_id |= mine;
         if !strange.is_empty() {
             // An event that names another run or thread is that one's, whatever socket it was sent to.
             let elsewhere =
@@ -193,6 +218,8 @@ pub(super) struct Came {
     pub events: Events,
     /// It carries an id or a mark of its receiver.
     pub own: bool,
+    /// It carries an id of its receiver.
+    pub by_id: bool,
     /// It carries a mark of another user.
     pub strange: bool,
     /// It had a place in a run of its receiver.
@@ -244,6 +271,16 @@ fn compare(how: Compare, mine: &str, value: &str) -> bool {
         Compare::Exact => mine == value,
         Compare::Prefix => mine.starts_with(value) || value.starts_with(mine),
     }
+}
+
+/// The secrets that stood in a scrubbed text, each once: their names, and whose they are if they are one user's.
+fn scrubbed(text: &str) -> BTreeSet<(&str, Option<UserNumber>)> {
+    let marks = text.split("«secret:").skip(1).filter_map(|rest| rest.split_once('»'));
+    let read = |(mark, _)| match str::rsplit_once(mark, ':').map(|(name, user)| (name, user.parse())) {
+        Some((name, Ok(user))) => (name, Some(UserNumber(user))),
+        _ => (mark, None),
+    };
+    marks.map(read).collect()
 }
 
 /// The text around byte `hit`, so that a long frame shows what was found in it.

@@ -225,6 +225,9 @@ impl Lane {
         if mine && symbol.is_some() && !std::mem::replace(&mut self.recognised, true) {
             bench.out.recognised.insert(self.user);
         }
+        if self.came.by_id && symbol.is_some() {
+            bench.out.unmarked.told_apart(self.user);
+        }
         let was_over = run.over;
         let bounds = (frame.not_before.max(run.asked), frame.at);
         let excerpt = || Excerpt::new(frame.at, "frame", text);

@@ -61,7 +61,12 @@ impl Lane {
         let StepProblem { why, excerpt, unanswered } = match outcome {
             StepOutcome::Good { .. } => return,
             StepOutcome::Refused { status, why, body } => {
-                self.searched(bench, done, &format!("HTTP {status}"), body, true);
+                let what = format!("HTTP {status}");
+                self.searched(bench, done, &what, body, true);
+                // What an answer that is no refusal holds was asked for.
+                if *status >= 400 {
+                    self.secrets(bench, done, &what, body);
+                }
                 StepProblem {
                     why: format!("{why} (HTTP {status})"),
                     excerpt: (!body.is_empty()).then(|| Excerpt::new(done, format!("HTTP {status}"), body)),
@@ -147,6 +152,7 @@ impl Lane {
                 for (part, text) in [("head", headers), ("body", body)] {
                     self.searched(bench, done, &format!("HTTP {status} {part}"), text, true);
                 }
+                self.secrets(bench, done, &format!("HTTP {status} body"), body);
                 let mut excerpts = vec![Excerpt::new(done, format!("HTTP {status} head"), headers)];
                 if !body.is_empty() {
                     excerpts.push(Excerpt::new(done, format!("HTTP {status} body"), body));
