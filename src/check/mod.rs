@@ -45,7 +45,7 @@ pub use conclude::{
 pub use copies::Unmarked;
 pub use course::{Course, PassedRun};
 pub use judgement::{Counts, FindingLog, Judgement, Latencies, Ledger, OpenId, Sighting, Window};
-pub use lane::Move;
+pub use lane::{Heard, Move};
 pub use reach::Planned;
 pub use value::{Value, Within};
 
@@ -104,6 +104,11 @@ impl Judge {
     /// What `user` must do next.
     pub fn next_move(&self, user: UserNumber) -> Move {
         self.lanes.get(&user).map_or(Move::Listen, |lane| lane.next_move(&self.expect))
+    }
+
+    /// What `user`'s last frame was to the profile, in the order of its events.
+    pub fn heard(&self, user: UserNumber) -> Vec<Heard> {
+        self.lanes.get(&user).map(|lane| lane.heard.clone()).unwrap_or_default()
     }
 
     /// Whether a run of `user` that ended is still listened for; hanging up before cuts that short.

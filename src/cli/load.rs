@@ -177,6 +177,7 @@ pub fn expectations(scenario: &Scenario, profile: &Profile) -> Expectations {
         dialect,
         script: reads.script,
         heartbeats: reads.heartbeats,
+        asking: reads.asking,
         grammar,
         ends: reads.ends,
         failed: reads.failed,

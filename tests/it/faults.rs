@@ -64,7 +64,7 @@ const TABLE: &[(&str, Seen)] = &[
     ("upgrade-slow:by=60s", Caught(&["GP406"])),
     ("upgrade-wrong-key", Caught(&["GP410"])),
     ("no-subprotocol", Legal),
-    ("other-subprotocol", Unseen("the profile is lenient about the subprotocol")),
+    ("other-subprotocol", Noted(&["GP417"])),
     ("accept-missing", Unseen("nobody comes without a token")),
     ("accept-expired", Unseen("nobody comes with an old token")),
     ("accept-forged", Unseen("nobody comes with a forged token")),
@@ -318,7 +318,7 @@ fn try_one(text: &str, seen: &Seen) -> Vec<String> {
         wrong.push(format!("{text}: {told:?}, {}", report.outcome()));
     }
     // A door is tried by nobody here, and sub-agents are none.
-    let tried = !matches!(seen, Unseen(_)) || matches!(fault, Fault::OtherSubprotocol | Fault::Forgetful);
+    let tried = !matches!(seen, Unseen(_)) || fault == Fault::Forgetful;
     if tried && !strikes(&backend).contains_key(fault.name()) {
         wrong.push(format!("{text} never struck"));
     }

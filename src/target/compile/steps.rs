@@ -17,31 +17,47 @@ const READY_EVERY: Micros = Micros::from_millis(500);
 /// How often a step with `retry` is tried that does not say.
 const RETRY_EVERY: Micros = Micros::from_millis(200);
 
-/// What the steps capture, in the order in which they are done.
+/// What is captured, in the order in which it is done.
 pub(super) fn captured(file: &File) -> Vec<Captured> {
-    let phases = [
-        (Moment::Ready, &file.ready),
-        (Moment::Login, &file.login),
-        (Moment::Prepare, &file.prepare),
-        (Moment::After, &file.after),
-        (Moment::Finally, &file.finally),
-    ];
-    let steps = phases.into_iter().flat_map(|(moment, steps)| steps.iter().map(move |step| (moment, &step.value)));
-    let captures = steps.flat_map(|(moment, step)| {
-        let name = methods(step).first().map_or_else(String::new, |(method, address)| step_name(*method, address));
-        step.capture.0.iter().map(move |(key, capture)| Captured {
-            name: key.value.clone(),
-            span: key.span,
-            step: name.clone(),
-            moment,
-            secret: is_secret(capture),
-            guarded: matches!(
-                capture,
-                format::Capture::Marked(Marked::Secret(format::Place::Elsewhere(Elsewhere::Cookie(_))))
-            ),
-        })
-    });
-    captures.collect()
+    let mut all = Vec::new();
+    let mut steps = |moment: Moment, steps: &[Spanned<format::Step>]| {
+        all.extend(steps.iter().flat_map(|step| captured_by(&step.value, moment)));
+    };
+    steps(Moment::Ready, &file.ready);
+    steps(Moment::Login, &file.login);
+    steps(Moment::Prepare, &file.prepare);
+    let script = file.connect.iter().flat_map(|connect| &connect.script);
+    let waits = script.filter_map(|step| if let format::ScriptStep::Wait(wait) = step { Some(wait) } else { None });
+    all.extend(waits.flat_map(|wait| &wait.capture.0).map(|(key, capture)| Captured {
+        name: key.value.clone(),
+        span: key.span,
+        from: "a frame that the script waits for".to_owned(),
+        moment: Moment::Message,
+        secret: matches!(capture, format::FrameCapture::Secret(_)),
+        guarded: matches!(capture, format::FrameCapture::Secret(_)),
+    }));
+    if let format::Ask::Step(step) = &file.ask.value {
+        all.extend(captured_by(&step.value, Moment::Ask));
+    }
+    for (moment, steps) in [(Moment::After, &file.after), (Moment::Finally, &file.finally)] {
+        all.extend(steps.iter().flat_map(|step| captured_by(&step.value, moment)));
+    }
+    all
+}
+
+fn captured_by(step: &format::Step, moment: Moment) -> impl Iterator<Item = Captured> {
+    let name = methods(step).first().map_or_else(String::new, |(method, address)| step_name(*method, address));
+    step.capture.0.iter().map(move |(key, capture)| Captured {
+        name: key.value.clone(),
+        span: key.span,
+        from: format!("the answer to `{name}`"),
+        moment,
+        secret: is_secret(capture),
+        guarded: matches!(
+            capture,
+            format::Capture::Marked(Marked::Secret(format::Place::Elsewhere(Elsewhere::Cookie(_))))
+        ),
+    })
 }
 
 fn methods(step: &format::Step) -> Vec<(Method, &format::Address)> {
@@ -68,7 +84,7 @@ impl Compiler<'_> {
         steps.into_iter().filter_map(|step| self.step(step, moment, has_base)).collect()
     }
 
-    fn step(&mut self, step: Spanned<format::Step>, moment: Moment, has_base: bool) -> Option<Step> {
+    pub(super) fn step(&mut self, step: Spanned<format::Step>, moment: Moment, has_base: bool) -> Option<Step> {
         let Spanned { value: step, span } = step;
         let count = step.capture.0.len();
         let (method, address) = match methods(&step)[..] {
@@ -95,6 +111,14 @@ impl Compiler<'_> {
         let body = self.body(step.json, step.form, moment);
         let follows = step.redirects.map_or(self.follows, |redirects| redirects == format::Redirects::Follow);
         let timeout = step.timeout.and_then(|timeout| self.above_zero(timeout, "timeout"));
+        if let Some(refused) = step.refused.as_ref().filter(|_| moment != Moment::Ask) {
+            let mistake = Diagnostic::mistake(refused.span, "`refused` is for the step under `ask`");
+            self.mistake(mistake.help("say with `expect` when this step succeeded"));
+        }
+        if let Some(retry) = step.retry.as_ref().filter(|_| moment == Moment::Ask) {
+            let mistake = Diagnostic::mistake(retry.span, "an ask is never repeated");
+            self.mistake(mistake.help("remove `retry`: a question that fails is evidence"));
+        }
         let retry = self.retry(step.within, step.retry, moment);
         let mut trie = Trie::default();
         if let Some(held) = step.expect.iter().find_map(|expect| expect.holds.as_ref()?.0.first())
@@ -103,13 +127,19 @@ impl Compiler<'_> {
             let mistake = Diagnostic::mistake(held.span, "there is no run yet whose history could be looked for");
             self.mistake(mistake.help("`holds` belongs to steps under `after`"));
         }
+        let own = step.expect.iter().filter_map(|expect| expect.when.as_ref()).flat_map(|when| when.own());
+        let own = own.map(|own| {
+            self.check(&own.text, moment);
+            (own.written, own.text)
+        });
+        let own = own.collect();
         let expect = self.success(step.expect, &mut trie);
         let captures =
             step.capture.0.into_iter().map(|(name, capture)| self.capture(name, capture, &mut trie)).collect();
         self.scope.advance(count);
         let name = step_name(method, &address);
         let url = address.text;
-        Some(Step { name, method, url, headers, query, body, follows, timeout, retry, expect, captures, trie })
+        Some(Step { name, method, url, headers, query, body, follows, timeout, retry, expect, captures, own, trie })
     }
 
     fn body(
@@ -159,10 +189,7 @@ impl Compiler<'_> {
     }
 
     fn capture(&mut self, name: Spanned<String>, capture: format::Capture, trie: &mut Trie) -> Capture {
-        if let Some((problem, help)) = capture_problem(&name.value) {
-            let mistake = Diagnostic::mistake(name.span, format!("{} {problem}", quote(&name.value)));
-            self.mistake(mistake.help(help));
-        }
+        self.check_capture(&name);
         let secret = is_secret(&capture);
         let at = match capture {
             format::Capture::One(pointer) | format::Capture::Marked(Marked::Secret(format::Place::One(pointer))) => {
@@ -184,6 +211,27 @@ impl Compiler<'_> {
             }
         };
         Capture { name: name.value, secret, needed: false, at }
+    }
+
+    /// What is taken from a frame, whose places are in `trie`.
+    pub(super) fn frame_captures(&mut self, captures: Table<format::FrameCapture>, trie: &mut Trie) -> Vec<Capture> {
+        let captures = captures.0.into_iter().map(|(name, capture)| {
+            self.check_capture(&name);
+            let (pointers, secret) = match capture {
+                format::FrameCapture::One(pointer) => (vec![pointer], false),
+                format::FrameCapture::Several(pointers) => (pointers.0, false),
+                format::FrameCapture::Secret(format::FrameSecret::Secret(pointers)) => (pointers.0, true),
+            };
+            Capture { name: name.value, secret, needed: false, at: Place::Body(slots(&pointers, trie, true)) }
+        });
+        captures.collect()
+    }
+
+    fn check_capture(&mut self, name: &Spanned<String>) {
+        if let Some((problem, help)) = capture_problem(&name.value) {
+            let mistake = Diagnostic::mistake(name.span, format!("{} {problem}", quote(&name.value)));
+            self.mistake(mistake.help(help));
+        }
     }
 
     fn success(&mut self, expect: Option<format::Expect>, trie: &mut Trie) -> Success {

@@ -136,7 +136,7 @@ impl Site {
                 let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
                 (self.login)(body["email"].as_str().unwrap_or(&request.body))
             }
-            "/ws" => return self.upgraded(stream, reader, &request, shared),
+            _ if request.header("upgrade").is_some() => return self.upgraded(stream, reader, &request, shared),
             path if path.starts_with("/api/threads/") => (200, json!({"messages": ["asked", "answered"]}).to_string()),
             path => (404, json!({"no": path}).to_string()),
         };
@@ -182,7 +182,8 @@ impl Site {
         )?;
         let token = request.token().or_else(|| request.session());
         let email = token.and_then(|token| token.strip_prefix(TOKEN).map(str::to_owned)).unwrap_or_default();
-        let mut talk = Talk { stream, reader, user: user_of(&email), email, shared: Arc::clone(shared) };
+        let head = request.head.clone();
+        let mut talk = Talk { head, stream, reader, user: user_of(&email), email, shared: Arc::clone(shared) };
         (self.talking)(&mut talk)?;
         while talk.hear()?.is_some() {}
         Ok(())
@@ -280,6 +281,8 @@ pub struct Ask {
 pub struct Talk {
     stream: TcpStream,
     reader: BufReader<TcpStream>,
+    /// The request for the socket.
+    pub head: String,
     /// Who logged in, by the token.
     pub email: String,
     /// The id of that user.
@@ -385,7 +388,7 @@ impl Talk {
     }
 
     /// The next text of the client; nothing once it has left. A close is answered, as RFC 6455, section 5.5.1, asks.
-    fn hear(&mut self) -> io::Result<Option<String>> {
+    pub fn hear(&mut self) -> io::Result<Option<String>> {
         loop {
             let mut head = [0; 2];
             match self.reader.read_exact(&mut head) {
