@@ -228,8 +228,17 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// Closes the connection, if there is one.
-    pub async fn hang_up(&mut self) {
+    /// Takes leave and closes the connection, if there is one.
+    pub async fn hang_up(&mut self, values: &Values) {
+        if self.socket.is_some() && !self.dead {
+            for message in &self.bench.mission.profile.leave {
+                values.count_message();
+                // As with clean-up, what names something that never came to be is left out.
+                if let Some(text) = filled(message, &|name| values.get(name)) {
+                    self.send(self.now(), text).await;
+                }
+            }
+        }
         if let Some(socket) = self.socket.take() {
             if !self.dead {
                 self.tell(Fact::Closed { connection: socket.connection(), at: self.now() });
@@ -271,9 +280,14 @@ impl<'a> Line<'a> {
 
 /// The text of a message. Which names have a value here was checked before any traffic.
 pub(super) fn rendered<'l>(message: &Message, lookup: &Lookup<'l>) -> String {
+    filled(message, lookup).unwrap_or_default()
+}
+
+/// The text of a message; `None` while a name in it has no value.
+fn filled<'l>(message: &Message, lookup: &Lookup<'l>) -> Option<String> {
     match message {
-        Message::Json(template) => template.render(lookup).map(|json| json.to_string()).unwrap_or_default(),
-        Message::Text(text) => text.render(lookup).unwrap_or_default(),
+        Message::Json(template) => template.render(lookup).map(|json| json.to_string()).ok(),
+        Message::Text(text) => text.render(lookup).ok(),
     }
 }
 

@@ -222,6 +222,8 @@ impl Requester<'_> {
                 }
                 Some(("application/x-www-form-urlencoded".to_owned(), form.finish().into_bytes()))
             }
+            Some(Body::Text(text)) => Some(("text/plain; charset=utf-8".to_owned(), render(text)?.into_bytes())),
+            Some(Body::File(file)) => Some(("application/octet-stream".to_owned(), file.bytes.to_vec())),
             None => None,
         };
         let method = match step.method {

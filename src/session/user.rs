@@ -13,7 +13,7 @@ use serde_json::Value as Json;
 use url::Url;
 
 use super::Net;
-use super::cookies::Jar;
+use super::cookies::{Jar, over_http};
 use super::http::Http;
 use super::line::{GOOD_BYE, Line, rendered};
 use super::recorder::{Recorder, Tapes};
@@ -129,7 +129,7 @@ pub async fn drive(bench: &Bench<'_>, planned: PlannedUser, seat: Seat) {
         user.iterate(Iteration(iteration)).await;
         bench.mission.progress.iterated(user.number);
     }
-    user.line.hang_up().await;
+    user.line.hang_up(&user.values).await;
 }
 
 impl<'a> Bench<'a> {
@@ -240,7 +240,7 @@ impl<'a> User<'a> {
         let mission = self.bench.mission;
         let keeps = mission.scenario.users.session == Session::Keep;
         if !keeps || self.line.dead {
-            self.line.hang_up().await;
+            self.line.hang_up(&self.values).await;
         }
         let (at, fresh) = (self.line.now(), self.line.socket.is_none());
         self.line.tell(Fact::Began { iteration, scheduled: at, at, fresh });
@@ -260,7 +260,7 @@ impl<'a> User<'a> {
         self.seat = None;
         self.clean_up().await;
         if !keeps {
-            self.line.hang_up().await;
+            self.line.hang_up(&self.values).await;
         }
         self.line.tell(Fact::Ended { at: self.line.now() });
     }
@@ -368,7 +368,7 @@ impl<'a> User<'a> {
             return true;
         }
         self.resumed = turn;
-        self.line.hang_up().await;
+        self.line.hang_up(&self.values).await;
         let _pass = self.bench.mission.connects.enter().await;
         self.dial().await
     }
@@ -468,6 +468,8 @@ impl<'a> User<'a> {
             }
         };
         let dialed = transport::dial(&request, &self.bench.net).await;
+        let cookies: Vec<_> = dialed.cookies.into_iter().map(|line| ("set-cookie".to_owned(), line)).collect();
+        self.jar.keep(&over_http(&request.url), &cookies);
         let outcome = self.scrub_dial(dialed.outcome);
         self.line.connect(dialed.socket);
         self.values.restart_counter();

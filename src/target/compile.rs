@@ -113,6 +113,14 @@ impl Compiler<'_> {
         rules.extend(file.replies.into_iter().map(|rule| self.heartbeat(rule, true, &mut dialect)));
         let (replies, heartbeats) = rules.into_iter().unzip();
         let (ask, asking) = self.ask(file.ask, has_base, &mut dialect);
+        let leave = file.leave.into_iter().map(|message| match message {
+            format::Leave::Send(template) => Message::Json(self.template(template, Moment::Message)),
+            format::Leave::SendText(text) => {
+                self.check(&text, Moment::Message);
+                Message::Text(text)
+            }
+        });
+        let leave = leave.collect();
         let after = self.steps(file.after, Moment::After, has_base);
         let finally = self.steps(file.finally, Moment::Finally, has_base);
 
@@ -143,6 +151,7 @@ impl Compiler<'_> {
             connect,
             replies,
             ask,
+            leave,
             reads,
             own: std::mem::take(&mut self.own),
             columns: Vec::new(),

@@ -44,6 +44,8 @@ record! {
         pub replies: Vec<Spanned<Heartbeat>> = default(Vec::new()),
         /// How the agent is asked.
         pub ask: Spanned<Ask> = required,
+        /// What to send before the harness closes a connection. A message is left out while a name in it has no value.
+        pub leave: Vec<Leave> = default(Vec::new()),
         /// How the target spells its events. Every key left out is read as the common envelopes have it: at the root, in `data`
         /// or in `payload`.
         pub events: Option<Events>,
@@ -59,7 +61,6 @@ record! {
         "refresh" => ("log in again before a token expires", "remove it and keep executions shorter than a token lives"),
         "let" => ("generate values", "use `${uuid}`, `${nonce}` or `${counter}` in their place"),
         "redact" => ("keep parts of frames out of recordings", "remove it; what steps capture as `secret` is kept out"),
-        "leave" => ("send something before the connection is closed", "remove it"),
         "probes" => ("watch the target between runs", "remove it"),
     }
 }
@@ -116,6 +117,10 @@ record! {
         pub json: Option<Spanned<Template>>,
         /// A body as an HTML form sends it (`application/x-www-form-urlencoded`), in this order.
         pub form: Option<Spanned<Table<Text>>>,
+        /// A body of plain text; a header Content-Type says what else it is.
+        pub body: Option<Spanned<Text>>,
+        /// A file to send as the body, relative to this file, at most 1 MiB; a header Content-Type says what it is.
+        pub file: Option<Spanned<String>>,
         /// What to make of a redirect. Default: that of `http`.
         pub redirects: Option<Redirects>,
         /// How long one request may take. Default: the scenario's `timeouts.connect`.
@@ -130,10 +135,6 @@ record! {
         pub capture: Table<Capture> = default(Table(Vec::new())),
         /// In `ask` only: frames by which the target refuses to answer, until the first event of the run.
         pub refused: Option<Spanned<OneOrMany<When>>>,
-    }
-    not_yet {
-        "body" => ("send any body", "send JSON or a form"),
-        "file" => ("send a file", "send JSON or a form"),
     }
 }
 
@@ -308,6 +309,16 @@ one_of! {
         /// Send a JSON value.
         Send(Spanned<Template>) = "send",
         /// Send a text as it is.
+        SendText(Text) = "send_text",
+    }
+}
+
+one_of! {
+    /// A message before the connection is closed.
+    pub enum Leave {
+        /// A JSON value.
+        Send(Spanned<Template>) = "send",
+        /// A text as it is.
         SendText(Text) = "send_text",
     }
 }

@@ -16,13 +16,14 @@ mod names;
 mod tests;
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 pub use compile::compile;
 pub use format::{Echo, Held};
 
-use crate::document::Span;
 use crate::document::text::{Template, Text};
 use crate::document::values::Rate;
+use crate::document::{Span, Spanned};
 use crate::event::SlotId;
 use crate::expect::{AnswerSource, Asking, Dialect, Ends, Heartbeat, IdRule, Matcher, Signs, Test, Trie};
 use crate::time::Micros;
@@ -58,6 +59,8 @@ pub struct Profile {
     pub replies: Vec<Option<Reply>>,
     /// How to ask the agent.
     pub ask: Ask,
+    /// What to send before the connection is closed. A message whose names have no value is left out.
+    pub leave: Vec<Message>,
     /// How frames are understood.
     pub reads: Reads,
     /// Texts that matchers and ids compare frames with, by the names under which the judge is told what they are for a user, as soon
@@ -128,6 +131,19 @@ pub enum Body {
     Json(Template),
     /// As `application/x-www-form-urlencoded`.
     Form(Vec<(String, Text)>),
+    /// As `text/plain`.
+    Text(Text),
+    /// As `application/octet-stream`.
+    File(Attached),
+}
+
+/// A file that a step sends.
+#[derive(Debug, Clone)]
+pub struct Attached {
+    /// As the profile names it, relative to itself.
+    pub path: Spanned<String>,
+    /// What it holds; filled in by whoever reads files.
+    pub bytes: Arc<[u8]>,
 }
 
 /// An HTTP method.
@@ -311,7 +327,16 @@ impl Profile {
         texts.extend(values(&self.own));
         texts.extend(self.replies.iter().flatten().flat_map(|reply| reply.message.texts()));
         texts.extend(self.ask.texts());
+        texts.extend(self.leave.iter().flat_map(Message::texts));
         texts
+    }
+
+    /// Every file that a step sends.
+    pub fn files(&mut self) -> Vec<&mut Attached> {
+        let Profile { ready, login, prepare, after, finally, ask, .. } = self;
+        let asks = if let Ask::Step(step) = ask { Some(&mut **step) } else { None };
+        let steps = [ready, login, prepare, after, finally].into_iter().flatten().chain(asks);
+        steps.filter_map(|step| if let Some(Body::File(file)) = &mut step.body { Some(file) } else { None }).collect()
     }
 
     /// Whether the ask itself sends the value of a name, for example `run_id`.
@@ -356,6 +381,8 @@ impl Step {
             None => {}
             Some(Body::Json(template)) => texts.extend(template.texts()),
             Some(Body::Form(fields)) => texts.extend(values(fields)),
+            Some(Body::Text(text)) => texts.push(text),
+            Some(Body::File(_)) => {}
         }
         texts
     }

@@ -412,7 +412,7 @@ fn addresses_and_limits_are_checked() {
         (
             "nam: x",
             &[
-                "1:1 the key `nam` is not known here -> did you mean `name`? allowed are `version`, `name`, `http`, `socket`, `limits`, `ready`, `login`, `prepare`, `connect`, `heartbeats`, `replies`, `ask`, `events`, `after`, `finally` and `environments`",
+                "1:1 the key `nam` is not known here -> did you mean `name`? allowed are `version`, `name`, `http`, `socket`, `limits`, `ready`, `login`, `prepare`, `connect`, `heartbeats`, `replies`, `ask`, `leave`, `events`, `after`, `finally` and `environments`",
             ],
         ),
         (
@@ -429,7 +429,7 @@ fn addresses_and_limits_are_checked() {
         (
             "environments: {staging: 5}",
             &[
-                "1:25 expected a map, found a number -> its keys are `version`, `name`, `http`, `socket`, `limits`, `ready`, `login`, `prepare`, `connect`, `heartbeats`, `replies`, `ask`, `events`, `after`, `finally` and `environments`",
+                "1:25 expected a map, found a number -> its keys are `version`, `name`, `http`, `socket`, `limits`, `ready`, `login`, `prepare`, `connect`, `heartbeats`, `replies`, `ask`, `leave`, `events`, `after`, `finally` and `environments`",
             ],
         ),
         ("name: ' '", &["1:7 the name is empty -> reports show it; name the target"]),
@@ -826,10 +826,6 @@ fn what_this_build_cannot_do_is_refused_with_a_remedy() {
             &["1:43 `file: ...` is not part of this build yet -> write the JSON in place"],
         ),
         (
-            r#"login: [{post: "http://h/x", body: a}]"#,
-            &["1:30 `login[0].body` is not part of this build yet -> send JSON or a form"],
-        ),
-        (
             r#"login: [{get: "http://h/x", capture: {id: {secret: [$.data.token]}, token: {secret: [/data/token], expires: jwt}}}]"#,
             &[
                 "1:53 `$.data.token` is not a JSON Pointer -> write `/data/token`",
@@ -868,7 +864,14 @@ fn what_this_build_cannot_do_is_refused_with_a_remedy() {
             &["1:1 `redact` is not part of this build yet -> remove it; what steps capture as `secret` is kept out"],
         ),
         ("probes: []", &["1:1 `probes` is not part of this build yet -> remove it"]),
-        ("leave: {send: 1}", &["1:1 `leave` is not part of this build yet -> remove it"]),
+        (
+            "leave: [{send: 1}, {wait: {when: {event: a}}}]",
+            &["1:21 the key `wait` is not known here -> allowed are `send` and `send_text`"],
+        ),
+        (
+            "login: [{post: 'http://h/x', body: a, form: {a: b}}]",
+            &["1:36 `form` and `body` exclude each other -> a request has one body"],
+        ),
         (
             r#"connect: {compression: true, origin: "${nope}", query: {t: "${nope}"}}"#,
             &["1:11 `connect.compression` is not part of this build yet -> remove it"],

@@ -1,12 +1,14 @@
 //! The steps of a profile: requests, their success and what is captured from their answers.
 
+use std::sync::Arc;
+
 use super::super::format::{self, Elsewhere, File, Marked};
 use super::super::names::{Captured, Moment, capture_problem};
-use super::super::{Body, Capture, Method, Place, Retry, Step, Success};
+use super::super::{Attached, Body, Capture, Method, Place, Retry, Step, Success};
 use super::events::slots;
 use super::{Compiler, REQUEST_HEADERS, lead};
 use crate::document::diagnostic::quote;
-use crate::document::text::{Template, Text};
+use crate::document::text::Text;
 use crate::document::values::Table;
 use crate::document::{Diagnostic, Spanned};
 use crate::expect::Trie;
@@ -85,7 +87,7 @@ impl Compiler<'_> {
     }
 
     pub(super) fn step(&mut self, step: Spanned<format::Step>, moment: Moment, has_base: bool) -> Option<Step> {
-        let Spanned { value: step, span } = step;
+        let Spanned { value: mut step, span } = step;
         let count = step.capture.0.len();
         let (method, address) = match methods(&step)[..] {
             [(method, address)] => (method, address.clone()),
@@ -106,9 +108,9 @@ impl Compiler<'_> {
         };
         self.check_step_address(&address.text, has_base);
         self.check(&address.text, moment);
+        let body = self.body(&mut step, moment);
         let headers = self.headers(step.headers, moment, &REQUEST_HEADERS);
         let query = self.pairs(step.query, moment);
-        let body = self.body(step.json, step.form, moment);
         let follows = step.redirects.map_or(self.follows, |redirects| redirects == format::Redirects::Follow);
         let timeout = step.timeout.and_then(|timeout| self.above_zero(timeout, "timeout"));
         if let Some(refused) = step.refused.as_ref().filter(|_| moment != Moment::Ask) {
@@ -142,21 +144,27 @@ impl Compiler<'_> {
         Some(Step { name, method, url, headers, query, body, follows, timeout, retry, expect, captures, own, trie })
     }
 
-    fn body(
-        &mut self,
-        json: Option<Spanned<Template>>,
-        form: Option<Spanned<Table<Text>>>,
-        moment: Moment,
-    ) -> Option<Body> {
-        if let (Some(json), Some(form)) = (&json, &form) {
-            let mistake = Diagnostic::mistake(form.span, "`json` and `form` exclude each other");
-            self.mistake(mistake.also(json.span, "the other stands here").help("a request has one body"));
+    fn body(&mut self, step: &mut format::Step, moment: Moment) -> Option<Body> {
+        let (json, form) = (step.json.take(), step.form.take());
+        let (text, file) = (step.body.take(), step.file.take());
+        let spans = [
+            ("json", json.as_ref().map(|json| json.span)),
+            ("form", form.as_ref().map(|form| form.span)),
+            ("body", text.as_ref().map(|text| text.span)),
+            ("file", file.as_ref().map(|file| file.span)),
+        ];
+        let given: Vec<_> = spans.into_iter().filter_map(|(key, span)| Some((key, span?))).collect();
+        if let [(one, span), (other, place), ..] = given[..] {
+            let mistake = Diagnostic::mistake(place, format!("`{one}` and `{other}` exclude each other"));
+            self.mistake(mistake.also(span, "the other stands here").help("a request has one body"));
         }
-        match (json, form) {
-            (Some(json), _) => Some(Body::Json(self.template(json, moment))),
-            (None, Some(form)) => Some(Body::Form(self.pairs(form.value, moment))),
-            (None, None) => None,
-        }
+        let json = json.map(|json| Body::Json(self.template(json, moment)));
+        let form = form.map(|form| Body::Form(self.pairs(form.value, moment)));
+        let text = text.map(|text| {
+            self.check(&text.value, moment);
+            Body::Text(text.value)
+        });
+        json.or(form).or(text).or(file.map(|path| Body::File(Attached { path, bytes: Arc::default() })))
     }
 
     fn retry(

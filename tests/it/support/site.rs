@@ -38,6 +38,8 @@ pub enum Upgrade {
     Accept,
     /// Without selecting one of the subprotocols that were offered.
     AcceptNoSubprotocol,
+    /// Without a subprotocol and with these header lines, each ended by CR LF.
+    AcceptWith(&'static str),
     /// With an accept key that belongs to no request.
     AcceptAnother,
     /// With this status and JSON body, as a proxy or the target's middleware would.
@@ -158,7 +160,7 @@ impl Site {
     ) -> io::Result<()> {
         let key = request.header("sec-websocket-key").unwrap_or_default();
         let key = match &self.upgrade {
-            Upgrade::Accept | Upgrade::AcceptNoSubprotocol => key,
+            Upgrade::Accept | Upgrade::AcceptNoSubprotocol | Upgrade::AcceptWith(_) => key,
             Upgrade::AcceptAnother => "dGhlIHNhbXBsZSBub25jZQ==",
             Upgrade::Refuse(status, body) => return respond(stream, *status, "", body),
             Upgrade::Echo => return respond(stream, 403, "", &request.head),
@@ -173,6 +175,7 @@ impl Site {
         let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes());
         let selected = match &self.upgrade {
             Upgrade::AcceptNoSubprotocol => "",
+            Upgrade::AcceptWith(lines) => lines,
             _ => "Sec-WebSocket-Protocol: jwt-auth\r\n",
         };
         write!(
