@@ -28,7 +28,7 @@ pub enum Kind {
 /// stood in the frame. Two frames of one envelope were built by the same code; that is all it is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Envelope {
-    /// Index of the name place that hit.
+    /// Index of the name place that hit, or `BY_RULE`.
     pub name_at: u8,
     /// Bit `i` is set when the trie's `i`-th top-level object was there and can hold the parts of an event (`data`,
     /// `payload`, ...).
@@ -37,6 +37,11 @@ pub struct Envelope {
     pub alias: u16,
     /// Parts of the event stand at the root as well as in `objects`.
     pub at_root: bool,
+}
+
+impl Envelope {
+    /// A `name_at` that says that a rule named the event.
+    pub const BY_RULE: u8 = u8::MAX - 1;
 }
 
 /// What stands at one place of a frame.

@@ -267,6 +267,11 @@ pub enum Deviation {
         /// By how much.
         by: Micros,
     },
+    /// See `Rule::AskRefused`.
+    AskRefused {
+        /// The frame's name, or the step and why it failed.
+        by: String,
+    },
     /// See `Rule::EncodedTwice`.
     EncodedTwice,
     /// See `Rule::ForeignCanary`.
@@ -449,6 +454,11 @@ pub enum Deviation {
         /// How many frames came in that time.
         frames: u64,
     },
+    /// See `Rule::SubprotocolNotOffered`.
+    SubprotocolNotOffered {
+        /// What the target selected.
+        selected: String,
+    },
     /// See `Rule::SubprotocolMismatch`.
     SubprotocolMismatch {
         /// What was selected, if anything.
@@ -576,6 +586,8 @@ impl Deviation {
             Deviation::FailedTool { .. } => Rule::FailedTool,
             Deviation::ClockBackwards { .. } => Rule::ClockBackwards,
             Deviation::EncodedTwice => Rule::EncodedTwice,
+            Deviation::AskRefused { .. } => Rule::AskRefused,
+            Deviation::SubprotocolNotOffered { .. } => Rule::SubprotocolNotOffered,
             Deviation::ForeignCanary { .. } => Rule::ForeignCanary,
             Deviation::ForeignIdentity { .. } => Rule::ForeignIdentity,
             Deviation::IdentityCollapse { .. } => Rule::IdentityCollapse,
@@ -689,6 +701,10 @@ impl Deviation {
             Deviation::FailedTool { tool: Some(tool) } => format!("the tool {tool} failed"),
             Deviation::ClockBackwards { event, by } => {
                 format!("the time in {event} lies {by} before that of an earlier event")
+            }
+            Deviation::AskRefused { by } => format!("the ask was refused by {by}"),
+            Deviation::SubprotocolNotOffered { selected } => {
+                format!("the subprotocol {selected:?} was selected, which was not offered")
             }
             Deviation::EncodedTwice => "JSON stood in a text where an object is due".to_owned(),
             Deviation::ForeignCanary { owner, iteration, leak } => {

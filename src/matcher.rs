@@ -31,13 +31,26 @@ pub struct BodyWhen(When);
 #[derive(Debug, Clone)]
 pub struct TextTest(pub(crate) Test);
 
+/// A matcher that gives an event its name: as [`When`] without `event` and `${}`.
+#[derive(Debug, Clone)]
+pub struct NameWhen(When);
+
+/// A text with `${}`, and as it was written, which names the value that it has for a user.
+#[derive(Debug, Clone)]
+pub struct Own {
+    /// What is filled in.
+    pub text: Text,
+    /// As written.
+    pub written: String,
+}
+
 #[derive(Debug, Clone)]
 enum Clause {
     Event(Vec<String>),
-    At(Pointer, Test),
-    Text(Test),
+    At(Pointer, Test<Own>),
+    Text(Test<Own>),
     /// With the place where it was written.
-    Prefix(Test, Span),
+    Prefix(Test<Own>, Span),
     Not(When),
     Any(Vec<When>),
 }
@@ -46,6 +59,8 @@ enum Clause {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Subject {
     Frame,
+    /// A frame that has no name yet.
+    Unnamed,
     Body,
 }
 
@@ -61,9 +76,9 @@ impl When {
     pub(crate) fn compile(&self, trie: &mut Trie, names: &mut Names) -> Matcher {
         let conditions = self.0.iter().map(|clause| match clause {
             Clause::Event(kinds) => Condition::Event(kinds.iter().map(|kind| names.intern(kind)).collect()),
-            Clause::At(pointer, test) => Condition::At(pointer.intern(trie, false), test.clone()),
-            Clause::Text(test) => Condition::Text(test.clone()),
-            Clause::Prefix(test, _) => Condition::At(trie.intern_before(), test.clone()),
+            Clause::At(pointer, test) => Condition::At(pointer.intern(trie, false), settled(test, trie)),
+            Clause::Text(test) => Condition::Text(settled(test, trie)),
+            Clause::Prefix(test, _) => Condition::At(trie.intern_before(), settled(test, trie)),
             Clause::Not(when) => Condition::Not(when.compile(trie, names)),
             Clause::Any(any) => Condition::Any(any.iter().map(|when| when.compile(trie, names)).collect()),
         });
@@ -72,13 +87,46 @@ impl When {
 
     /// Where it asks for what stands before the document.
     pub(crate) fn prefixes(&self) -> Vec<Span> {
-        let spans = self.0.iter().flat_map(|clause| match clause {
-            Clause::Prefix(_, span) => vec![*span],
-            Clause::Not(when) => when.prefixes(),
-            Clause::Any(any) => any.iter().flat_map(When::prefixes).collect(),
-            Clause::Event(_) | Clause::At(..) | Clause::Text(_) => vec![],
+        let clauses = self.clauses().into_iter();
+        clauses.filter_map(|clause| if let Clause::Prefix(_, span) = clause { Some(*span) } else { None }).collect()
+    }
+
+    /// Every text with `${}` in it.
+    pub(crate) fn own(&self) -> Vec<Own> {
+        let mut own = Vec::new();
+        for clause in self.clauses() {
+            if let Clause::At(_, test) | Clause::Text(test) | Clause::Prefix(test, _) = clause {
+                test.map(&mut |found| own.push(found.clone()));
+            }
+        }
+        own
+    }
+
+    /// Every clause that holds no others.
+    fn clauses(&self) -> Vec<&Clause> {
+        let clauses = self.0.iter().flat_map(|clause| match clause {
+            Clause::Not(when) => when.clauses(),
+            Clause::Any(any) => any.iter().flat_map(When::clauses).collect(),
+            other => vec![other],
         });
-        spans.collect()
+        clauses.collect()
+    }
+}
+
+/// The test with each text of the user's own at its slot.
+fn settled(test: &Test<Own>, trie: &mut Trie) -> Test {
+    test.map(&mut |own| trie.intern_own(&own.written))
+}
+
+impl NameWhen {
+    /// The matcher with its pointers in `trie`.
+    pub(crate) fn compile(&self, trie: &mut Trie) -> Matcher {
+        self.0.compile(trie, &mut Names::default())
+    }
+
+    /// See [`When::prefixes`].
+    pub(crate) fn prefixes(&self) -> Vec<Span> {
+        self.0.prefixes()
     }
 }
 
@@ -86,6 +134,11 @@ impl BodyWhen {
     /// The matcher with its pointers in `trie`.
     pub(crate) fn compile(&self, trie: &mut Trie) -> Matcher {
         self.0.compile(trie, &mut Names::default())
+    }
+
+    /// See [`When::own`].
+    pub(crate) fn own(&self) -> Vec<Own> {
+        self.0.own()
     }
 }
 
@@ -150,9 +203,20 @@ impl Decode for BodyWhen {
     }
 }
 
+impl Decode for NameWhen {
+    fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
+        decode_when(node, Subject::Unnamed, cx).map(Self)
+    }
+
+    fn schema(definitions: &mut Definitions) -> Json {
+        schema_of("NameMatcher", Subject::Unnamed, definitions)
+    }
+}
+
 impl Decode for TextTest {
     fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
-        decode_test(node, &TEXT_OPERATORS, cx).map(Self)
+        let test = decode_test(node, &TEXT_OPERATORS, cx)?;
+        fixed(&test, cx).then(|| Self(test.map(&mut |_| SlotId(0))))
     }
 
     fn schema(definitions: &mut Definitions) -> Json {
@@ -163,6 +227,7 @@ impl Decode for TextTest {
 fn decode_when(node: &Node, subject: Subject, cx: &mut Context) -> Option<When> {
     let example = match subject {
         Subject::Frame => "`{ event: ping }`",
+        Subject::Unnamed => "`{ /type: message }`",
         Subject::Body => "`{ /status: ready }`",
     };
     let Some(entries) = node.entries() else {
@@ -179,7 +244,27 @@ fn decode_when(node: &Node, subject: Subject, cx: &mut Context) -> Option<When> 
         cx.at_key(&key.text, key.span, |cx| decode_clause(entry, subject, cx))
     };
     let clauses: Vec<Option<Clause>> = entries.iter().map(|entry| clause(entry, cx)).collect();
-    clauses.into_iter().collect::<Option<_>>().map(When)
+    let when = clauses.into_iter().collect::<Option<_>>().map(When)?;
+    let mut clean = true;
+    for clause in when.0.iter().filter(|_| subject == Subject::Unnamed) {
+        // What a rule names is known before anything of the user is looked at.
+        if let Clause::At(_, test) | Clause::Text(test) | Clause::Prefix(test, _) = clause {
+            clean &= fixed(test, cx);
+        }
+    }
+    clean.then_some(when)
+}
+
+/// Whether a test has no text that differs from user to user; reports those that it has.
+fn fixed(test: &Test<Own>, cx: &mut Context) -> bool {
+    let mut fixed = true;
+    test.map(&mut |own| {
+        fixed = false;
+        let span = own.text.holes().next().map_or(own.text.span, |hole| hole.span);
+        let mistake = Diagnostic::mistake(span, "a value that differs from user to user cannot stand here");
+        cx.report(mistake.help("write the value itself, or `$${` for the two characters"));
+    });
+    fixed
 }
 
 fn decode_clause(entry: &Entry, subject: Subject, cx: &mut Context) -> Option<Clause> {
@@ -188,6 +273,11 @@ fn decode_clause(entry: &Entry, subject: Subject, cx: &mut Context) -> Option<Cl
         "event" if subject == Subject::Body => {
             let mistake = Diagnostic::mistake(key.span, "the answer to a request is no event");
             cx.report(mistake.help("write the place and its value, for example `/status: ready`"));
+            None
+        }
+        "event" if subject == Subject::Unnamed => {
+            let mistake = Diagnostic::mistake(key.span, "an event has no name before a rule gives it one");
+            cx.report(mistake.help("write the place of its name and the value there, for example `/type: message`"));
             None
         }
         "event" => decode_kinds(node, cx).map(Clause::Event),
@@ -212,6 +302,7 @@ fn decode_clause(entry: &Entry, subject: Subject, cx: &mut Context) -> Option<Cl
             let (_, help) = pointer_problem(other).unwrap_or_default();
             let keys: &[&str] = match subject {
                 Subject::Frame => &["event", "text", "prefix", "not", "any"],
+                Subject::Unnamed => &["text", "prefix", "not", "any"],
                 Subject::Body => &["text", "not", "any"],
             };
             let mistake = Diagnostic::mistake(key.span, format!("the key {} is not known here", quote(other)));
@@ -255,7 +346,7 @@ const OPERATORS: [&str; 5] = ["equals", "matches", "contains", "exists", "not"];
 const TEXT_OPERATORS: [&str; 4] = ["equals", "matches", "contains", "not"];
 
 /// A scalar (equal with its type), a list (one of), or a map of operators that must all hold.
-fn decode_test(node: &Node, operators: &[&str], cx: &mut Context) -> Option<Test> {
+fn decode_test(node: &Node, operators: &[&str], cx: &mut Context) -> Option<Test<Own>> {
     match &node.value {
         Value::Map(entries) => {
             let (_, clean) = Fields::open(node, operators, &[], cx)?;
@@ -271,7 +362,7 @@ fn decode_test(node: &Node, operators: &[&str], cx: &mut Context) -> Option<Test
                     decode_operator(&entry.key.text, &entry.value, operators, cx)
                 })
             };
-            let tests: Vec<Option<Test>> = known.map(|entry| decode(entry, cx)).collect();
+            let tests: Vec<Option<Test<Own>>> = known.map(|entry| decode(entry, cx)).collect();
             let mut tests = tests.into_iter().collect::<Option<Vec<_>>>().filter(|_| clean)?;
             if tests.len() == 1 { tests.pop() } else { Some(Test::AllOf(tests)) }
         }
@@ -285,14 +376,14 @@ fn decode_test(node: &Node, operators: &[&str], cx: &mut Context) -> Option<Test
                     _ => decode_test(item, operators, cx),
                 })
             };
-            let tests: Vec<Option<Test>> = items.iter().enumerate().map(|item| decode(item, cx)).collect();
+            let tests: Vec<Option<Test<Own>>> = items.iter().enumerate().map(|item| decode(item, cx)).collect();
             tests.into_iter().collect::<Option<_>>().map(Test::OneOf)
         }
         _ => decode_scalar(node, operators, cx),
     }
 }
 
-fn decode_operator(name: &str, node: &Node, operators: &[&str], cx: &mut Context) -> Option<Test> {
+fn decode_operator(name: &str, node: &Node, operators: &[&str], cx: &mut Context) -> Option<Test<Own>> {
     match name {
         "equals" => match &node.value {
             Value::List(_) | Value::Map(_) => {
@@ -305,16 +396,25 @@ fn decode_operator(name: &str, node: &Node, operators: &[&str], cx: &mut Context
             let pattern = decode_literal(node, cx)?;
             Pattern::compile(&pattern, node, cx).map(|pattern| Test::Matches(pattern.0))
         }
-        "contains" => decode_literal(node, cx).map(Test::Contains),
+        "contains" => decode_text(node, cx).map(|text| match text {
+            Ok(literal) => Test::Contains(literal),
+            Err(own) => Test::ContainsOwn(own),
+        }),
         "exists" => bool::decode(node, cx).map(Test::Exists),
         _ => decode_test(node, operators, cx).map(|test| Test::Not(Box::new(test))),
     }
 }
 
-fn decode_scalar(node: &Node, operators: &[&str], cx: &mut Context) -> Option<Test> {
+fn decode_scalar(node: &Node, operators: &[&str], cx: &mut Context) -> Option<Test<Own>> {
+    let text = |cx: &mut Context| {
+        decode_text(node, cx).map(|text| match text {
+            Ok(literal) => Test::Text(literal),
+            Err(own) => Test::Own(own),
+        })
+    };
     // Where existence is no question, the subject is a text and never anything else.
     if !operators.contains(&"exists") {
-        return decode_literal(node, cx).map(Test::Text);
+        return text(cx);
     }
     match &node.value {
         Value::Null if node.span.is_empty() => {
@@ -328,7 +428,7 @@ fn decode_scalar(node: &Node, operators: &[&str], cx: &mut Context) -> Option<Te
             NumberValue::Negative(value) => Number::Signed(value),
             NumberValue::Float(value) => Number::Float(value),
         })),
-        _ => decode_literal(node, cx).map(Test::Text),
+        _ => text(cx),
     }
 }
 
@@ -338,16 +438,21 @@ fn empty_list<T>(node: &Node, cx: &mut Context) -> Option<T> {
     None
 }
 
+/// A text, or (`Err`) one that differs from user to user.
+fn decode_text(node: &Node, cx: &mut Context) -> Option<Result<String, Own>> {
+    let text = Text::decode(node, cx)?;
+    Some(match text.as_literal() {
+        Some(literal) => Ok(literal.to_owned()),
+        None => Err(Own { text, written: node.text().unwrap_or_default().to_owned() }),
+    })
+}
+
 /// A text without holes.
 fn decode_literal(node: &Node, cx: &mut Context) -> Option<String> {
-    let text = Text::decode(node, cx)?;
-    match text.as_literal() {
-        Some(literal) => Some(literal.to_owned()),
-        None => {
-            let would = "compare with a value that is known only while running";
-            let remedy = "write the value itself, or `$${` for the two characters";
-            let span = text.holes().next().map_or(node.span, |hole| hole.span);
-            cx.report(not_yet(span, "`${...}` in a matcher", would, remedy));
+    match decode_text(node, cx)? {
+        Ok(literal) => Some(literal),
+        Err(own) => {
+            fixed(&Test::Own(own), cx);
             None
         }
     }
@@ -356,6 +461,7 @@ fn decode_literal(node: &Node, cx: &mut Context) -> Option<String> {
 fn schema_of(name: &str, subject: Subject, definitions: &mut Definitions) -> Json {
     let owner = match subject {
         Subject::Frame => concat!(module_path!(), "::When"),
+        Subject::Unnamed => concat!(module_path!(), "::NameWhen"),
         Subject::Body => concat!(module_path!(), "::BodyWhen"),
     };
     definitions.refer(name, owner, |definitions| {
@@ -370,6 +476,8 @@ fn schema_of(name: &str, subject: Subject, definitions: &mut Definitions) -> Jso
         if subject == Subject::Frame {
             let kind = json!({ "type": "string" });
             properties["event"] = json!({ "anyOf": [kind.clone(), { "type": "array", "items": kind, "minItems": 1 }] });
+        }
+        if subject != Subject::Body {
             properties["prefix"] = test_schema("TextTest", &TEXT_OPERATORS, definitions);
         }
         json!({

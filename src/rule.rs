@@ -173,6 +173,10 @@ rules! {
     EncodedTwice = "GP117" "encoded-twice" Note Events
         causes "a value that is serialized once by its maker and once more by the sender"
         advice "serialize once; browsers that expect an object there see a text";
+    /// The target refused the ask, by a frame or by its answer to the request that asks.
+    AskRefused = "GP118" "ask-refused" Failure Events
+        causes "a limit on runs or messages, a user without a right or a budget, a message that lacks what this version asks for"
+        advice "read the frame or answer shown; if it is a limit, plan fewer asks per user";
     /// Another user's mark stood in a frame of this user.
     ForeignCanary = "GP201" "foreign-canary" Failure Isolation
         causes "shared state between concurrent runs, an answer cached without the user in its key, a broadcast"
@@ -289,6 +293,10 @@ rules! {
     TokenExpired = "GP416" "token-expired" Failure Transport
         causes "a token that lives shorter than a conversation and is not refreshed, clocks of two services that differ"
         advice "compare the token's lifetime with the length of runs; a token checked at the upgrade need not be checked in mid-run";
+    /// The target selected a subprotocol that was not offered; the connection is used all the same.
+    SubprotocolNotOffered = "GP417" "subprotocol-not-offered" Note Setup
+        causes "a server that answers with the name of its authentication scheme whatever was offered"
+        advice "browsers refuse such a connection; offer the name as well, and write `echo: strict` once it fits";
     /// The run ended well and carried no answer.
     EmptyAnswer = "GP501" "empty-answer" Failure Answer
         causes "an agent without a model, an answer at another place than the profile says"

@@ -7,9 +7,9 @@ use std::borrow::Cow;
 
 use serde::de::IgnoredAny;
 
-use super::form::{Content, Part};
+use super::form::{self, Content, Part};
 use super::json::{self, Cursor, Malformed, Value};
-use crate::event::{Envelope, Extract, Found, Kind, Slots};
+use crate::event::{Envelope, Extract, Found, Kind, KindId, Slots};
 use crate::expect::{Dialect, Split, Trie, TrieNode, bit};
 
 /// What stands at the places of a trie in one JSON document.
@@ -64,7 +64,38 @@ pub fn event<'a>(dialect: &Dialect, text: &'a str) -> Result<Extract<'a>, String
 /// As `read`.
 pub fn event_into<'a>(dialect: &Dialect, text: &'a str, slots: Slots<'a>) -> Result<Read<'a>, String> {
     let Places { slots, objects, encoded } = read_into(&dialect.trie, text, slots)?;
-    Ok(Read { extract: named(dialect, slots, objects), encoded })
+    Ok(Read { extract: named(dialect, slots, objects, text), encoded })
+}
+
+/// Shows every event that a frame carries, with the text that matchers test; what cannot be read is passed over. `own` gives the
+/// user's own values, as far as they are known.
+pub fn each(
+    dialect: &Dialect,
+    text: &str,
+    own: &dyn Fn(&str) -> Option<String>,
+    show: &mut dyn FnMut(&Extract<'_>, &str),
+) {
+    let whole = || vec![Part { raw: text, before: None, named: None, content: Content::Json(Cow::Borrowed(text)) }];
+    let parts = if dialect.forms.is_empty() { Some(whole()) } else { form::parts(dialect, text) };
+    for part in parts.iter().flatten() {
+        let inner = match &part.content {
+            Content::Json(text) => unwrapped(dialect, text),
+            Content::Text(_) => None,
+        };
+        let inner = inner.map(|inner| Part { content: Content::Json(Cow::Owned(inner)), ..part.clone() });
+        let Ok(Read { mut extract, .. }) = part_into(dialect, inner.as_ref().unwrap_or(part), Slots::default()) else {
+            continue;
+        };
+        for (name, slot) in dialect.trie.own() {
+            if let Some(value) = own(name) {
+                extract.slots.put(*slot, Found::Text(value.into()));
+            }
+        }
+        match batch(dialect, &extract) {
+            Some(batch) => batch.events.iter().for_each(|event| show(event, part.raw)),
+            None => show(&extract, part.raw),
+        }
+    }
 }
 
 /// Reads the event that a part of a frame carries, as `event_into` does that of a whole frame. What stands before the document is
@@ -86,32 +117,44 @@ pub fn part_into<'a>(dialect: &Dialect, part: &'a Part<'_>, mut slots: Slots<'a>
     if let Some((slot, before)) = dialect.trie.before().zip(part.before) {
         slots.put(slot, Found::Text(Cow::Borrowed(before)));
     }
-    let mut extract = named(dialect, slots, objects);
+    let mut extract = named(dialect, slots, objects, part.raw);
     if let (Kind::Unnamed, Some(name)) = (extract.kind, part.named) {
-        name_it(dialect, &mut extract, Cow::Borrowed(name));
+        name_it(&mut extract, Cow::Borrowed(name), at_place(dialect, name));
     }
     Ok(Read { extract, encoded })
 }
 
-/// Looks up the name of what was read.
-fn named<'a>(dialect: &Dialect, slots: Slots<'a>, objects: u32) -> Extract<'a> {
+/// Looks up the name of what was read from `text`.
+fn named<'a>(dialect: &Dialect, slots: Slots<'a>, objects: u32, text: &str) -> Extract<'a> {
     let objects = objects & !dialect.ignored_objects;
     let envelope = Envelope { name_at: u8::MAX, objects, alias: 0, at_root: false };
     let mut extract = Extract { kind: Kind::Unnamed, name: None, envelope, slots };
     extract.envelope.at_root = objects != 0 && dialect.root_parts.iter().any(|slot| extract.at(*slot).exists());
+    if let Some((kind, _)) = dialect.rules.iter().find(|(_, rule)| rule.holds(&extract, text)) {
+        extract.kind = Kind::Known(*kind);
+        extract.envelope.name_at = Envelope::BY_RULE;
+        extract.name = Some(Cow::Owned(dialect.names.get(*kind).to_owned()));
+        return extract;
+    }
     let named = dialect.name_at.iter().enumerate().find_map(|(index, slot)| match extract.at(*slot) {
         Found::Text(name) => Some((index, name.clone())),
         _ => None,
     });
     if let Some((index, name)) = named {
         extract.envelope.name_at = u8::try_from(index).unwrap_or(u8::MAX);
-        name_it(dialect, &mut extract, name);
+        let found = at_place(dialect, &name);
+        name_it(&mut extract, name, found);
     }
     extract
 }
 
-fn name_it<'a>(dialect: &Dialect, extract: &mut Extract<'a>, name: Cow<'a, str>) {
-    let found = dialect.names.read(&name);
+/// What a name means that stands at a place: none of the events that rules name.
+fn at_place(dialect: &Dialect, name: &str) -> Option<(KindId, u16)> {
+    let by_rule = |kind| dialect.rules.iter().any(|(named, _)| *named == kind);
+    dialect.names.read(name).filter(|(kind, _)| !by_rule(*kind))
+}
+
+fn name_it<'a>(extract: &mut Extract<'a>, name: Cow<'a, str>, found: Option<(KindId, u16)>) {
     extract.kind = found.map_or(Kind::Unknown, |(kind, _)| Kind::Known(kind));
     extract.envelope.alias = found.map_or(0, |(_, alias)| alias);
     extract.name = Some(name);
@@ -185,10 +228,11 @@ fn split_at<'a>(dialect: &Dialect, frame: &Extract<'a>, split: &Split, raw: &'a 
                 slots.put(slot, frame.at(slot).clone());
             }
         }
-        let mut event = named(dialect, slots, objects);
+        let mut event = named(dialect, slots, objects, part);
         if let Some(name) = name {
             event.envelope.name_at = u8::MAX;
-            name_it(dialect, &mut event, Cow::Owned(name));
+            let found = dialect.names.read(&name);
+            name_it(&mut event, Cow::Owned(name), found);
         }
         Some(event)
     });

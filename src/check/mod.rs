@@ -54,7 +54,7 @@ pub use copies::Unmarked;
 pub use course::{Course, PassedRun};
 pub use flight::{Events, Flight};
 pub use judgement::{Counts, FindingLog, Judgement, Latencies, LeakRow, Window};
-pub use lane::Move;
+pub use lane::{Heard, Move};
 pub use ledger::{Borne, ForeignMark, Ledger, OpenId, Sighting};
 pub use reach::Planned;
 pub use value::{Value, Within};
@@ -115,6 +115,11 @@ impl Judge {
     /// What `user` must do next.
     pub fn next_move(&self, user: UserNumber) -> Move {
         self.lanes.get(&user).map_or(Move::Listen, |lane| lane.next_move(&self.expect))
+    }
+
+    /// What `user`'s last frame was to the profile, in the order of its events.
+    pub fn heard(&self, user: UserNumber) -> Vec<Heard> {
+        self.lanes.get(&user).map(|lane| lane.heard.clone()).unwrap_or_default()
     }
 
     /// Whether a run of `user` that ended is still listened for; hanging up before cuts that short.
@@ -194,7 +199,8 @@ impl Judge {
         // Marks become findings when all is known of how they came; that they are another's is certain before.
         let fails = exceptions.severity(Rule::ForeignCanary) == Some(Severity::Failure);
         let marks = self.out.ledger.marks.keys();
-        let foreign = marks.filter(|mark| self.out.ledger.surely_apart(mark.owner, mark.user, self.expect.claims.between));
+        let foreign =
+            marks.filter(|mark| self.out.ledger.surely_apart(mark.owner, mark.user, self.expect.claims.between));
         found + if concern == Concern::Isolation && fails { foreign.count() as u64 } else { 0 }
     }
 

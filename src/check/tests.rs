@@ -47,10 +47,11 @@ pub(super) fn expectations(users: u32) -> Expectations {
         when: event(&["connection_ready"]),
         refused: vec![event(&["authentication_error"])],
         within: Micros::from_secs(5),
+        optional: false,
     }];
     let heartbeats = vec![
-        Heartbeat { when: event(&["ping"]), answered: true },
-        Heartbeat { when: event(&["pong", "ack"]), answered: false },
+        Heartbeat { when: event(&["ping"]), answered: true, progress: false },
+        Heartbeat { when: event(&["pong", "ack"]), answered: false, progress: false },
     ];
     let completed = event(&["agent_completed"]);
     let ends = Ends { good: vec![completed.clone()], bad: vec![event(&["agent_error"])] };
@@ -74,6 +75,7 @@ pub(super) fn expectations(users: u32) -> Expectations {
         dialect,
         script,
         heartbeats,
+        asking: Asking::default(),
         grammar,
         ends,
         failed,

@@ -180,6 +180,7 @@ pub fn expectations(scenario: &Scenario, profile: &Profile) -> Expectations {
         dialect,
         script: reads.script,
         heartbeats: reads.heartbeats,
+        asking: reads.asking,
         grammar,
         ends: reads.ends,
         failed: reads.failed,
@@ -361,7 +362,9 @@ impl Loader {
                 if let Some(level) = unset {
                     self.check_variables(&tree, level, cx);
                 }
-                target::compile(&tree, defaults::GREETING, cx);
+                if let Some(mut profile) = target::compile(&tree, defaults::GREETING, cx) {
+                    self.attach(&mut profile, cx);
+                }
             }
         }
     }
@@ -427,6 +430,7 @@ impl Loader {
         let profile = target::compile(&profile_tree, greeting, cx);
         let (scenario, reference) = (scenario?, reference?);
         let mut profile = profile?;
+        self.attach(&mut profile, cx);
         let file = scenario.users.file.as_ref();
         let people = file.map(|file| self.people(file, &scenario, &profile, cx));
         // What a file holds that could not be read is not known.
@@ -665,6 +669,16 @@ impl Loader {
         Some(addresses.iter().all(|address| is_loopback(address)))
     }
 
+    /// Reads the files that steps of the profile send.
+    fn attach(&self, profile: &mut Profile, cx: &mut Context) {
+        for file in profile.files() {
+            let path = self.beside(file.path.span, &file.path.value);
+            if let Some(bytes) = read_capped(&path, file.path.span, near_missing, cx) {
+                file.bytes = bytes.into();
+            }
+        }
+    }
+
     /// Follows a password to its place. `loopback` is `None` where that is not known.
     fn password(
         &self,
@@ -706,16 +720,48 @@ impl Loader {
                     cx.report(Diagnostic::mistake(file.span, "the password in this file is not UTF-8"));
                     return None;
                 };
-                let text = text.strip_suffix('\n').unwrap_or(&text);
-                let text = text.strip_suffix('\r').unwrap_or(text);
-                if text.is_empty() {
-                    cx.report(Diagnostic::mistake(file.span, "this file is empty: it should hold the password"));
-                    return None;
-                }
-                Some(PasswordValue::Secret(Secret::new(text)))
+                password_line(&text, file.span, "this file is empty: it should hold the password", cx)
+            }
+            // A file that is only looked at starts no programs.
+            Password::Command { .. } if unset != Some(Level::Mistake) => None,
+            Password::Command { words, place } => {
+                let text = printed(words, *place, cx)?;
+                password_line(&text, *place, "this program printed nothing: it should print the password", cx)
             }
         }
     }
+}
+
+/// The password that `text` is, but for a line break at its end.
+fn password_line(text: &str, place: Span, empty: &str, cx: &mut Context) -> Option<PasswordValue> {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    if text.is_empty() {
+        cx.report(Diagnostic::mistake(place, empty));
+        return None;
+    }
+    Some(PasswordValue::Secret(Secret::new(text)))
+}
+
+/// What a program prints. It is started without a shell, and what it says on stderr is the user's to see.
+fn printed(words: &[String], place: Span, cx: &mut Context) -> Option<String> {
+    let (program, arguments) = words.split_first()?;
+    let shown = quote(program);
+    let mut command = std::process::Command::new(program);
+    command.args(arguments).stdin(std::process::Stdio::null()).stderr(std::process::Stdio::inherit());
+    let mistake = match command.output() {
+        Err(error) => Diagnostic::mistake(place, format!("{shown} cannot be started: {}", plainly(&error))),
+        Ok(output) if !output.status.success() => {
+            let mistake = Diagnostic::mistake(place, format!("{shown} failed: {}", output.status));
+            mistake.help("try it on the command line; it is started without a shell")
+        }
+        Ok(output) => match String::from_utf8(output.stdout) {
+            Ok(text) => return Some(text),
+            Err(_) => Diagnostic::mistake(place, format!("what {shown} prints is not UTF-8")),
+        },
+    };
+    cx.report(mistake);
+    None
 }
 
 /// A variable that is set to something: CI systems often set empty ones.
@@ -804,9 +850,16 @@ fn check_user_names(scenario: &Scenario, profile: &Profile, people: Option<&Peop
             cx.report(mistake.also(hole.span, "this asks for it").help(format!("add `users.{key}`")));
         }
     }
-    for (column, place) in profile.columns.iter().filter(|(column, _)| !has(column)) {
-        let mistake = Diagnostic::mistake(*place, format!("the users have no {}", quote(column)));
-        cx.report(mistake.also(users, "these users").help("give them a `file` with this column"));
+    let of_profile = profile.columns.iter().map(|(column, place)| (column.as_str(), *place));
+    let of_prompts = people::prompt_columns(scenario).map(|(column, hole)| (column, hole.span));
+    for (column, place) in of_profile.chain(of_prompts).filter(|(column, _)| !has(column)) {
+        let mistake = Diagnostic::mistake(place, format!("the users have no {}", quote(column)));
+        let known = people.into_iter().flat_map(People::columns);
+        let help = match closest(column, known) {
+            Some(meant) => format!("did you mean `${{user.{meant}}}`?"),
+            None => "give them a `file` with this column".to_owned(),
+        };
+        cx.report(mistake.also(users, "these users").help(help));
     }
 }
 
@@ -873,6 +926,17 @@ fn read_capped(
     advice: impl Fn(&Path) -> Option<String>,
     cx: &mut Context,
 ) -> Option<Vec<u8>> {
+    read_up_to(MAX_BYTES, path, place, advice, cx)
+}
+
+/// As `read_capped`, up to `most` bytes, a number of MiB.
+fn read_up_to(
+    most: usize,
+    path: &Path,
+    place: Span,
+    advice: impl Fn(&Path) -> Option<String>,
+    cx: &mut Context,
+) -> Option<Vec<u8>> {
     let refuse = |cx: &mut Context, title: String, help: Option<String>| {
         let mut mistake = Diagnostic::mistake(place, title);
         mistake.help = help;
@@ -896,19 +960,19 @@ fn read_capped(
         }
     };
     let too_large = |cx: &mut Context| {
-        let help = Some("keep long lists of prompts in files of their own".to_owned());
-        refuse(cx, format!("{shown} is larger than 1 MiB"), help);
+        let help = (most == MAX_BYTES).then(|| "keep long lists of prompts in files of their own".to_owned());
+        refuse(cx, format!("{shown} is larger than {} MiB", most >> 20), help);
     };
-    if size > MAX_BYTES as u64 {
+    if size > most as u64 {
         too_large(cx);
         return None;
     }
     // A pipe has no size beforehand, and a file may grow meanwhile.
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes));
+    let read = File::open(path).and_then(|file| file.take(most as u64 + 1).read_to_end(&mut bytes));
     match read {
         Err(error) => refuse(cx, format!("{shown} cannot be read: {}", plainly(&error)), None),
-        Ok(_) if bytes.len() > MAX_BYTES => too_large(cx),
+        Ok(_) if bytes.len() > most => too_large(cx),
         Ok(_) => return Some(bytes),
     }
     None

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use regex::Regex;
 
+use super::matcher::Matcher;
 use crate::event::{Envelope, KindId, SlotId};
 
 /// How frames of one target are read.
@@ -16,7 +17,9 @@ pub struct Dialect {
     pub trie: Trie,
     /// Every event name anything mentions.
     pub names: Names,
-    /// Where an event's name stands, first that is a text.
+    /// Which event is one of which these hold; the first counts, and places are asked only where none holds.
+    pub rules: Vec<(KindId, Matcher)>,
+    /// Where an event's name stands, first that is a text. A name that a rule gives is not found here.
     pub name_at: Vec<SlotId>,
     /// Where the parts of an event stand.
     pub fields: Fields,
@@ -129,6 +132,7 @@ pub struct Trie {
     nodes: Vec<TrieNode>,
     slots: u16,
     before: Option<SlotId>,
+    own: Vec<(Arc<str>, SlotId)>,
 }
 
 /// One place on the way of at least one pointer.
@@ -213,7 +217,8 @@ impl Dialect {
     /// An envelope in words: `/type in data`, `/event_name`, `/type at the root and in payload as agentStarted`.
     pub fn spell(&self, envelope: Envelope) -> String {
         let place = self.name_at.get(usize::from(envelope.name_at)).and_then(|slot| self.trie.pointer_of(*slot));
-        let mut spelled = place.unwrap_or_else(|| "a batch".to_owned());
+        let otherwise = if envelope.name_at == Envelope::BY_RULE { "a rule" } else { "a batch" };
+        let mut spelled = place.unwrap_or_else(|| otherwise.to_owned());
         let objects = self.trie.node(0).children.iter().enumerate();
         let held: Vec<&str> =
             objects.filter(|(top, _)| envelope.objects & bit(*top) != 0).map(|(_, (name, _))| &**name).collect();
@@ -233,7 +238,7 @@ pub fn bit(top: usize) -> u32 {
 
 impl Default for Trie {
     fn default() -> Trie {
-        Trie { nodes: vec![TrieNode::default()], slots: 0, before: None }
+        Trie { nodes: vec![TrieNode::default()], slots: 0, before: None, own: Vec::new() }
     }
 }
 
@@ -278,6 +283,24 @@ impl Trie {
     /// See `intern_before`; `None` if nobody asks for it.
     pub fn before(&self) -> Option<SlotId> {
         self.before
+    }
+
+    /// The slot of the value that each user has under `name`, to be filled in by who knows it. Added if it is new.
+    ///
+    /// # Panics
+    /// As `intern`.
+    pub fn intern_own(&mut self, name: &str) -> SlotId {
+        if let Some((_, slot)) = self.own.iter().find(|(known, _)| **known == *name) {
+            return *slot;
+        }
+        let slot = next(&mut self.slots);
+        self.own.push((name.into(), slot));
+        slot
+    }
+
+    /// See `intern_own`.
+    pub fn own(&self) -> &[(Arc<str>, SlotId)] {
+        &self.own
     }
 
     /// The root is node 0.

@@ -3,6 +3,8 @@
 //! A matcher is a list of conditions that must all hold of a decoded frame. It reads and never changes anything, and it
 //! has no loops and no arithmetic: what needs more belongs into the profile as another matcher.
 
+use std::borrow::Cow;
+
 use regex::Regex;
 
 use crate::event::{Extract, Found, Kind, KindId, Number, SlotId};
@@ -29,9 +31,10 @@ pub enum Condition {
     Any(Vec<Matcher>),
 }
 
-/// A test of one value.
+/// A test of one value. `O` says where a value stands that differs from user to user: at a slot of the event, once the matcher
+/// is compiled.
 #[derive(Debug, Clone)]
-pub enum Test {
+pub enum Test<O = SlotId> {
     /// `null`, or absent.
     IsNull,
     /// Equal with its type: the text "1" is not the number 1.
@@ -41,9 +44,9 @@ pub enum Test {
     /// See `Bool`.
     Text(String),
     /// One of the tests holds.
-    OneOf(Vec<Test>),
+    OneOf(Vec<Test<O>>),
     /// All of the tests hold.
-    AllOf(Vec<Test>),
+    AllOf(Vec<Test<O>>),
     /// The text form matches.
     Matches(Regex),
     /// The text form contains this.
@@ -51,7 +54,11 @@ pub enum Test {
     /// Present and not null, or (false) absent or null.
     Exists(bool),
     /// The test does not hold.
-    Not(Box<Test>),
+    Not(Box<Test<O>>),
+    /// The text form is that of a value of the user's own; never, while it has none.
+    Own(O),
+    /// The text form contains that of a value of the user's own; never, while it has none.
+    ContainsOwn(O),
 }
 
 impl Matcher {
@@ -99,28 +106,62 @@ impl Condition {
     fn holds(&self, extract: &Extract<'_>, text: &str) -> bool {
         match self {
             Condition::Event(kinds) => matches!(extract.kind, Kind::Known(kind) if kinds.contains(&kind)),
-            Condition::At(slot, test) => test.holds(extract.at(*slot)),
-            Condition::Text(test) => test.holds(&Found::Text(text.into())),
+            Condition::At(slot, test) => test.holds_among(extract.at(*slot), extract),
+            Condition::Text(test) => test.holds_among(&Found::Text(text.into()), extract),
             Condition::Not(matcher) => !matcher.holds(extract, text),
             Condition::Any(matchers) => matchers.iter().any(|matcher| matcher.holds(extract, text)),
         }
     }
 }
 
+impl<O> Test<O> {
+    /// The same test with each own value somewhere else.
+    pub fn map<P>(&self, place: &mut impl FnMut(&O) -> P) -> Test<P> {
+        let all = |tests: &[Test<O>], place: &mut _| tests.iter().map(|test| test.map(place)).collect();
+        match self {
+            Test::IsNull => Test::IsNull,
+            Test::Bool(value) => Test::Bool(*value),
+            Test::Number(number) => Test::Number(*number),
+            Test::Text(text) => Test::Text(text.clone()),
+            Test::OneOf(tests) => Test::OneOf(all(tests, place)),
+            Test::AllOf(tests) => Test::AllOf(all(tests, place)),
+            Test::Matches(pattern) => Test::Matches(pattern.clone()),
+            Test::Contains(part) => Test::Contains(part.clone()),
+            Test::Exists(expected) => Test::Exists(*expected),
+            Test::Not(test) => Test::Not(Box::new(test.map(place))),
+            Test::Own(own) => Test::Own(place(own)),
+            Test::ContainsOwn(own) => Test::ContainsOwn(place(own)),
+        }
+    }
+}
+
 impl Test {
-    /// Whether the test holds of `found`.
+    /// Whether the test holds of `found`, where no value of a user's own is known.
     pub fn holds(&self, found: &Found<'_>) -> bool {
+        self.holds_of(found, &|_| None)
+    }
+
+    /// Whether the test holds of `found` in an event that says what the user's own values are.
+    fn holds_among(&self, found: &Found<'_>, extract: &Extract<'_>) -> bool {
+        self.holds_of(found, &|slot| extract.at(slot).as_text())
+    }
+
+    fn holds_of<'o>(&self, found: &Found<'_>, own: &dyn Fn(SlotId) -> Option<Cow<'o, str>>) -> bool {
         match self {
             Test::IsNull => !found.exists(),
             Test::Bool(expected) => matches!(found, Found::Bool(value) if value == expected),
             Test::Number(expected) => matches!(found, Found::Number(value) if value == expected),
             Test::Text(expected) => matches!(found, Found::Text(value) if value == expected),
-            Test::OneOf(tests) => tests.iter().any(|test| test.holds(found)),
-            Test::AllOf(tests) => tests.iter().all(|test| test.holds(found)),
+            Test::OneOf(tests) => tests.iter().any(|test| test.holds_of(found, own)),
+            Test::AllOf(tests) => tests.iter().all(|test| test.holds_of(found, own)),
             Test::Matches(pattern) => found.as_text().is_some_and(|text| pattern.is_match(&text)),
             Test::Contains(part) => found.as_text().is_some_and(|text| text.contains(part.as_str())),
             Test::Exists(expected) => found.exists() == *expected,
-            Test::Not(test) => !test.holds(found),
+            Test::Not(test) => !test.holds_of(found, own),
+            Test::Own(slot) => own(*slot).is_some_and(|own| found.as_text().is_some_and(|text| text == own)),
+            Test::ContainsOwn(slot) => {
+                own(*slot).is_some_and(|own| found.as_text().is_some_and(|text| text.contains(&*own)))
+            }
         }
     }
 }
@@ -195,6 +236,26 @@ mod tests {
         ] {
             assert_eq!(matcher.needs(), needs, "{matcher:?}");
             assert!(needs.is_none() || !matcher.holds(&extract(vec![]), ""), "{matcher:?} holds of nothing");
+        }
+    }
+
+    #[test]
+    fn an_own_value_is_compared_as_text_and_never_while_there_is_none() {
+        let own = |test| Matcher { all: vec![Condition::At(SlotId(0), test)] };
+        let seven = || Found::Number(Number::Unsigned(7));
+        let text = |text: &str| Found::Text(text.to_owned().into());
+        for (test, found, mine, holds) in [
+            (Test::Own(SlotId(1)), seven(), text("7"), true),
+            (Test::Own(SlotId(1)), seven(), text("77"), false),
+            (Test::Own(SlotId(1)), seven(), Found::Absent, false),
+            (Test::Own(SlotId(1)), Found::Absent, Found::Absent, false),
+            (Test::ContainsOwn(SlotId(1)), text("of u-7."), text("u-7"), true),
+            (Test::ContainsOwn(SlotId(1)), text("of u-8."), text("u-7"), false),
+            (Test::Not(Box::new(Test::Own(SlotId(1)))), seven(), text("8"), true),
+            (Test::OneOf(vec![Test::Bool(true), Test::Own(SlotId(1))]), seven(), text("7"), true),
+        ] {
+            let told = format!("{test:?} of {found:?} with {mine:?}");
+            assert_eq!(own(test).holds(&extract(vec![found, mine]), ""), holds, "{told}");
         }
     }
 

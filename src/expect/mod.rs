@@ -41,6 +41,8 @@ pub struct Expectations {
     pub script: Vec<ScriptStep>,
     /// Frames that are known and are not progress.
     pub heartbeats: Vec<Heartbeat>,
+    /// How asks are sent and refused.
+    pub asking: Asking,
     /// The legal orders of events.
     pub grammar: Grammar,
     /// How a run ends.
@@ -98,6 +100,8 @@ pub enum ScriptStep {
         refused: Vec<Matcher>,
         /// How long, counted from the step's beginning.
         within: Micros,
+        /// Without the frame the script goes on as well.
+        optional: bool,
     },
     /// Send the text that the profile holds for this step.
     Send,
@@ -110,6 +114,17 @@ pub struct Heartbeat {
     pub when: Matcher,
     /// The profile has a reply for it.
     pub answered: bool,
+    /// It is not one, but an event of its run that is answered: an agent that asks back.
+    pub progress: bool,
+}
+
+/// How asks are sent and refused.
+#[derive(Debug, Clone, Default)]
+pub struct Asking {
+    /// By a request, so that no frame is sent.
+    pub by_request: bool,
+    /// Frames by which the target refuses an ask, until the first event of its run.
+    pub refused: Vec<Matcher>,
 }
 
 /// What events say of themselves, beside their kind.

@@ -97,19 +97,34 @@ fn check_users(users: &UsersDef, load: Option<&LoadDef>, cx: &mut Context) {
         let mistake = Diagnostic::mistake(secret.span, "there is no file that could have this column");
         cx.report(mistake.help("add `users.file`, or remove `users.secret`"));
     }
+    let columns = &users.columns.0;
+    if let (Some(column), None) = (columns.first(), &users.file) {
+        let mistake = Diagnostic::mistake(column.span, "there is no file whose column this could be");
+        cx.report(mistake.help("add `users.file`, or remove `users.columns`"));
+    }
+    for (at, column) in columns.iter().enumerate() {
+        if let Some(other) = columns[..at].iter().find(|other| other.value == column.value) {
+            let mistake = Diagnostic::mistake(column.span, format!("there are two columns {}", quote(&column.value)));
+            cx.report(mistake.also(other.span, "here as well").help("give one of them another name"));
+        }
+    }
     match &users.password {
         Some(PasswordDef::Written(password)) => check_password_text(password, cx),
         Some(PasswordDef::Reference(reference)) => {
-            match (&reference.env, &reference.file) {
-                (Some(_), None) | (None, Some(_)) => {}
-                (Some(env), Some(file)) => {
-                    let mistake = Diagnostic::mistake(file.span, "the password has two places").also(env.span, "here");
-                    cx.report(mistake.help("keep `env` or `file`"));
+            let env = reference.env.as_ref().map(|env| env.span);
+            let file = reference.file.as_ref().map(|file| file.span);
+            let command = reference.command.as_ref().map(|command| command.span);
+            let places: Vec<_> = [env, file, command].into_iter().flatten().collect();
+            match places[..] {
+                [_] => {}
+                [one, other, ..] => {
+                    let mistake = Diagnostic::mistake(other, "the password has two places").also(one, "here");
+                    cx.report(mistake.help("keep one of `env`, `file` and `command`"));
                 }
-                (None, None) => {
+                [] => {
                     let place = reference.on_loopback.as_ref().map_or(users.count.span, |text| text.span);
                     let mistake = Diagnostic::mistake(place, "`users.password` names no place");
-                    cx.report(mistake.help("add `env: NAME` or `file: PATH`"));
+                    cx.report(mistake.help("add `env: NAME`, `file: PATH` or `command: [PROGRAM]`"));
                 }
             }
             if let Some(env) = &reference.env {
@@ -117,9 +132,9 @@ fn check_users(users: &UsersDef, load: Option<&LoadDef>, cx: &mut Context) {
             }
             if let Some(written) = &reference.on_loopback {
                 check_password_text(written, cx);
-                if let (None, Some(file)) = (&reference.env, &reference.file) {
+                if let (None, Some(other)) = (env, file.or(command)) {
                     let mistake = Diagnostic::mistake(written.span, "`on_loopback` stands in for a variable only");
-                    cx.report(mistake.also(file.span, "but the password comes from a file").help("remove one of them"));
+                    cx.report(mistake.also(other, "but the password comes from here").help("remove one of them"));
                 }
             }
         }
@@ -182,7 +197,7 @@ fn check_turns(parts: &Parts, cx: &mut Context) {
 
 /// A mark that was never planted cannot come back.
 fn check_mark(answer: &AnswerDef, turn: &TurnDef, cx: &mut Context) {
-    let all_known = turn.prompt.holes().all(|hole| names::PROMPT.has(&hole.name));
+    let all_known = turn.prompt.holes().all(|hole| names::PROMPT_OF_FILE.has(&hole.name));
     if let Some(canary) = answer.canary
         && all_known
         && !names::uses(&turn.prompt, "canary")
@@ -216,7 +231,13 @@ fn check_distinct(parts: &Parts, cx: &mut Context) {
 
 fn check_prompt(turn: &TurnDef, users: Option<&UsersDef>, load: Option<&LoadDef>, cx: &mut Context) {
     let prompt = &turn.prompt;
-    names::PROMPT.check(prompt, cx);
+    let of_file = users.is_some_and(|users| users.file.is_some());
+    let names = if of_file { names::PROMPT_OF_FILE } else { names::PROMPT };
+    names.check(prompt, cx);
+    if let Some(hole) = prompt.holes().find(|hole| of_file && hole.name == "user.password") {
+        let mistake = Diagnostic::mistake(hole.span, "a prompt cannot hold the password");
+        cx.report(mistake.help("prompts are recorded and shown; remove it"));
+    }
     if prompt.as_literal().is_some_and(|text| text.trim().is_empty()) {
         let mistake = Diagnostic::mistake(prompt.span, "the prompt is empty");
         return cx.report(mistake.help("write a question that the agent answers with its tools"));
@@ -233,7 +254,7 @@ fn check_prompt(turn: &TurnDef, users: Option<&UsersDef>, load: Option<&LoadDef>
     }
     let Some(users) = users else { return };
     // An unknown name may be a misspelt canary.
-    let all_known = prompt.holes().all(|hole| names::PROMPT.has(&hole.name));
+    let all_known = prompt.holes().all(|hole| names.has(&hole.name));
     if work::users(users, load) > 1 && all_known && !names::uses(prompt, "canary") {
         let warning = Diagnostic::warning(prompt.span, "the prompt carries no canary")
             .note("foreign text in an answer cannot be traced; isolation rests on ids alone")

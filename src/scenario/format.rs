@@ -83,7 +83,7 @@ record! {
         pub first: Option<Spanned<Whole<1, MAX_USER_NUMBER>>>,
         /// The login, for example `qa${user.number}@example.com`.
         pub email: Option<Text>,
-        /// The password, by reference: `{ env: NAME }` or `{ file: PATH }`.
+        /// The password, by reference: `{ env: NAME }`, `{ file: PATH }` or `{ command: [PROGRAM, ARGUMENT] }`.
         pub password: Option<PasswordDef>,
         /// A table with a row per user, relative to this file: CSV, JSON Lines or a JSON array of objects. User 1 is its first
         /// row. The profile has its columns as `${user.COLUMN}`.
@@ -91,11 +91,10 @@ record! {
         /// Columns of the file that must not be shown, beside those that are called after passwords, secrets, tokens, keys or
         /// cookies.
         pub secret: OneOrMany<Spanned<String>> = default(OneOrMany(Vec::new())),
+        /// The columns of a CSV file whose first line is a user already, in their order.
+        pub columns: OneOrMany<Spanned<String>> = default(OneOrMany(Vec::new())),
         /// When users log in and connect. Default: `fresh`.
         pub session: Option<Spanned<Session>>,
-    }
-    not_yet {
-        "columns" => ("name the columns of a table of users", "name them in the first line of the file"),
     }
 }
 
@@ -149,17 +148,17 @@ by_shape! {
 }
 
 record! {
-    /// Where a password is: `env` or `file`.
+    /// Where a password is: `env`, `file` or `command`.
     pub struct PasswordRef {
         /// The variable that holds it.
         pub env: Option<Spanned<String>>,
         /// The file that holds it, relative to this file; a line break at its end does not count.
         pub file: Option<Spanned<String>>,
+        /// The program that prints it, with its arguments, started without a shell once per execution; a line break at the end does
+        /// not count. `run` and `validate --strict` start it.
+        pub command: Option<Spanned<OneOrMany<Spanned<String>>>>,
         /// What to use on loopback when the variable is not set.
         pub on_loopback: Option<Text>,
-    }
-    not_yet {
-        "command" => ("run a program that prints the password", "put it into a variable: `{ env: NAME }`"),
     }
 }
 

@@ -118,6 +118,8 @@ pub struct Users {
     pub file: Option<Spanned<String>>,
     /// Columns of the table that must not be shown.
     pub secret: Vec<Spanned<String>>,
+    /// The columns of its file, where its first line does not name them.
+    pub columns: Vec<String>,
     /// When they log in and connect.
     pub session: Session,
 }
@@ -136,6 +138,13 @@ pub enum Password {
     },
     /// In a file, relative to the text of its place; a line break at the end does not count.
     File(Spanned<String>),
+    /// What a program prints; a line break at the end does not count.
+    Command {
+        /// The program and its arguments, for no shell; at least one.
+        words: Vec<String>,
+        /// Where it was written.
+        place: Span,
+    },
 }
 
 /// One turn of a conversation.
@@ -338,6 +347,7 @@ fn build(file: format::ScenarioFile, places: &Places<'_>) -> Scenario {
         password: file.users.password.and_then(password),
         file: file.users.file,
         secret: file.users.secret.0,
+        columns: file.users.columns.0.into_iter().map(|column| column.value).collect(),
         session: file.users.session.map_or(Session::Fresh, |session| session.value),
     };
     let limits = file.expect.iter().flat_map(|expect| &expect.budgets).flat_map(|budgets| &budgets.0);
@@ -385,7 +395,11 @@ fn password(written: format::PasswordDef) -> Option<Password> {
         format::PasswordDef::Reference(reference) => {
             let on_loopback = reference.on_loopback;
             let variable = reference.env.map(|name| Password::Variable { name, on_loopback });
-            variable.or_else(|| reference.file.map(Password::File))
+            let command = reference.command.map(|Spanned { value: words, span: place }| Password::Command {
+                words: words.0.into_iter().map(|word| word.value).collect(),
+                place,
+            });
+            variable.or_else(|| reference.file.map(Password::File)).or(command)
         }
     }
 }

@@ -16,22 +16,24 @@ pub struct Names {
 }
 
 /// `ask.prompt`. A password is not among them: prompts are recorded.
-pub const PROMPT: Names = Names {
-    names: &[
-        "canary",
-        "user.number",
-        "user.index",
-        "user.email",
-        "iteration",
-        "thread_id",
-        "run_id",
-        "uuid",
-        "nonce",
-        "now.ms",
-        "now.iso",
-    ],
-    prefixes: &["env."],
-};
+pub const PROMPT: Names = Names { names: PROMPT_NAMES, prefixes: &["env."] };
+
+/// `ask.prompt` where users stand in a file, whose columns are behind `user.`.
+pub const PROMPT_OF_FILE: Names = Names { names: PROMPT_NAMES, prefixes: &["env.", "user."] };
+
+const PROMPT_NAMES: &[&str] = &[
+    "canary",
+    "user.number",
+    "user.index",
+    "user.email",
+    "iteration",
+    "thread_id",
+    "run_id",
+    "uuid",
+    "nonce",
+    "now.ms",
+    "now.iso",
+];
 
 /// `users.email` and a `users.password` that is written as text.
 pub const CREDENTIALS: Names = Names { names: &["user.number", "user.index"], prefixes: &["env."] };
@@ -51,9 +53,14 @@ impl Names {
     }
 }
 
+/// The column of a file of users that a name in a prompt means, if it means one.
+pub fn column(name: &str) -> Option<&str> {
+    if PROMPT.names.contains(&name) { None } else { name.strip_prefix("user.") }
+}
+
 /// Whether `text` differs from user to user.
 pub fn varies_by_user(text: &Text) -> bool {
-    text.holes().any(|hole| matches!(hole.name.as_str(), "user.number" | "user.index"))
+    text.holes().any(|hole| hole.name.starts_with("user."))
 }
 
 /// Whether `text` holds `${name}`.

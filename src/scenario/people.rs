@@ -34,17 +34,20 @@ impl fmt::Debug for People {
 
 impl People {
     /// Reads a table; `is_secret` says of a column whether its values must not be shown. What begins with `[` is a JSON
-    /// array, what begins with `{` JSON Lines, anything else CSV (RFC 4180) with the columns in its first line. An empty
-    /// cell of CSV and a `null` are no value.
+    /// array, what begins with `{` JSON Lines, anything else CSV (RFC 4180) with the columns in its first line, unless they are given.
+    /// An empty cell of CSV and a `null` are no value.
     ///
     /// # Errors
     ///
     /// What is wrong with it, as a fragment.
-    pub fn read(bytes: &[u8], is_secret: impl Fn(&str) -> bool) -> Result<People, String> {
+    pub fn read(bytes: &[u8], columns: Option<&[String]>, is_secret: impl Fn(&str) -> bool) -> Result<People, String> {
         let text = std::str::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned())?;
         let text = text.trim_start_matches('\u{feff}');
         let (columns, rows) = match text.trim_start().chars().next() {
             None => return Err("is empty".to_owned()),
+            Some('[' | '{') if columns.is_some() => {
+                return Err("is JSON, whose rows name their columns themselves".to_owned());
+            }
             Some('[') => {
                 let rows: Vec<Map<String, Json>> = serde_json::from_str(text)
                     .map_err(|error| format!("is no JSON array of objects (line {})", error.line()))?;
@@ -57,7 +60,7 @@ impl People {
                 };
                 of_objects(lines.map(row).collect::<Result<_, _>>()?)
             }
-            Some(_) => of_csv(text)?,
+            Some(_) => of_csv(text, columns)?,
         };
         if let Some(column) = columns.iter().find(|name| ["index", "number"].contains(&name.as_str())) {
             return Err(format!("has a column `{column}`, which is the harness's own name"));
@@ -109,20 +112,27 @@ fn of_objects(objects: Vec<Map<String, Json>>) -> Table {
     (columns, rows)
 }
 
-fn of_csv(text: &str) -> Result<Table, String> {
-    let mut reader = csv::Reader::from_reader(text.as_bytes());
+fn of_csv(text: &str, given: Option<&[String]>) -> Result<Table, String> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(given.is_none()).from_reader(text.as_bytes());
     let wrong = |error: csv::Error| {
         let line = error.position().map_or(1, csv::Position::line);
         format!("has another number of values in its line {line} than columns in its first")
     };
-    let columns: Vec<String> = reader.headers().map_err(wrong)?.iter().map(|name| name.trim().to_owned()).collect();
+    let columns: Vec<String> = match given {
+        Some(given) => given.to_vec(),
+        None => reader.headers().map_err(wrong)?.iter().map(|name| name.trim().to_owned()).collect(),
+    };
     if let Some(twice) = columns.iter().enumerate().find(|(at, name)| columns[..*at].contains(name)) {
         return Err(format!("names the column `{}` twice", twice.1));
     }
     let mut rows = Vec::new();
     for record in reader.records() {
         let cell = |cell: &str| if cell.is_empty() { Json::Null } else { Json::from(cell) };
-        rows.push(record.map_err(wrong)?.iter().map(cell).collect());
+        let row: Vec<Json> = record.map_err(wrong)?.iter().map(cell).collect();
+        if row.len() != columns.len() {
+            return Err(format!("has {} values in a line, and `columns` names {}", row.len(), columns.len()));
+        }
+        rows.push(row);
     }
     Ok((columns, rows))
 }
@@ -132,7 +142,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<People, String> {
-        People::read(text.as_bytes(), |name| name == "token")
+        People::read(text.as_bytes(), None, |name| name == "token")
     }
 
     fn of(text: &str, user: u32) -> Vec<(String, Json, bool)> {
@@ -154,6 +164,18 @@ mod tests {
     }
 
     #[test]
+    fn columns_may_be_named_elsewhere_than_in_the_first_line() {
+        let columns = ["email".to_owned(), "token".to_owned()];
+        let read = |text: &str| People::read(text.as_bytes(), Some(&columns), |name| name == "token");
+        let people = read("a@x,t1\nb@x,t2\n").expect("a table");
+        let second: Vec<_> = people.of(UserNumber(2)).map(|(name, value, _)| (name, value.as_str().unwrap())).collect();
+        assert_eq!((people.len(), second), (2, vec![("email", "b@x"), ("token", "t2")]));
+        let wrong = |text: &str| read(text).map(drop).expect_err("a mistake");
+        assert_eq!(wrong("a@x,t1,more\n"), "has 3 values in a line, and `columns` names 2");
+        assert_eq!(wrong("[{}]"), "is JSON, whose rows name their columns themselves");
+    }
+
+    #[test]
     fn what_is_wrong_is_said_by_its_line_and_never_by_what_stands_there() {
         for (text, expected) in [
             ("", "is empty"),
@@ -165,7 +187,7 @@ mod tests {
         ] {
             assert_eq!(read(text).map(drop).expect_err("a mistake"), expected, "{text:?}");
         }
-        assert_eq!(People::read(&[0xff], |_| true).map(drop), Err("is not UTF-8".to_owned()));
+        assert_eq!(People::read(&[0xff], None, |_| true).map(drop), Err("is not UTF-8".to_owned()));
         assert_eq!(format!("{:?}", read("token\nt1\n").unwrap()), "People { columns: [\"token\"], rows: 1, .. }");
     }
 }

@@ -47,7 +47,8 @@ impl Jar {
     }
 }
 
-fn over_http(url: &Url) -> Url {
+/// The address over HTTP that a socket's address stands for, where cookies are concerned.
+pub(super) fn over_http(url: &Url) -> Url {
     let mut url = url.clone();
     let scheme = match url.scheme() {
         "ws" => "http",

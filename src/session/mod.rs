@@ -11,6 +11,7 @@ mod failure;
 #[cfg(test)]
 mod far_end;
 pub mod http;
+mod line;
 pub mod recorder;
 mod steps;
 pub mod tls;

@@ -95,7 +95,10 @@ impl Requester<'_> {
             let done = self.net.clock.now();
             let again = match (&tried, &step.retry) {
                 (Tried::Good { .. }, _) => None,
-                (Tried::Refused { retry_after: Some(pause), .. }, _) if waited + *pause <= limit => {
+                // Whoever asks waits for the run, and would find that wait in no figure.
+                (Tried::Refused { retry_after: Some(pause), .. }, _)
+                    if waited + *pause <= limit && phase != Phase::Ask =>
+                {
                     waited += *pause;
                     Some(done + *pause)
                 }
@@ -219,6 +222,8 @@ impl Requester<'_> {
                 }
                 Some(("application/x-www-form-urlencoded".to_owned(), form.finish().into_bytes()))
             }
+            Some(Body::Text(text)) => Some(("text/plain; charset=utf-8".to_owned(), render(text)?.into_bytes())),
+            Some(Body::File(file)) => Some(("application/octet-stream".to_owned(), file.bytes.to_vec())),
             None => None,
         };
         let method = match step.method {
@@ -265,13 +270,23 @@ fn judged(step: &Step, answer: &HttpAnswer, values: &Values, cookie: impl Fn(&st
             return refused(format!("no text of the body holds the {}", held.as_str()));
         }
     }
-    let reads_body = step.captures.iter().any(|capture| matches!(capture.at, Place::Body(_)));
-    let slots = match decode::read(&step.trie, &text) {
-        _ if step.expect.when.is_none() && !reads_body => Slots::default(),
-        Ok(places) => places.slots,
-        Err(_) if answer.truncated => return refused("the body is too long to be read".to_owned()),
-        Err(error) => return refused(format!("the body is not JSON: {error}")),
-    };
+    // Without a place that is asked for the body may be anything.
+    let places = step.trie.slots() > step.trie.own().len();
+    let mut slots = Slots::default();
+    slots.reset(step.trie.slots());
+    if places {
+        slots = match decode::read(&step.trie, &text) {
+            Ok(places) => places.slots,
+            Err(_) if answer.truncated => return refused("the body is too long to be read".to_owned()),
+            Err(error) => return refused(format!("the body is not JSON: {error}")),
+        };
+    }
+    for (name, slot) in step.trie.own() {
+        let text = step.own.iter().find(|(known, _)| **known == **name).map(|(_, text)| text);
+        if let Some(Ok(value)) = text.map(|text| text.render(&|name| values.get(name))) {
+            slots.put(*slot, Found::Text(value.into()));
+        }
+    }
     let extract = Extract { kind: Kind::Unnamed, name: None, envelope: Envelope::default(), slots };
     if step.expect.when.as_ref().is_some_and(|when| !when.holds(&extract, &text)) {
         return refused("the body is not the expected one".to_owned());
@@ -324,7 +339,7 @@ fn holds(json: &Json, wanted: &impl Fn(&Json) -> bool) -> bool {
 }
 
 /// A value with its JSON type.
-fn json_of(found: &Found<'_>) -> Option<Json> {
+pub(super) fn json_of(found: &Found<'_>) -> Option<Json> {
     match found {
         Found::Absent | Found::Null => None,
         Found::Bool(value) => Some(Json::from(*value)),

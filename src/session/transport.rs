@@ -82,21 +82,23 @@ pub struct Dialed {
     pub outcome: Dial,
     /// Open if, and only if, the outcome is an upgrade.
     pub socket: Option<Socket>,
+    /// The cookies that the upgrade sets, line by line.
+    pub cookies: Vec<String>,
 }
 
 /// Connects and asks for the upgrade. Not answering in time is an outcome, not an error; dropping the future gives up.
 pub async fn dial(request: &DialRequest, net: &Net) -> Dialed {
     let begun = net.clock.now();
     let deadline = net.clock.instant_of(begun + request.timeout);
-    let (outcome, socket) = match connect(request, net, deadline).await {
-        Err(failure) => (Dial::Failed(failure), None),
+    let (outcome, socket, cookies) = match connect(request, net, deadline).await {
+        Err(failure) => (Dial::Failed(failure), None, Vec::new()),
         Ok((mut wire, peer)) => {
             let answer = upgrade(&mut wire, request, &peer, deadline).await;
             let socket = match answer.outcome {
                 Dial::Upgraded { .. } => Some(Socket::open(wire, answer.leftover, request, net.clock).await),
                 _ => None,
             };
-            (answer.outcome, socket)
+            (answer.outcome, socket, answer.cookies)
         }
     };
     // The answer arrived when it was read, not when this task got its turn; for a refusal that is the end of its body.
@@ -104,7 +106,7 @@ pub async fn dial(request: &DialRequest, net: &Net) -> Dialed {
         Some(socket) => socket.last_read().read_at,
         None => net.clock.now(),
     };
-    Dialed { begun, done, outcome, socket }
+    Dialed { begun, done, outcome, socket, cookies }
 }
 
 /// An open WebSocket.

@@ -32,6 +32,8 @@ const BODY_WAIT: Micros = Micros::from_millis(500);
 pub(super) struct Answer {
     pub(super) outcome: Dial,
     pub(super) leftover: Vec<u8>,
+    /// The cookies that it sets, line by line.
+    pub(super) cookies: Vec<String>,
 }
 
 /// Asks for the upgrade on an open stream and reads the answer. `peer` is for messages, `deadline` is when `request.timeout` is over.
@@ -94,7 +96,7 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 fn ended(outcome: Dial) -> Answer {
-    Answer { outcome, leftover: Vec::new() }
+    Answer { outcome, leftover: Vec::new(), cookies: Vec::new() }
 }
 
 fn invalid(why: impl Into<String>) -> Answer {
@@ -214,7 +216,8 @@ fn switched(head: &Head, request: &DialRequest, key: &str, leftover: Vec<u8>) ->
         None => request.subprotocols.is_empty(),
     };
     let outcome = Dial::Upgraded { subprotocol, echo_fits, echo_strict: request.echo.is_strict() };
-    Answer { outcome, leftover }
+    let cookies = head.values("set-cookie").map(str::to_owned).collect();
+    Answer { outcome, leftover, cookies }
 }
 
 async fn refused<S: AsyncRead + Unpin>(stream: &mut S, head: Head, mut raw: Vec<u8>, deadline: Instant) -> Answer {

@@ -3,7 +3,6 @@
 //! What to do next is the judge's to say (`check::Move`); this does it, tells what it did and hands on what it hears, in the
 //! order in which it happened. Nothing is decided here but how long one write or request may take.
 
-use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -11,20 +10,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use serde_json::Value as Json;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 use url::Url;
 
 use super::Net;
-use super::cookies::Jar;
+use super::cookies::{Jar, over_http};
 use super::http::Http;
+use super::line::{GOOD_BYE, Line, rendered};
 use super::recorder::{Recorder, Tapes};
-use super::steps::{ANSWER, Captured, Requester, foreign, scrubbed, told};
-use super::transport::{self, DialRequest, Received, Socket};
+use super::steps::{ANSWER, Captured, Performed, Requester, foreign, scrubbed, told};
+use super::transport::{self, DialRequest};
 use super::values::{Shared, Values};
 use crate::check::{Judge, Judgement, Move};
-use crate::document::text::{Template, Text};
+use crate::document::text::Text;
 use crate::engine::{Level, Limiter, Opened, Progress, Seat, Stage, Stop, Turn, Turns};
-use crate::expect::{Between, Expectations, IdRole, IdSource, Segment};
+use crate::expect::{Between, Expectations, IdRole, IdSource};
 use crate::identity::{Connection, Iteration, UserNumber};
 use crate::plan::{Plan, PlannedUser};
 use crate::rule::Concern;
@@ -32,12 +32,9 @@ use crate::scenario::load::Ends;
 use crate::scenario::people::People;
 use crate::scenario::{Scenario, Session};
 use crate::secret::Scrubber;
-use crate::target::{Echo, Profile, ScriptStep, Step};
+use crate::target::{Ask, Echo, Profile, ScriptStep, Step};
 use crate::time::{Micros, Stamp};
-use crate::trace::{Content, Dial, Direction, Fact, Frame, NetFailure, Observed, Phase, StepOutcome};
-
-/// How long to wait for the target to hang up after our good-bye.
-const GOOD_BYE: Micros = Micros::from_millis(500);
+use crate::trace::{Dial, Fact, NetFailure, Observed, Phase, StepOutcome};
 
 /// What all users of an execution share, on every thread.
 #[derive(Debug)]
@@ -152,26 +149,26 @@ pub async fn drive(bench: &Bench<'_>, planned: PlannedUser, seat: Seat, mut turn
         bench.mission.progress.iterated(user.number);
     }
     user.listen_out().await;
-    user.hang_up().await;
+    user.line.hang_up(&user.values).await;
 }
 
 impl<'a> Bench<'a> {
-    fn learn(&self, secret: &str, name: &str, user: Option<u32>) {
+    pub(super) fn learn(&self, secret: &str, name: &str, user: Option<u32>) {
         self.mission.secrets.write().unwrap_or_else(PoisonError::into_inner).learn(secret, name, user);
     }
 
     /// Learns a captured value that must not be shown.
-    fn guard(&self, captured: &Captured, user: Option<u32>) {
+    pub(super) fn guard(&self, captured: &Captured, user: Option<u32>) {
         for spelling in captured.spellings().iter().filter(|_| captured.secret) {
             self.learn(spelling, &captured.name, user);
         }
     }
 
-    fn scrubber(&self) -> RwLockReadGuard<'_, Scrubber> {
+    pub(super) fn scrubber(&self) -> RwLockReadGuard<'_, Scrubber> {
         self.mission.secrets.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn record(&self, user: Option<UserNumber>, observed: &Observed<'_>) {
+    pub(super) fn record(&self, user: Option<UserNumber>, observed: &Observed<'_>) {
         if let Some(recorder) = &self.recorder {
             let mut recorder = recorder.borrow_mut();
             recorder.note(user, observed);
@@ -192,7 +189,7 @@ impl<'a> Bench<'a> {
     }
 
     /// Ends the work if what was found is what is to end it. A known issue and what only the whole shows end nothing.
-    fn end_on_findings(&self, judge: &Judge) {
+    pub(super) fn end_on_findings(&self, judge: &Judge) {
         const CONCERNS: [Concern; 5] =
             [Concern::Setup, Concern::Transport, Concern::Events, Concern::Answer, Concern::Isolation];
         let Ends { on, findings, .. } = &self.mission.plan.load.ends;
@@ -241,17 +238,14 @@ impl<'a> Bench<'a> {
 struct User<'a> {
     bench: &'a Bench<'a>,
     number: UserNumber,
+    line: Line<'a>,
     values: Values,
     seat: Option<Seat>,
-    connections: u32,
     /// The turn that the connection was made for; 0 at the beginning of an iteration.
     resumed: u32,
-    socket: Option<Socket>,
     /// The login steps of this session succeeded.
     logged_in: bool,
-    /// A frame that ends the connection was heard.
-    dead: bool,
-    /// What the last login and preparation captured, to be forgotten by the next.
+    /// What the last login, preparation and script captured, to be forgotten by the next.
     captured: Vec<String>,
     /// Headers of every request and upgrade of this iteration.
     headers: Vec<(String, String)>,
@@ -283,12 +277,10 @@ impl<'a> User<'a> {
             bench,
             number: planned.number,
             values,
+            line: Line::new(bench, planned.number),
             seat: Some(seat),
-            connections: 0,
             resumed: 0,
-            socket: None,
             logged_in: false,
-            dead: false,
             captured: Vec::new(),
             headers: Vec::new(),
             jar: Jar::default(),
@@ -301,10 +293,10 @@ impl<'a> User<'a> {
             tokio::select! {
                 biased;
                 turn = turns.next() => return turn,
-                () = self.listen() => {}
+                () = self.line.listen() => {}
             }
-            if let Move::Reply(rule) = self.next_move() {
-                self.reply(rule).await;
+            while let Move::Reply(rule) = self.line.next_move() {
+                self.line.reply(rule, &self.values).await;
             }
         }
     }
@@ -313,8 +305,8 @@ impl<'a> User<'a> {
     async fn listen_out(&mut self) {
         let stop = &self.bench.mission.stop;
         let listening = async {
-            while self.socket.is_some() && self.bench.judge.borrow().lingers(self.number) {
-                self.listen().await;
+            while self.line.socket.is_some() && self.bench.judge.borrow().lingers(self.number) {
+                self.line.listen().await;
             }
         };
         tokio::select! {
@@ -326,16 +318,16 @@ impl<'a> User<'a> {
     async fn iterate(&mut self, turn: Turn) {
         let mission = self.bench.mission;
         let keeps = mission.scenario.users.session == Session::Keep;
-        if !keeps || self.dead {
-            self.hang_up().await;
+        if !keeps || self.line.dead {
+            self.line.hang_up(&self.values).await;
         }
-        let (iteration, at, fresh) = (Iteration(turn.nth), self.now(), self.socket.is_none());
+        let (iteration, at, fresh) = (Iteration(turn.nth), self.line.now(), self.line.socket.is_none());
         let scheduled = turn.scheduled.map_or(at, |scheduled| self.bench.net.clock.stamp_of(scheduled));
-        self.tell(Fact::Began { iteration, scheduled, at, fresh });
+        self.line.tell(Fact::Began { iteration, scheduled, at, fresh });
         if mission.expect.claims.between == Between::Groups
             && let Some(group) = mission.people.as_ref().and_then(|people| people.group(self.number))
         {
-            self.tell(Fact::Grouped { group, at });
+            self.line.tell(Fact::Grouped { group, at });
         }
         self.begin(iteration);
         self.resumed = 0;
@@ -352,9 +344,9 @@ impl<'a> User<'a> {
         self.seat = None;
         self.clean_up().await;
         if !keeps {
-            self.hang_up().await;
+            self.line.hang_up(&self.values).await;
         }
-        self.tell(Fact::Ended { at: self.now() });
+        self.line.tell(Fact::Ended { at: self.line.now() });
     }
 
     /// The `finally` steps; once the execution was cut, only as far as they get in a moment. A user who never logged in has
@@ -406,7 +398,7 @@ impl<'a> User<'a> {
             }
         };
         walked.unwrap_or_else(|| {
-            self.tell(Fact::Interrupted { at: self.now() });
+            self.line.tell(Fact::Interrupted { at: self.line.now() });
             false
         })
     }
@@ -416,11 +408,12 @@ impl<'a> User<'a> {
             return false;
         }
         loop {
-            match self.next_move() {
+            self.adopt();
+            match self.line.next_move() {
                 Move::Settled { good } => return good,
-                Move::Linger { good } if more && !self.dead => return good,
-                Move::Listen | Move::Linger { .. } => self.listen().await,
-                Move::Reply(rule) => self.reply(rule).await,
+                Move::Linger { good } if more && !self.line.dead => return good,
+                Move::Listen | Move::Linger { .. } => self.line.listen().await,
+                Move::Reply(rule) => self.line.reply(rule, &self.values).await,
                 Move::Script(step) => self.script(step).await,
                 Move::Ask(turn) if self.must_reconnect(turn) => {
                     if !self.reconnect(turn).await {
@@ -432,12 +425,12 @@ impl<'a> User<'a> {
                         continue;
                     }
                     if self.bench.mission.stop.level() > Level::Run {
-                        self.tell(Fact::Interrupted { at: self.now() });
+                        self.line.tell(Fact::Interrupted { at: self.line.now() });
                         return false;
                     }
                     // What arrived before the ask was not caused by it.
-                    self.catch_up(self.now()).await;
-                    if self.next_move() == Move::Ask(turn) {
+                    self.line.catch_up(self.line.now()).await;
+                    if self.line.next_move() == Move::Ask(turn) {
                         self.ask(turn).await;
                     }
                 }
@@ -452,14 +445,14 @@ impl<'a> User<'a> {
 
     /// Listens for what is late, hangs up and connects anew; says whether there is a connection.
     async fn reconnect(&mut self, turn: u32) -> bool {
-        while self.bench.judge.borrow().lingers(self.number) && self.next_move() == Move::Ask(turn) {
-            self.listen().await;
+        while self.bench.judge.borrow().lingers(self.number) && self.line.next_move() == Move::Ask(turn) {
+            self.line.listen().await;
         }
-        if self.next_move() != Move::Ask(turn) {
+        if self.line.next_move() != Move::Ask(turn) {
             return true;
         }
         self.resumed = turn;
-        self.hang_up().await;
+        self.line.hang_up(&self.values).await;
         let _pass = self.bench.mission.connects.enter().await;
         self.dial().await
     }
@@ -473,6 +466,7 @@ impl<'a> User<'a> {
         }
         self.jar.clear();
         self.logged_in = false;
+        self.line.tell_own(&self.values);
         let pass = mission.logins.enter().await;
         if !self.steps(&mission.profile.login, Phase::Login).await {
             return false;
@@ -499,8 +493,13 @@ impl<'a> User<'a> {
 
     async fn step(&mut self, step: &Step, phase: Phase) -> bool {
         let performed = self.bench.requester(&self.headers, &self.jar).perform(step, phase, &self.values).await;
+        self.performed(step, phase, performed)
+    }
+
+    /// Keeps what came of a step and tells it; says whether it succeeded.
+    fn performed(&mut self, step: &Step, phase: Phase, performed: Performed) -> bool {
         self.bench.mission.held_off_us.fetch_add(performed.waited.0, Ordering::Relaxed);
-        let at = self.now();
+        let at = self.line.now();
         for captured in &performed.captured {
             self.bench.guard(captured, Some(self.number.0));
             self.values.set(&captured.name, captured.value.clone());
@@ -510,41 +509,59 @@ impl<'a> User<'a> {
         }
         let fact = scrubbed(performed.fact, &self.bench.scrubber());
         let good = succeeded(&fact);
-        self.tell(fact);
+        self.line.tell(fact);
         let own = self.bench.mission.plan.canary(self.number, Iteration(0));
         if let Some(fact) = foreign(&step.name, &performed.marks, own, at) {
-            self.tell(fact);
+            self.line.tell(fact);
         }
-        let facts = told(&performed.captured, &self.bench.scrubber(), at);
-        for fact in facts {
-            self.tell(fact);
-        }
+        self.tell_captured(&performed.captured, at);
         good
     }
 
+    fn tell_captured(&mut self, captured: &[Captured], at: Stamp) {
+        let facts = told(captured, &self.bench.scrubber(), at);
+        for fact in facts {
+            self.line.tell(fact);
+        }
+        self.line.tell_own(&self.values);
+    }
+
+    /// Keeps what was taken from frames that the script waited for.
+    fn adopt(&mut self) {
+        let greeted = std::mem::take(&mut self.line.greeted);
+        for captured in &greeted {
+            self.values.set(&captured.name, captured.value.clone());
+            self.captured.push(captured.name.clone());
+        }
+        if !greeted.is_empty() {
+            self.tell_captured(&greeted, self.line.now());
+        }
+    }
+
     async fn dial(&mut self) -> bool {
-        self.connections += 1;
-        let connection = Connection(self.connections);
+        let connection = Connection(self.line.connection.0 + 1);
+        self.line.connection = connection;
         let request = match self.dial_request(connection) {
             Ok(request) => request,
             Err(error) => {
-                let (begun, done) = (self.now(), self.now());
+                let (begun, done) = (self.line.now(), self.line.now());
                 let doing = "preparing the upgrade".to_owned();
                 let outcome = Dial::Failed(NetFailure { doing, error, hung: false });
-                self.tell(Fact::Dialed { connection, begun, done, outcome });
+                self.line.tell(Fact::Dialed { connection, begun, done, outcome });
                 return false;
             }
         };
         let dialed = transport::dial(&request, &self.bench.net).await;
+        let cookies: Vec<_> = dialed.cookies.into_iter().map(|line| ("set-cookie".to_owned(), line)).collect();
+        self.jar.keep(&over_http(&request.url), &cookies);
         let outcome = self.scrub_dial(dialed.outcome);
-        self.dead = false;
-        self.socket = dialed.socket;
+        self.line.connect(dialed.socket);
         self.values.restart_counter();
-        self.tell(Fact::Dialed { connection, begun: dialed.begun, done: dialed.done, outcome });
-        if self.socket.is_some() {
+        self.line.tell(Fact::Dialed { connection, begun: dialed.begun, done: dialed.done, outcome });
+        if self.line.socket.is_some() {
             self.bench.mission.progress.add(Stage::Connected, 1);
         }
-        self.socket.is_some()
+        self.line.socket.is_some()
     }
 
     fn dial_request(&self, connection: Connection) -> Result<DialRequest, String> {
@@ -604,99 +621,23 @@ impl<'a> User<'a> {
             let opened = tokio::select! {
                 biased;
                 opened = &mut gate => Some(opened),
-                () = self.listen() => None,
+                () = self.line.listen() => None,
             };
-            match (opened, self.next_move()) {
+            match (opened, self.line.next_move()) {
                 (Some(Opened::Together | Opened::Stopped), _) => return true,
-                (None, Move::Reply(rule)) => self.reply(rule).await,
+                (None, Move::Reply(rule)) => self.line.reply(rule, &self.values).await,
                 (None, Move::Ask(_)) => {}
                 (None, _) => return false,
             }
         }
     }
 
-    /// Hears the next frame, or the judge's deadline if nothing comes before.
-    async fn listen(&mut self) {
-        let deadline = self.bench.judge.borrow().next_deadline(self.number);
-        let clock = self.bench.net.clock;
-        let silence = async {
-            match deadline {
-                Some(deadline) => sleep_until(clock.instant_of(deadline)).await,
-                None => std::future::pending().await,
-            }
-        };
-        let Some(socket) = &mut self.socket else { return silence.await };
-        let heard = tokio::select! {
-            biased;
-            received = socket.next() => Some(received),
-            () = silence => None,
-        };
-        match heard {
-            Some(received) => self.hear(&received),
-            None => self.hush().await,
-        }
-    }
-
-    /// A deadline has come: what arrived before goes first, then time may pass.
-    async fn hush(&mut self) {
-        let until = self.now();
-        if self.catch_up(until).await {
-            self.judged(&Observed::Quiet(until));
-        }
-    }
-
-    /// Hears everything that arrived up to `until`, which is not later than now. Says whether nothing more was heard: a frame
-    /// from after `until` lets that time pass by itself.
-    async fn catch_up(&mut self, until: Stamp) -> bool {
-        while let Some(socket) = &mut self.socket {
-            let Some(received) = socket.next_arrived().await else { break };
-            self.hear(&received);
-            // A target that never stops speaking would be listened to for ever.
-            if received.not_before >= until {
-                return false;
-            }
-        }
-        true
-    }
-
-    fn hear(&mut self, received: &Received) {
-        self.bench.mission.progress.add(Stage::Frame, 1);
-        let scrubber = self.bench.scrubber();
-        let content = match received.content() {
-            Content::Text(text) => Content::Text(scrub(&scrubber, text)),
-            Content::Binary(bytes) => match std::str::from_utf8(&bytes).map(|text| scrubber.scrub(text)) {
-                Ok(Cow::Owned(clean)) => Content::Binary(Cow::Owned(clean.into_bytes())),
-                Ok(Cow::Borrowed(_)) | Err(_) => Content::Binary(bytes),
-            },
-            Content::Close { code, reason } => Content::Close { code, reason: scrub(&scrubber, reason) },
-            Content::Lost { error } => Content::Lost { error: scrub(&scrubber, error) },
-            Content::Violation { why } => Content::Violation { why: scrub(&scrubber, why) },
-            other @ (Content::Ping | Content::Pong | Content::TooLarge { .. }) => other,
-        };
-        drop(scrubber);
-        self.dead |= content.ends_connection();
-        let frame = received.frame(content);
-        self.judged(&Observed::Frame(frame));
-    }
-
-    async fn reply(&mut self, rule: usize) {
-        let profile = &self.bench.mission.profile;
-        if let Some(Some(template)) = profile.replies.get(rule) {
-            self.values.count_message();
-            let text = self.message(template);
-            self.send(self.now(), text).await;
-        }
-    }
-
     async fn script(&mut self, step: usize) {
         let profile = &self.bench.mission.profile;
         self.values.count_message();
-        let text = match profile.connect.script.get(step) {
-            Some(ScriptStep::Send(template)) => self.message(template),
-            Some(ScriptStep::SendText(text)) => text.render(&|name| self.values.get(name)).unwrap_or_default(),
-            Some(ScriptStep::Wait) | None => return,
-        };
-        self.send(self.now(), text).await;
+        let Some(ScriptStep::Send(message)) = profile.connect.script.get(step) else { return };
+        let text = rendered(message, &|name| self.values.get(name));
+        self.line.send(self.line.now(), text).await;
     }
 
     async fn ask(&mut self, turn: u32) {
@@ -707,8 +648,6 @@ impl<'a> User<'a> {
         let prompt = &mission.scenario.turns[turn as usize].prompt;
         let prompt = prompt.render(&|name| self.values.get(name)).unwrap_or_default();
         self.values.set("prompt", prompt.clone());
-        self.values.count_message();
-        let text = self.message(&mission.profile.ask);
         let chosen = |role: IdRole, value: Option<String>| {
             let rules = &mission.expect.ids;
             let sent = rules.iter().any(|rule| rule.role == role && rule.source == IdSource::Chosen);
@@ -716,82 +655,48 @@ impl<'a> User<'a> {
         };
         let thread = self.values.get("thread_id").and_then(|id| id.as_str().map(str::to_owned));
         let prompt = self.bench.scrubber().scrub(&prompt).into_owned();
-        let at = self.now();
         let (run, thread) = (chosen(IdRole::Run, Some(run)), chosen(IdRole::Thread, thread));
-        self.tell(Fact::Asked { turn, at, run, thread, prompt });
-        mission.progress.asked(self.number, at);
-        self.send(at, text).await;
-    }
-
-    /// The JSON text of a message. Which names have a value here was checked before any traffic.
-    fn message(&self, template: &Template) -> String {
-        template.render(&|name| self.values.get(name)).map(|json| json.to_string()).unwrap_or_default()
-    }
-
-    /// Writes a message. A write that fails is not told: the reading side will hear why.
-    async fn send(&mut self, at: Stamp, text: String) {
-        let clean = self.bench.scrubber().scrub(&text).into_owned();
-        let frame = Frame {
-            connection: Connection(self.connections),
-            direction: Direction::Sent,
-            at,
-            read_at: at,
-            not_before: at,
-            content: Content::Text(clean.into()),
-        };
-        self.judged(&Observed::Frame(frame));
-        // A target that does not take it must not keep a deadline from passing; what is not taken goes out with the next one.
-        let deadline = self.bench.judge.borrow().next_deadline(self.number);
-        let patience = self.bench.mission.expect.timeouts.connect;
-        let within = deadline.map_or(patience, |deadline| patience.min(deadline.since(self.now())));
-        if let Some(socket) = &mut self.socket {
-            let _ = socket.send_text(text, within).await;
-        }
-    }
-
-    /// Closes the connection, if there is one.
-    async fn hang_up(&mut self) {
-        if let Some(socket) = self.socket.take() {
-            if !self.dead {
-                self.tell(Fact::Closed { connection: socket.connection(), at: self.now() });
+        self.line.tell_own(&self.values);
+        let message = match &mission.profile.ask {
+            Ask::Send(message) => {
+                self.values.count_message();
+                Some(rendered(message, &|name| self.values.get(name)))
             }
-            self.dead = false;
-            socket.close(GOOD_BYE).await;
+            Ask::Step(_) => None,
+        };
+        let at = self.line.now();
+        self.line.tell(Fact::Asked { turn, at, run, thread, prompt });
+        mission.progress.asked(self.number, at);
+        match (message, &mission.profile.ask) {
+            (Some(text), _) => self.line.send(at, text).await,
+            (None, Ask::Step(step)) => self.ask_by(step).await,
+            (None, Ask::Send(_)) => {}
         }
     }
 
-    // Telling.
-
-    fn now(&self) -> Stamp {
-        self.bench.net.clock.now()
-    }
-
-    fn next_move(&self) -> Move {
-        self.bench.judge.borrow().next_move(self.number)
-    }
-
-    fn tell(&self, fact: Fact) {
-        self.judged(&Observed::Fact(fact));
-    }
-
-    /// Lets the judge see something, whoever watches what came of it, and the recorder both.
-    fn judged(&self, observed: &Observed<'_>) {
-        let mut judge = self.bench.judge.borrow_mut();
-        let before = Watched::of(&judge);
-        judge.observe(self.number, observed);
-        let after = Watched::of(&judge);
-        if after.findings > before.findings {
-            self.bench.end_on_findings(&judge);
-        }
-        drop(judge);
-        self.bench.record(Some(self.number), observed);
-        let progress = &self.bench.mission.progress;
-        progress.add(Stage::Finding, after.findings - before.findings);
-        progress.settled(self.number, after.runs - before.runs);
-        // One thing shown ends one run at most.
-        if after.good > before.good {
-            progress.took(Micros(after.took_us - before.took_us));
-        }
+    /// Asks by a request, and listens meanwhile: events may come before its answer does.
+    async fn ask_by(&mut self, step: &Step) {
+        let bench = self.bench;
+        let performed = {
+            let mut requester = bench.requester(&self.headers, &self.jar);
+            // Some targets answer only when the run is over.
+            requester.timeout = bench.mission.expect.timeouts.run;
+            let mut performing = pin!(requester.perform(step, Phase::Ask, &self.values));
+            loop {
+                let performed = tokio::select! {
+                    biased;
+                    performed = &mut performing => Some(performed),
+                    () = self.line.listen(), if !self.line.dead => None,
+                };
+                if let Some(performed) = performed {
+                    break performed;
+                }
+                while let Move::Reply(rule) = self.line.next_move() {
+                    self.line.reply(rule, &self.values).await;
+                }
+            }
+        };
+        self.performed(step, Phase::Ask, performed);
     }
 
     fn scrub_dial(&self, outcome: Dial) -> Dial {
@@ -812,29 +717,6 @@ impl<'a> User<'a> {
     }
 }
 
-/// What a judge has seen that is looked at while it goes on.
-struct Watched {
-    findings: u64,
-    runs: u64,
-    /// Runs that ended well, and how long they took together.
-    good: u64,
-    took_us: u64,
-}
-
-impl Watched {
-    fn of(judge: &Judge) -> Watched {
-        let seen = judge.so_far();
-        let good = seen.segments.get(&Segment::Run).map(|latencies| (latencies.latest.len(), latencies.latest.sum()));
-        let (good, took_us) = good.unwrap_or_default();
-        Watched {
-            findings: seen.findings.total() + seen.ledger.marks.len() as u64,
-            runs: seen.counts.runs,
-            good,
-            took_us,
-        }
-    }
-}
-
 /// What lets an iteration be found in the target's logs: who asks, and a trace of its own (W3C Trace Context, section 3.2).
 fn trace_headers(mission: &Mission, values: &Values) -> Vec<(String, String)> {
     let (trace, parent) = (values.nonce() + &values.nonce(), values.nonce());
@@ -846,12 +728,4 @@ fn trace_headers(mission: &Mission, values: &Values) -> Vec<(String, String)> {
 
 fn succeeded(fact: &Fact) -> bool {
     matches!(fact, Fact::Step { outcome: StepOutcome::Good { .. }, .. })
-}
-
-/// Without secrets, and without a copy where there are none.
-fn scrub<'t>(scrubber: &Scrubber, text: Cow<'t, str>) -> Cow<'t, str> {
-    match text {
-        Cow::Borrowed(text) => scrubber.scrub(text),
-        Cow::Owned(text) => Cow::Owned(scrubber.scrub(&text).into_owned()),
-    }
 }

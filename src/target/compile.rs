@@ -8,7 +8,9 @@ mod steps;
 
 use super::format::{self, File};
 use super::names::{Moment, Scope};
-use super::{Connect, Echo, Http, Limits, Profile, Reads, ScriptStep, begins_with};
+use super::{
+    Ask, Capture, Connect, Echo, Http, Limits, Message, Place, Profile, Reads, Reply, ScriptStep, begins_with,
+};
 use crate::document::decode::decode;
 use crate::document::diagnostic::quote;
 use crate::document::merge::merge;
@@ -16,7 +18,7 @@ use crate::document::text::{Segment, Template, Text};
 use crate::document::values::Table;
 use crate::document::{Context, Diagnostic, Node, Span, Spanned};
 use crate::event::SlotId;
-use crate::expect::{Dialect, Heartbeat};
+use crate::expect::{Asking, Condition, Dialect, Heartbeat, Matcher, Test};
 use crate::matcher::not_yet;
 use crate::time::Micros;
 
@@ -51,8 +53,15 @@ fn compile_one(tree: &Node, greeting_default: Micros, cx: &mut Context) -> Optio
     let captured = steps::captured(&file);
     let redirects = file.http.as_ref().and_then(|http| http.redirects);
     let follows = redirects == Some(format::Redirects::Follow);
-    let mut compiler =
-        Compiler { cx, clean: true, scope: Scope::new(captured), greeting_default, follows, prefixes: false };
+    let mut compiler = Compiler {
+        cx,
+        clean: true,
+        scope: Scope::new(captured),
+        greeting_default,
+        follows,
+        prefixes: false,
+        own: Vec::new(),
+    };
     let profile = compiler.profile(file);
     compiler.clean.then_some(profile)
 }
@@ -66,6 +75,8 @@ struct Compiler<'c> {
     follows: bool,
     /// Something may stand before the document of a frame.
     prefixes: bool,
+    /// See `Profile::own`.
+    own: Vec<(String, Text)>,
 }
 
 impl Compiler<'_> {
@@ -87,13 +98,29 @@ impl Compiler<'_> {
         // In the order in which a profile lists them, so that slots are stable under changes further down.
         let mut dialect = Dialect::default();
         let events = file.events.unwrap_or_default();
+        self.encodings(&mut dialect, events.decode);
         self.fields(&mut dialect, events.name, events.fields);
-        self.spellings(&mut dialect, events.decode, &events.split.0, &events.aliases);
+        self.spellings(&mut dialect, &events.split.0, &events.aliases);
 
         self.check(&file.socket, Moment::Upgrade);
+        let reached = self.scope.reached();
         let (connect, script) = self.connect(file.connect.unwrap_or_default(), &mut dialect);
-        let (replies, heartbeats) = self.heartbeats(file.heartbeats, &mut dialect);
-        let ask = self.ask(file.ask);
+        // A heartbeat may come before what the script waits for.
+        let reached = self.scope.reach(reached);
+        let mut rules: Vec<_> =
+            file.heartbeats.into_iter().map(|rule| self.heartbeat(rule, false, &mut dialect)).collect();
+        self.scope.reach(reached);
+        rules.extend(file.replies.into_iter().map(|rule| self.heartbeat(rule, true, &mut dialect)));
+        let (replies, heartbeats) = rules.into_iter().unzip();
+        let (ask, asking) = self.ask(file.ask, has_base, &mut dialect);
+        let leave = file.leave.into_iter().map(|message| match message {
+            format::Leave::Send(template) => Message::Json(self.template(template, Moment::Message)),
+            format::Leave::SendText(text) => {
+                self.check(&text, Moment::Message);
+                Message::Text(text)
+            }
+        });
+        let leave = leave.collect();
         let after = self.steps(file.after, Moment::After, has_base);
         let finally = self.steps(file.finally, Moment::Finally, has_base);
 
@@ -109,7 +136,7 @@ impl Compiler<'_> {
         let signs = self.signs(events.degraded, events.replayed, events.failed_tool, &mut dialect);
         let places: Vec<SlotId> = ids.iter().flat_map(|rule| rule.at.iter().copied()).collect();
         dialect.settle_envelopes(&places);
-        let reads = Reads { dialect, script, heartbeats, ends, failed, signs, answers, ids };
+        let reads = Reads { dialect, script, heartbeats, asking, ends, failed, signs, answers, ids };
 
         let mut profile = Profile {
             name: file.name.value,
@@ -124,7 +151,9 @@ impl Compiler<'_> {
             connect,
             replies,
             ask,
+            leave,
             reads,
+            own: std::mem::take(&mut self.own),
             columns: Vec::new(),
         };
         self.captures(&mut profile);
@@ -141,10 +170,17 @@ impl Compiler<'_> {
 
     /// What can be said of captures only when every text was seen.
     fn captures(&mut self, profile: &mut Profile) {
-        let Profile { ready, login, prepare, after, finally, .. } = profile;
-        for step in [ready, login, prepare, after, finally].into_iter().flatten() {
+        let Profile { ready, login, prepare, after, finally, ask, .. } = profile;
+        let asks = if let Ask::Step(step) = ask { Some(&mut **step) } else { None };
+        for step in [ready, login, prepare, after, finally].into_iter().flatten().chain(asks) {
             for capture in &mut step.captures {
                 capture.needed = self.scope.is_needed(&capture.name);
+            }
+        }
+        for (step, expected) in profile.connect.script.iter_mut().zip(&mut profile.reads.script) {
+            if let (ScriptStep::Wait(captures), crate::expect::ScriptStep::Wait { when, .. }) = (step, expected) {
+                let needed = captures.iter().filter(|capture| self.scope.is_needed(&capture.name));
+                when.all.extend(needed.filter_map(exists));
             }
         }
         let all = self.scope.captured().to_vec();
@@ -232,6 +268,7 @@ impl Compiler<'_> {
         step: format::ScriptStep,
         dialect: &mut Dialect,
     ) -> (ScriptStep, crate::expect::ScriptStep) {
+        let send = |message| (ScriptStep::Send(message), crate::expect::ScriptStep::Send);
         match step {
             format::ScriptStep::Wait(wait) => {
                 let within = wait.within.and_then(|within| self.above_zero(within, "within"));
@@ -239,41 +276,106 @@ impl Compiler<'_> {
                     when: self.matcher(&wait.when, dialect),
                     refused: wait.refused.0.iter().map(|when| self.matcher(when, dialect)).collect(),
                     within: within.unwrap_or(self.greeting_default),
+                    optional: wait.optional.unwrap_or(false),
                 };
-                (ScriptStep::Wait, expectation)
+                let count = wait.capture.0.len();
+                let captures = self.frame_captures(wait.capture, &mut dialect.trie);
+                self.scope.advance(count);
+                (ScriptStep::Wait(captures), expectation)
             }
-            format::ScriptStep::Send(template) => {
-                (ScriptStep::Send(self.template(template, Moment::Message)), crate::expect::ScriptStep::Send)
-            }
+            format::ScriptStep::Send(template) => send(Message::Json(self.template(template, Moment::Message))),
             format::ScriptStep::SendText(text) => {
                 self.check(&text, Moment::Message);
-                (ScriptStep::SendText(text), crate::expect::ScriptStep::Send)
+                send(Message::Text(text))
             }
         }
     }
 
-    fn heartbeats(
+    fn heartbeat(
         &mut self,
-        heartbeats: Vec<format::Heartbeat>,
+        rule: Spanned<format::Heartbeat>,
+        progress: bool,
         dialect: &mut Dialect,
-    ) -> (Vec<Option<Template>>, Vec<Heartbeat>) {
-        let compiled = heartbeats.into_iter().map(|heartbeat| {
-            let reply = heartbeat.reply.map(|reply| self.template(reply, Moment::Message));
-            let when = self.matcher(&heartbeat.when, dialect);
-            let answered = reply.is_some();
-            (reply, Heartbeat { when, answered })
+    ) -> (Option<Reply>, Heartbeat) {
+        let Spanned { value: rule, span } = rule;
+        let mut when = self.matcher(&rule.when, dialect);
+        let names: Vec<Spanned<String>> = rule.capture.0.iter().map(|(name, _)| name.clone()).collect();
+        let captures = self.frame_captures(rule.capture, &mut dialect.trie);
+        self.scope.set_local(names.iter().map(|name| name.value.clone()).collect());
+        let reply = rule.reply.map(|reply| (reply.span, Message::Json(self.template(reply, Moment::Message))));
+        let reply_text = rule.reply_text.map(|text| {
+            self.check(&text, Moment::Message);
+            (text.span, Message::Text(text))
         });
-        compiled.unzip()
+        self.scope.set_local(Vec::new());
+        if progress && reply.is_none() && reply_text.is_none() {
+            let mistake = Diagnostic::mistake(span, "this reply says nothing");
+            self.mistake(mistake.help("write `reply` or `reply_text`; what is not answered needs no rule here"));
+        }
+        let message = match (reply, reply_text) {
+            (Some((span, _)), Some((other, _))) => {
+                let mistake = Diagnostic::mistake(other, "`reply` and `reply_text` exclude each other");
+                self.mistake(mistake.also(span, "the other stands here").help("a frame has one answer"));
+                None
+            }
+            (one, other) => one.or(other).map(|(_, message)| message),
+        };
+        for name in &names {
+            let asks =
+                |message: &Message| message.texts().iter().any(|text| text.holes().any(|hole| hole.name == name.value));
+            if !message.as_ref().is_some_and(asks) && self.clean {
+                let warning = Diagnostic::warning(name.span, format!("the answer does not use {}", quote(&name.value)));
+                self.cx.report(warning.help("remove it, or use it in the answer"));
+            }
+        }
+        let needs = |name: &str| {
+            let texts = message.iter().flat_map(Message::texts);
+            texts.flat_map(Text::holes).any(|hole| hole.name == name && hole.default.is_none())
+        };
+        when.all.extend(captures.iter().filter(|capture| needs(&capture.name)).filter_map(exists));
+        let answered = message.is_some();
+        (message.map(|message| Reply { message, captures }), Heartbeat { when, answered, progress })
     }
 
-    fn ask(&mut self, ask: format::Ask) -> Template {
-        let span = ask.send.span;
-        let template = self.template(ask.send, Moment::Ask);
-        if !template.texts().iter().any(|text| text.holes().any(|hole| hole.name == "prompt")) {
+    fn ask(&mut self, ask: Spanned<format::Ask>, has_base: bool, dialect: &mut Dialect) -> (Ask, Asking) {
+        let whole = ask.span;
+        let (ask, span, refused) = match ask.value {
+            format::Ask::Step(step) => {
+                let span = step.span;
+                let refused = step.value.refused.clone().map_or_else(Vec::new, |refused| refused.value.0);
+                (self.step(*step, Moment::Ask, has_base).map(Box::new).map(Ask::Step), span, refused)
+            }
+            format::Ask::Send(format::AskBySocket { send: Some(send), send_text: None, refused }) => {
+                let span = send.span;
+                (Some(Ask::Send(Message::Json(self.template(send, Moment::Ask)))), span, refused.0)
+            }
+            format::Ask::Send(format::AskBySocket { send: None, send_text: Some(text), refused }) => {
+                self.check(&text, Moment::Ask);
+                let span = text.span;
+                (Some(Ask::Send(Message::Text(text))), span, refused.0)
+            }
+            format::Ask::Send(format::AskBySocket { send: Some(send), send_text: Some(text), .. }) => {
+                let mistake = Diagnostic::mistake(text.span, "`send` and `send_text` exclude each other");
+                self.mistake(mistake.also(send.span, "the other stands here").help("a question is one message"));
+                (None, send.span, Vec::new())
+            }
+            format::Ask::Send(_) => {
+                let mistake = Diagnostic::mistake(whole, "the ask says neither what to send nor where");
+                self.mistake(mistake.help("write `send: ...`, `send_text: ...`, or a method such as `post: /runs`"));
+                (None, whole, Vec::new())
+            }
+        };
+        let by_request = matches!(ask, Some(Ask::Step(_)));
+        let asking = Asking { by_request, refused: refused.iter().map(|when| self.matcher(when, dialect)).collect() };
+        let Some(ask) = ask else {
+            // After a mistake nobody asks.
+            return (Ask::Send(Message::Text(Text::literal("", span))), asking);
+        };
+        if !ask.texts().iter().any(|text| text.holes().any(|hole| hole.name == "prompt")) {
             let mistake = Diagnostic::mistake(span, "the ask does not send `${prompt}`");
             self.mistake(mistake.help("put it where the target reads the user's text"));
         }
-        template
+        (ask, asking)
     }
 
     /// Names with texts that may hold anything.
@@ -332,6 +434,13 @@ impl Compiler<'_> {
         self.clean = false;
         self.cx.report(diagnostic);
     }
+}
+
+/// That what is captured from a frame stands there.
+fn exists(capture: &Capture) -> Option<Condition> {
+    let Place::Body(places) = &capture.at else { return None };
+    let there = |slot| Matcher { all: vec![Condition::At(slot, Test::Exists(true))] };
+    Some(Condition::Any(places.iter().copied().map(there).collect()))
 }
 
 /// Headers that the sending of a request decides.

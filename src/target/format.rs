@@ -11,7 +11,7 @@ use crate::document::text::{Template, Text};
 use crate::document::tree::{NumberValue, Value};
 use crate::document::values::{OneOrMany, Pattern, Rate, Table, Whole};
 use crate::document::{Context, Node, Spanned};
-use crate::matcher::{BodyWhen, Pointer, TextTest, When, not_yet};
+use crate::matcher::{BodyWhen, NameWhen, Pointer, TextTest, When};
 use crate::time::Micros;
 
 record! {
@@ -39,9 +39,13 @@ record! {
         pub connect: Option<Connect>,
         /// Frames that keep the connection alive or say something beside the run: known, answered perhaps, never progress. The
         /// first rule that holds counts.
-        pub heartbeats: Vec<Heartbeat> = default(Vec::new()),
+        pub heartbeats: Vec<Spanned<Heartbeat>> = default(Vec::new()),
+        /// Events of a run that are answered: the agent asks back. They are judged as any others; the first rule that holds counts.
+        pub replies: Vec<Spanned<Heartbeat>> = default(Vec::new()),
         /// How the agent is asked.
-        pub ask: Ask = required,
+        pub ask: Spanned<Ask> = required,
+        /// What to send before the harness closes a connection. A message is left out while a name in it has no value.
+        pub leave: Vec<Leave> = default(Vec::new()),
         /// How the target spells its events. Every key left out is read as the common envelopes have it: at the root, in `data`
         /// or in `payload`.
         pub events: Option<Events>,
@@ -57,7 +61,6 @@ record! {
         "refresh" => ("log in again before a token expires", "remove it and keep executions shorter than a token lives"),
         "let" => ("generate values", "use `${uuid}`, `${nonce}` or `${counter}` in their place"),
         "redact" => ("keep parts of frames out of recordings", "remove it; what steps capture as `secret` is kept out"),
-        "leave" => ("send something before the connection is closed", "remove it"),
         "probes" => ("watch the target between runs", "remove it"),
     }
 }
@@ -114,6 +117,10 @@ record! {
         pub json: Option<Spanned<Template>>,
         /// A body as an HTML form sends it (`application/x-www-form-urlencoded`), in this order.
         pub form: Option<Spanned<Table<Text>>>,
+        /// A body of plain text; a header Content-Type says what else it is.
+        pub body: Option<Spanned<Text>>,
+        /// A file to send as the body, relative to this file, at most 1 MiB; a header Content-Type says what it is.
+        pub file: Option<Spanned<String>>,
         /// What to make of a redirect. Default: that of `http`.
         pub redirects: Option<Redirects>,
         /// How long one request may take. Default: the scenario's `timeouts.connect`.
@@ -126,10 +133,8 @@ record! {
         pub expect: Option<Expect>,
         /// Names for parts of the answer, for later texts. Names that nothing needs may be absent in the answer.
         pub capture: Table<Capture> = default(Table(Vec::new())),
-    }
-    not_yet {
-        "body" => ("send any body", "send JSON or a form"),
-        "file" => ("send a file", "send JSON or a form"),
+        /// In `ask` only: frames by which the target refuses to answer, until the first event of the run.
+        pub refused: Option<Spanned<OneOrMany<When>>>,
     }
 }
 
@@ -308,6 +313,16 @@ one_of! {
     }
 }
 
+one_of! {
+    /// A message before the connection is closed.
+    pub enum Leave {
+        /// A JSON value.
+        Send(Spanned<Template>) = "send",
+        /// A text as it is.
+        SendText(Text) = "send_text",
+    }
+}
+
 record! {
     /// A frame to wait for.
     pub struct Wait {
@@ -317,10 +332,31 @@ record! {
         pub within: Option<Spanned<Micros>>,
         /// Frames by which the target refuses the user, here and until the first event of a run.
         pub refused: OneOrMany<When> = default(OneOrMany(Vec::new())),
+        /// Go on without the frame when the time is over: for targets that say something only if they refuse. Default false.
+        pub optional: Option<bool>,
+        /// Names for parts of the frame, for later texts. A frame that lacks one which something needs is not the one waited for.
+        pub capture: Table<FrameCapture> = default(Table(Vec::new())),
     }
-    not_yet {
-        "capture" => ("name parts of the frame", "capture from a step"),
-        "optional" => ("go on without the frame", "remove the wait"),
+}
+
+by_shape! {
+    /// Where a named value stands in the frame.
+    pub enum FrameCapture {
+        /// A JSON Pointer.
+        One(Pointer) = text,
+        /// JSON Pointers, of which the first that exists counts.
+        Several(OneOrMany<Pointer>) = list,
+        /// Not to be shown.
+        Secret(FrameSecret) = map,
+    }
+    expected "a JSON Pointer, a list of them or `{ secret: ... }`"
+}
+
+one_of! {
+    /// A captured value that must not be shown.
+    pub enum FrameSecret {
+        /// JSON Pointers, of which the first that exists counts; the value is kept out of recordings, reports and logs.
+        Secret(OneOrMany<Pointer>) = "secret",
     }
 }
 
@@ -331,27 +367,39 @@ record! {
         pub when: When = required,
         /// The JSON value to answer them with. Default: no answer.
         pub reply: Option<Spanned<Template>>,
+        /// A text to answer them with as it is.
+        pub reply_text: Option<Text>,
+        /// Names for parts of the frame, for its answer alone. A frame that lacks one which the answer needs is none of these.
+        pub capture: Table<FrameCapture> = default(Table(Vec::new())),
     }
     not_yet {
-        "reply_text" => ("answer with a text that is not JSON", "answer with JSON"),
         "every" => ("send heartbeats of our own", "remove it; those of the target are answered"),
     }
 }
 
+/// How the agent is asked.
+#[derive(Debug, Clone)]
+pub enum Ask {
+    /// By a message on the socket.
+    Send(AskBySocket),
+    /// By a request, whose run comes on the socket all the same.
+    Step(Box<Spanned<Step>>),
+}
+
 record! {
-    /// How the agent is asked.
-    pub struct Ask {
-        /// The JSON value to send; it must hold `${prompt}`.
-        pub send: Spanned<Template> = required,
+    /// How the agent is asked on the socket: one of `send` and `send_text`, which must hold `${prompt}`. With a method (`post: /runs`)
+    /// it is asked by a request.
+    pub struct AskBySocket {
+        /// The JSON value to send.
+        pub send: Option<Spanned<Template>>,
+        /// A text to send as it is.
+        pub send_text: Option<Text>,
+        /// Frames by which the target refuses to answer, until the first event of the run.
+        pub refused: OneOrMany<When> = default(OneOrMany(Vec::new())),
     }
     not_yet {
-        "send_text" => ("ask with a text that is not JSON", "use `send`"),
-        "steps" => ("ask by HTTP", "use `send`"),
-        "get" => ("ask by HTTP", "use `send`"),
-        "post" => ("ask by HTTP", "use `send`"),
-        "put" => ("ask by HTTP", "use `send`"),
+        "steps" => ("ask by several requests", "ask by one, and do the others under `prepare`"),
         "accepted" => ("wait for an acknowledgement", "name it under `heartbeats`, so that it is no progress"),
-        "refused" => ("tell a refused ask from a failed run", "name the frame under `events.ends.bad`"),
     }
 }
 
@@ -363,7 +411,8 @@ record! {
         pub decode: Option<OneOrMany<Spanned<Encoding>>>,
         /// Frames that carry several events.
         pub split: OneOrMany<Split> = default(OneOrMany(Vec::new())),
-        /// Where an event's name stands, first that is a text. Default /type, /event, /event_name, /event_type.
+        /// Where an event's name stands, first that is a text, or rules that give names. Default /type, /event, /event_name,
+        /// /event_type.
         pub name: Option<EventName>,
         /// Other names of events: `agentStarted: agent_started`. Matchers and the scenario name them by the second.
         pub aliases: Table<Spanned<String>> = default(Table(Vec::new())),
@@ -451,9 +500,29 @@ words! {
     }
 }
 
-/// Where an event's name stands.
-#[derive(Debug, Clone)]
-pub struct EventName(pub OneOrMany<Pointer>);
+by_shape! {
+    /// What gives an event its name.
+    pub enum EventName {
+        /// A JSON Pointer of a text.
+        At(Pointer) = text,
+        /// First rules, then JSON Pointers, of which the first that is a text counts.
+        Several(OneOrMany<NameSource>) = list,
+        /// Rules, and where none holds what is the default.
+        Rules(Table<OneOrMany<NameWhen>>) = map,
+    }
+    expected "a JSON Pointer, a map of rules, or a list of them"
+}
+
+by_shape! {
+    /// Where an event has its name from.
+    pub enum NameSource {
+        /// A JSON Pointer of a text.
+        At(Pointer) = text,
+        /// Names, each with matchers of which one must hold. The first rule that holds counts; what a rule names nothing else names.
+        Rules(Table<OneOrMany<NameWhen>>) = map,
+    }
+    expected "a JSON Pointer or a map of rules"
+}
 
 record! {
     /// Where the parts of an event stand, each a JSON Pointer or a list of which the first that exists counts.
@@ -598,6 +667,23 @@ impl Decode for Address {
     }
 }
 
+impl Decode for Ask {
+    fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
+        let by_request = METHODS.iter().any(|method| node.get(method).is_some());
+        if by_request {
+            return Spanned::decode(node, cx).map(|step| Ask::Step(Box::new(step)));
+        }
+        AskBySocket::decode(node, cx).map(Ask::Send)
+    }
+
+    fn schema(definitions: &mut Definitions) -> Json {
+        json!({ "anyOf": [AskBySocket::schema(definitions), Step::schema(definitions)] })
+    }
+}
+
+/// The keys of a step of which exactly one must stand.
+const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
+
 impl Decode for Status {
     fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
         let fits = |code: &u16| (100..=599).contains(code);
@@ -631,21 +717,5 @@ impl Decode for Status {
             { "type": "integer", "minimum": 100, "maximum": 599 },
             { "type": "string", "pattern": "^\\s*[1-5][0-9]{2}\\s*(-\\s*[1-5][0-9]{2}\\s*)?$" },
         ] })
-    }
-}
-
-impl Decode for EventName {
-    fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
-        if node.entries().is_some() {
-            let would = "name events by matchers";
-            let path = format!("{} as a map", quote(&cx.path()));
-            cx.report(not_yet(node.span, &path, would, "write the JSON Pointers of the name"));
-            return None;
-        }
-        OneOrMany::decode(node, cx).map(Self)
-    }
-
-    fn schema(definitions: &mut Definitions) -> Json {
-        OneOrMany::<Pointer>::schema(definitions)
     }
 }

@@ -16,15 +16,16 @@ mod names;
 mod tests;
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 pub use compile::compile;
 pub use format::{Echo, Held};
 
-use crate::document::Span;
 use crate::document::text::{Template, Text};
 use crate::document::values::Rate;
+use crate::document::{Span, Spanned};
 use crate::event::SlotId;
-use crate::expect::{AnswerSource, Dialect, Ends, Heartbeat, IdRule, Matcher, Signs, Test, Trie};
+use crate::expect::{AnswerSource, Asking, Dialect, Ends, Heartbeat, IdRule, Matcher, Signs, Test, Trie};
 use crate::time::Micros;
 
 /// The profile of the backend this harness was founded for, which the embedded backend speaks as well: what
@@ -55,11 +56,16 @@ pub struct Profile {
     /// The connection.
     pub connect: Connect,
     /// What to answer to a frame of the heartbeat rule with the same index in `reads`.
-    pub replies: Vec<Option<Template>>,
-    /// What to send to ask the agent.
-    pub ask: Template,
+    pub replies: Vec<Option<Reply>>,
+    /// How to ask the agent.
+    pub ask: Ask,
+    /// What to send before the connection is closed. A message whose names have no value is left out.
+    pub leave: Vec<Message>,
     /// How frames are understood.
     pub reads: Reads,
+    /// Texts that matchers and ids compare frames with, by the names under which the judge is told what they are for a user, as soon
+    /// as their names have values and whenever these change.
+    pub own: Vec<(String, Text)>,
     /// Columns beside `email` and `password` that a list of users must have: the names behind `user.`, each with a place that
     /// asks for it; sorted.
     pub columns: Vec<(String, Span)>,
@@ -112,6 +118,8 @@ pub struct Step {
     pub expect: Success,
     /// What is taken from the answer.
     pub captures: Vec<Capture>,
+    /// What `expect.when` compares with, by the names in `trie`.
+    pub own: Vec<(String, Text)>,
     /// Where in the answer `expect.when` and `captures` look. Without places the body need not be JSON.
     pub trie: Trie,
 }
@@ -123,6 +131,19 @@ pub enum Body {
     Json(Template),
     /// As `application/x-www-form-urlencoded`.
     Form(Vec<(String, Text)>),
+    /// As `text/plain`.
+    Text(Text),
+    /// As `application/octet-stream`.
+    File(Attached),
+}
+
+/// A file that a step sends.
+#[derive(Debug, Clone)]
+pub struct Attached {
+    /// As the profile names it, relative to itself.
+    pub path: Spanned<String>,
+    /// What it holds; filled in by whoever reads files.
+    pub bytes: Arc<[u8]>,
 }
 
 /// An HTTP method.
@@ -204,14 +225,39 @@ pub struct Connect {
 }
 
 /// What to do in a step of the socket script.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum ScriptStep {
-    /// Wait; for what is said in `reads`.
-    Wait,
-    /// Send this as JSON.
-    Send(Template),
+    /// Wait, for what is said in `reads`; and take this from the frame.
+    Wait(Vec<Capture>),
     /// Send this.
-    SendText(Text),
+    Send(Message),
+}
+
+/// A message on the socket.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Message {
+    /// As JSON.
+    Json(Template),
+    /// As it is.
+    Text(Text),
+}
+
+/// The answer to a frame.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// What to send.
+    pub message: Message,
+    /// What it takes from the frame, for itself alone.
+    pub captures: Vec<Capture>,
+}
+
+/// How the agent is asked.
+#[derive(Debug, Clone)]
+pub enum Ask {
+    /// On the socket.
+    Send(Message),
+    /// By a request; its events come on the socket all the same.
+    Step(Box<Step>),
 }
 
 /// How frames are understood: what a profile contributes to [`Expectations`](crate::expect::Expectations). All places and
@@ -224,6 +270,8 @@ pub struct Reads {
     pub script: Vec<crate::expect::ScriptStep>,
     /// Frames that are known and are not progress.
     pub heartbeats: Vec<Heartbeat>,
+    /// How asks are sent and refused.
+    pub asking: Asking,
     /// How a run ends.
     pub ends: Ends,
     /// Frames that mark a run as failed.
@@ -272,19 +320,54 @@ impl Profile {
         texts.extend(&self.connect.subprotocols);
         texts.extend(values(&self.connect.headers).chain(values(&self.connect.query)));
         for step in &self.connect.script {
-            match step {
-                ScriptStep::Wait => {}
-                ScriptStep::Send(template) => texts.extend(template.texts()),
-                ScriptStep::SendText(text) => texts.push(text),
+            if let ScriptStep::Send(message) = step {
+                texts.extend(message.texts());
             }
         }
-        texts.extend(self.replies.iter().flatten().chain([&self.ask]).flat_map(Template::texts));
+        texts.extend(values(&self.own));
+        texts.extend(self.replies.iter().flatten().flat_map(|reply| reply.message.texts()));
+        texts.extend(self.ask.texts());
+        texts.extend(self.leave.iter().flat_map(Message::texts));
         texts
+    }
+
+    /// Every file that a step sends.
+    pub fn files(&mut self) -> Vec<&mut Attached> {
+        let Profile { ready, login, prepare, after, finally, ask, .. } = self;
+        let asks = if let Ask::Step(step) = ask { Some(&mut **step) } else { None };
+        let steps = [ready, login, prepare, after, finally].into_iter().flatten().chain(asks);
+        steps.filter_map(|step| if let Some(Body::File(file)) = &mut step.body { Some(file) } else { None }).collect()
     }
 
     /// Whether the ask itself sends the value of a name, for example `run_id`.
     pub fn asks_with(&self, name: &str) -> bool {
         self.ask.texts().iter().any(|text| text.holes().any(|hole| hole.name == name))
+    }
+
+    /// Whether anything is taken from frames.
+    pub fn takes_from_frames(&self) -> bool {
+        let waits = self.connect.script.iter().any(|step| matches!(step, ScriptStep::Wait(taken) if !taken.is_empty()));
+        waits || self.replies.iter().flatten().any(|reply| !reply.captures.is_empty())
+    }
+}
+
+impl Message {
+    /// Every text of the message.
+    pub fn texts(&self) -> Vec<&Text> {
+        match self {
+            Message::Json(template) => template.texts(),
+            Message::Text(text) => vec![text],
+        }
+    }
+}
+
+impl Ask {
+    /// Every text of what is sent.
+    pub fn texts(&self) -> Vec<&Text> {
+        match self {
+            Ask::Send(message) => message.texts(),
+            Ask::Step(step) => step.texts(),
+        }
     }
 }
 
@@ -292,11 +375,14 @@ impl Step {
     /// Every text of the step, in no particular order.
     pub fn texts(&self) -> Vec<&Text> {
         let mut texts: Vec<&Text> = vec![&self.url];
+        texts.extend(values(&self.own));
         texts.extend(values(&self.headers).chain(values(&self.query)));
         match &self.body {
             None => {}
             Some(Body::Json(template)) => texts.extend(template.texts()),
             Some(Body::Form(fields)) => texts.extend(values(fields)),
+            Some(Body::Text(text)) => texts.push(text),
+            Some(Body::File(_)) => {}
         }
         texts
     }

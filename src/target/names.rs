@@ -17,6 +17,8 @@ pub(super) enum Moment {
     Base,
     /// `http.headers`: with each request, as far as the names have values.
     Headers,
+    /// Matchers of frames: compared with as soon as the names have values, which they are checked to get at all.
+    Frame,
     /// `ready`: once, without any user.
     Ready,
     /// `login`.
@@ -35,7 +37,7 @@ pub(super) enum Moment {
     Finally,
 }
 
-use Moment::{After, Ask, Base, Finally, Headers, Login, Message, Prepare, Ready, Upgrade};
+use Moment::{After, Ask, Base, Finally, Frame, Headers, Login, Message, Prepare, Ready, Upgrade};
 
 /// A name that has a value without being captured.
 struct Known {
@@ -47,12 +49,12 @@ struct Known {
     moments: &'static [Moment],
 }
 
-const ALWAYS: &[Moment] = &[Base, Headers, Ready, Login, Prepare, Upgrade, Message, Ask, After, Finally];
+const ALWAYS: &[Moment] = &[Base, Headers, Frame, Ready, Login, Prepare, Upgrade, Message, Ask, After, Finally];
 const WITH_BASE: &[Moment] = &[Headers, Ready, Login, Prepare, Upgrade, Message, Ask, After, Finally];
 const WITH_SOCKET: &[Moment] = &[Message, Ask, After, Finally];
-const WITH_USER: &[Moment] = &[Headers, Login, Prepare, Upgrade, Message, Ask, After, Finally];
-const WITH_ITERATION: &[Moment] = &[Prepare, Ask, After, Finally];
-const WITH_TURN: &[Moment] = &[Ask, After, Finally];
+const WITH_USER: &[Moment] = &[Headers, Frame, Login, Prepare, Upgrade, Message, Ask, After, Finally];
+const WITH_ITERATION: &[Moment] = &[Frame, Prepare, Ask, After, Finally];
+const WITH_TURN: &[Moment] = &[Frame, Ask, After, Finally];
 const ON_CONNECTION: &[Moment] = &[Message, Ask];
 
 /// The table.
@@ -82,8 +84,8 @@ pub(super) struct Captured {
     pub name: String,
     /// Where it was written.
     pub span: Span,
-    /// The step that captures it, as reports name it.
-    pub step: String,
+    /// What captures it: a step as reports name it, or a frame.
+    pub from: String,
     pub moment: Moment,
     pub secret: bool,
     /// It is captured so that it is not shown, whether or not anything uses it: cookies are sent by themselves.
@@ -99,6 +101,8 @@ pub(super) struct Scope {
     used: BTreeSet<String>,
     needed: BTreeSet<String>,
     columns: BTreeMap<String, Span>,
+    /// Names that have a value in the text that is looked at, and nowhere else.
+    local: Vec<String>,
 }
 
 impl Scope {
@@ -112,9 +116,24 @@ impl Scope {
         &self.all
     }
 
+    /// From now on these names, and no others, have a value beside those of the table.
+    pub fn set_local(&mut self, names: Vec<String>) {
+        self.local = names;
+    }
+
     /// The next `count` captures have happened.
     pub fn advance(&mut self, count: usize) {
         self.reached += count;
+    }
+
+    /// Of all captures the first `reached` have happened; says how many had before.
+    pub fn reach(&mut self, reached: usize) -> usize {
+        std::mem::replace(&mut self.reached, reached)
+    }
+
+    /// How many captures have happened.
+    pub fn reached(&self) -> usize {
+        self.reached
     }
 
     /// Something other than a text needs the captured value.
@@ -151,7 +170,8 @@ impl Scope {
                 fine = false;
             } else if let Some(column) = column_of(&hole.name) {
                 self.columns.entry(column.to_owned()).or_insert(hole.span);
-                if let Some(meant) = closest(&hole.name, KNOWN.iter().map(|known| known.name)) {
+                let own = KNOWN.iter().map(|known| known.name).filter(|name| !name.ends_with('.'));
+                if let Some(meant) = closest(&hole.name, own) {
                     let title = format!("`${{{}}}` is taken for a column of the scenario's users", hole.name);
                     cx.report(Diagnostic::warning(hole.span, title).help(format!("did you mean `${{{meant}}}`?")));
                 }
@@ -167,12 +187,18 @@ impl Scope {
             return None;
         }
         let visible = self.visible(moment);
+        // What an ask captures has a value in the next one, and a heartbeat may come before what the script captures.
+        let perhaps = |captured: &Captured| captured.name == name && captured.moment == moment;
+        let perhaps = matches!(moment, Ask | Message) && hole.default.is_some() && self.all.iter().any(perhaps);
+        if perhaps || self.local.iter().any(|local| local == name) {
+            return None;
+        }
         if known.is_none() && visible.iter().any(|captured| captured.name == name) {
             return None;
         }
         if let Some(known) = known {
             let mistake = Diagnostic::mistake(hole.span, format!("`${{{name}}}` has no value here"));
-            let places: Vec<&str> = known.moments.iter().map(|moment| moment.key()).collect();
+            let places = known.moments.iter().filter(|moment| **moment != Frame).map(|moment| moment.key());
             return Some(mistake.help(format!("it has one in {}", listing(places, "and"))));
         }
         if let Some(later) = self.all.iter().find(|captured| captured.name == name) {
@@ -180,7 +206,10 @@ impl Scope {
             let mistake = mistake.also(later.span, "captured here");
             return Some(mistake.help(match moment {
                 Base => "the base must be known before anything is captured".to_owned(),
-                _ => format!("it comes with the answer to `{}`", later.step),
+                Ask | Message if later.moment == moment => {
+                    format!("it comes with {}; before that it needs a default: `${{{name}:-}}`", later.from)
+                }
+                _ => format!("it comes with {}", later.from),
             }));
         }
         let here: Vec<&Known> = KNOWN.iter().filter(|known| known.moments.contains(&moment)).collect();
@@ -198,7 +227,7 @@ impl Scope {
     fn visible(&self, moment: Moment) -> &[Captured] {
         match moment {
             Base => &[],
-            Headers => &self.all,
+            Headers | Frame => &self.all,
             _ => &self.all[..self.reached],
         }
     }
@@ -219,6 +248,7 @@ impl Moment {
         match self {
             Base => "http.base",
             Headers => "http.headers",
+            Frame => "matchers",
             Ready => "ready",
             Login => "login",
             Prepare => "prepare",

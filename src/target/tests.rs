@@ -230,7 +230,12 @@ fn the_script_and_the_heartbeats_keep_their_order() {
     assert_eq!(pairs(&connect.headers), ["X-A=1", "Origin=http://web"]);
     assert_eq!(pairs(&connect.query), ["t=<env.T>"]);
     assert_eq!((connect.echo, connect.max_frame), (Echo::Strict, 2048));
-    let [ScriptStep::Wait, ScriptStep::Send(send), ScriptStep::SendText(text), ScriptStep::Wait] = &connect.script[..]
+    let [
+        ScriptStep::Wait(_),
+        ScriptStep::Send(Message::Json(send)),
+        ScriptStep::Send(Message::Text(text)),
+        ScriptStep::Wait(_),
+    ] = &connect.script[..]
     else {
         panic!("{:?}", connect.script)
     };
@@ -407,7 +412,7 @@ fn addresses_and_limits_are_checked() {
         (
             "nam: x",
             &[
-                "1:1 the key `nam` is not known here -> did you mean `name`? allowed are `version`, `name`, `http`, `socket`, `limits`, `ready`, `login`, `prepare`, `connect`, `heartbeats`, `ask`, `events`, `after`, `finally` and `environments`",
+                "1:1 the key `nam` is not known here -> did you mean `name`? allowed are `version`, `name`, `http`, `socket`, `limits`, `ready`, `login`, `prepare`, `connect`, `heartbeats`, `replies`, `ask`, `leave`, `events`, `after`, `finally` and `environments`",
             ],
         ),
         (
@@ -424,7 +429,7 @@ fn addresses_and_limits_are_checked() {
         (
             "environments: {staging: 5}",
             &[
-                "1:25 expected a map, found a number -> its keys are `version`, `name`, `http`, `socket`, `limits`, `ready`, `login`, `prepare`, `connect`, `heartbeats`, `ask`, `events`, `after`, `finally` and `environments`",
+                "1:25 expected a map, found a number -> its keys are `version`, `name`, `http`, `socket`, `limits`, `ready`, `login`, `prepare`, `connect`, `heartbeats`, `replies`, `ask`, `leave`, `events`, `after`, `finally` and `environments`",
             ],
         ),
         ("name: ' '", &["1:7 the name is empty -> reports show it; name the target"]),
@@ -520,7 +525,7 @@ fn captures_are_named_placed_and_used() {
         (
             "login: [{get: \"http://h/x\", capture: {user_id: /a}}]\nevents: {ids: {user: {at: /u, is: userid}, run: {at: /r, is: user_id, source: learned}}}",
             &[
-                "2:35 no step captures `userid` before the connection -> did you mean `user_id`? it must be captured in `login` or `prepare`",
+                "2:35 nothing captures `userid` before the run -> did you mean `user_id`? it must be captured before or with the ask",
                 "2:79 `is` and `source` exclude each other -> a captured value needs no `source`",
             ],
         ),
@@ -618,7 +623,13 @@ fn matchers_say_what_is_wrong_with_them() {
         (
             r#"heartbeats: [{when: {/a: "${token}"}}]"#,
             &[
-                "1:27 `${...}` in a matcher is not part of this build yet -> write the value itself, or `$${` for the two characters",
+                "1:27 `${token}` is not known here -> names here are `env.NAME`, `user.index`, `user.number`, `user.email`, `user.password`, `user.COLUMN`, `thread_id`, `run_id`, `prompt` and `canary`",
+            ],
+        ),
+        (
+            r#"heartbeats: [{when: {/a: {matches: "${user.email}"}, /b: ["${now.ms}"]}}]"#,
+            &[
+                "1:37 a value that differs from user to user cannot stand here -> write the value itself, or `$${` for the two characters",
             ],
         ),
         (
@@ -642,11 +653,146 @@ fn matchers_say_what_is_wrong_with_them() {
 }
 
 #[test]
+fn rules_that_give_names_look_at_places_alone() {
+    check(&[
+        (
+            "events: {name: {call: [{/type: message, event: call}, {/a: '${user.email}'}], '': {/b: 1}, none: []}}",
+            &[
+                "1:41 an event has no name before a rule gives it one -> write the place of its name and the value there, for example `/type: message`",
+                "1:61 a value that differs from user to user cannot stand here -> write the value itself, or `$${` for the two characters",
+                "1:98 the list is empty -> write at least one value, or remove the key",
+            ],
+        ),
+        (
+            "events: {name: [/type, {call: {/b: 1}}]}",
+            &["1:25 a place stands before this rule -> write rules first; they are tried before places"],
+        ),
+        ("events: {name: {'': {/b: 1}}}", &["1:17 the name is empty -> name the event"]),
+        ("events: {name: 7}", &["1:16 expected a JSON Pointer, a map of rules, or a list of them, found a number"]),
+        (
+            "events: {name: {a: {prefix: x}}}",
+            &["1:21 no frame has a prefix -> add `sse` or `prefixed` to `events.decode`"],
+        ),
+    ]);
+}
+
+#[test]
+fn an_ask_is_one_message_or_one_request() {
+    check(&[
+        (
+            "ask: {}",
+            &[
+                "1:6 the ask says neither what to send nor where -> write `send: ...`, `send_text: ...`, or a method such as `post: /runs`",
+            ],
+        ),
+        (
+            "ask: {send: '${prompt}', send_text: '${prompt}'}",
+            &["1:37 `send` and `send_text` exclude each other -> a question is one message"],
+        ),
+        (
+            "ask: {send_text: hello}",
+            &["1:18 the ask does not send `${prompt}` -> put it where the target reads the user's text"],
+        ),
+        (
+            "ask: {post: 'http://h/'}",
+            &["1:6 the ask does not send `${prompt}` -> put it where the target reads the user's text"],
+        ),
+        (
+            "ask: {post: 'http://h/', json: '${prompt}', retry: {for: 1s}, within: 1s}",
+            &[
+                "1:52 an ask is never repeated -> remove `retry`: a question that fails is evidence",
+                "1:71 `within` is for steps of `ready` -> write `retry: { every: 200ms, for: 2s }`",
+            ],
+        ),
+        (
+            "login: [{get: 'http://h/', refused: {event: x}}]",
+            &["1:37 `refused` is for the step under `ask` -> say with `expect` when this step succeeded"],
+        ),
+        (
+            "ask: {send: '${prompt}', accepted: {event: x}, refuse: {event: y}}",
+            &[
+                "1:26 `ask.accepted` is not part of this build yet -> name it under `heartbeats`, so that it is no progress",
+                "1:48 the key `refuse` is not known here -> did you mean `refused`? allowed are `send`, `send_text` and `refused`",
+            ],
+        ),
+    ]);
+}
+
+#[test]
+fn what_is_taken_from_frames_is_used_where_it_is_known() {
+    check(&[
+        (
+            "connect: {script: [{send: '${room}'}, {wait: {when: {event: a}, capture: {room: /r}}}]}",
+            &[
+                "1:28 `${room}` has no value here yet -> it comes with a frame that the script waits for; before that it needs a default: `${room:-}`",
+            ],
+        ),
+        (
+            "connect: {script: [{wait: {when: {event: a}, capture: {room: /r}}}]}\nheartbeats: [{when: {event: b}, reply: '${room}'}]",
+            &[
+                "2:41 `${room}` has no value here yet -> it comes with a frame that the script waits for; before that it needs a default: `${room:-}`",
+            ],
+        ),
+        (
+            "connect: {script: [{wait: {when: {event: a}, capture: {room: /r}}}]}\nheartbeats: [{when: {event: b}, reply: '${room:-}'}]",
+            &[],
+        ),
+        (
+            "connect: {script: [{wait: {when: {event: a}, capture: {room: /r}}}]}\nreplies: [{when: {event: b}, reply: '${room}'}]",
+            &[],
+        ),
+        (
+            "heartbeats: [{when: {event: a}, reply: '${call}', capture: {call: /c, more: /m}}, {when: {event: b}, reply: '${call}'}]",
+            &[
+                "1:71 the answer does not use `more` -> remove it, or use it in the answer",
+                "1:110 `${call}` is not known here -> names here are `env.NAME`, `target.http`, `target.socket`, `user.index`, `user.number`, `user.email`, `user.password`, `user.COLUMN`, `uuid`, `nonce`, `now.ms`, `now.iso` and `counter`",
+            ],
+        ),
+        (
+            "replies: [{when: {event: a}}, {when: {event: b}, reply: 1, reply_text: x}]",
+            &[
+                "1:11 this reply says nothing -> write `reply` or `reply_text`; what is not answered needs no rule here",
+                "1:72 `reply` and `reply_text` exclude each other -> a frame has one answer",
+            ],
+        ),
+        (
+            "connect: {script: [{wait: {when: {event: a}, capture: {'a b': /r, token: {header: x}}}}]}",
+            &["1:75 the key `header` is not known here -> only `secret` is allowed here"],
+        ),
+        (
+            "ask: {post: 'http://h/${run}', json: '${prompt}', capture: {run: /id}}",
+            &[
+                "1:23 `${run}` has no value here yet -> it comes with the answer to `POST http://h/${run}`; before that it needs a default: `${run:-}`",
+            ],
+        ),
+        (
+            "events: {ids: {user: {at: /u, is: user.password}}}",
+            &["1:35 `user.password` is a secret, and ids stand in reports -> write the column that holds the id"],
+        ),
+    ]);
+}
+
+#[test]
+fn what_an_ask_captures_has_a_value_in_the_next() {
+    let text = "ask: {post: 'http://h/', json: {q: '${prompt}', on: '${room:-}'}, capture: {room: /room, run: /run}}\n\
+                events: {ids: {run: {at: /r, is: run}, user: {at: /u, is: user.id}}, failed: [{/who: {not: 'of ${user.email}'}}]}";
+    let text = with_required(text).replace("\nask: {send: {q: '${prompt}'}}\n", "\n");
+    let Profile { ask: Ask::Step(ask), reads, own, columns, .. } = profile(&text) else { panic!("a request") };
+    assert!(reads.asking.by_request);
+    let needed: Vec<_> = ask.captures.iter().map(|capture| (&*capture.name, capture.needed)).collect();
+    assert_eq!(needed, [("room", false), ("run", true)]);
+    assert_eq!(own.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["user.id", "of ${user.email}"]);
+    assert_eq!(columns.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["id"]);
+}
+
+#[test]
 fn events_name_places_that_can_be_read() {
     check(&[
         (
             "events: {ids: {user: {at: /u, is: user_id}}}",
-            &["1:35 no step captures `user_id` before the connection -> capture it in `login` or `prepare`"],
+            &[
+                "1:35 nothing captures `user_id` before the run -> capture it in `login`, `prepare`, a `wait` or `ask`, or write `user.COLUMN`",
+            ],
         ),
         (
             "events: {ids: {run: {at: /r, source: chosen}}}",
@@ -680,10 +826,6 @@ fn what_this_build_cannot_do_is_refused_with_a_remedy() {
             &["1:43 `file: ...` is not part of this build yet -> write the JSON in place"],
         ),
         (
-            r#"login: [{post: "http://h/x", body: a}]"#,
-            &["1:30 `login[0].body` is not part of this build yet -> send JSON or a form"],
-        ),
-        (
             r#"login: [{get: "http://h/x", capture: {id: {secret: [$.data.token]}, token: {secret: [/data/token], expires: jwt}}}]"#,
             &[
                 "1:53 `$.data.token` is not a JSON Pointer -> write `/data/token`",
@@ -692,21 +834,14 @@ fn what_this_build_cannot_do_is_refused_with_a_remedy() {
         ),
         ("connect: {kind: sse}", &["1:17 `connect.kind: sse` is not part of this build yet -> use `websocket`"]),
         (
-            "connect: {script: [{wait: {when: {event: hello}, capture: {a: /a}}}]}",
-            &["1:50 `connect.script[0].wait.capture` is not part of this build yet -> capture from a step"],
-        ),
-        (
             "refresh: {expires: jwt}",
             &[
                 "1:1 `refresh` is not part of this build yet -> remove it and keep executions shorter than a token lives",
             ],
         ),
         (
-            "events: {decode: [json, sse], split: /events, name: {tool: {/type: x}}}",
-            &[
-                "1:38 expected a map, found text -> its keys are `at` and `by`",
-                "1:53 `events.name` as a map is not part of this build yet -> write the JSON Pointers of the name",
-            ],
+            "events: {decode: [json, sse], split: /events}",
+            &["1:38 expected a map, found text -> its keys are `at` and `by`"],
         ),
         (
             "events: {name: type, fields: {agent: data.agent, text: /t}}",
@@ -715,17 +850,6 @@ fn what_this_build_cannot_do_is_refused_with_a_remedy() {
                 "1:38 `data.agent` is not a JSON Pointer -> write `/data/agent`",
                 "1:50 `events.fields.text` is not part of this build yet -> remove it; the answer's places stand under `events.answer`",
             ],
-        ),
-        (
-            "ask: {post: /x}",
-            &[
-                "1:1 `ask.send` is missing -> add `send: ...` here",
-                "1:7 `ask.post` is not part of this build yet -> use `send`",
-            ],
-        ),
-        (
-            r#"ask: {send: {q: "${prompt}"}, refused: {event: x}}"#,
-            &["1:31 `ask.refused` is not part of this build yet -> name the frame under `events.ends.bad`"],
         ),
         (
             "http: {base: \"http://h\"}\nlogin: [{get: /x, headers: {content-type: \"${uuid}\"}, capture: {t: {matches: X}}}]",
@@ -740,19 +864,13 @@ fn what_this_build_cannot_do_is_refused_with_a_remedy() {
             &["1:1 `redact` is not part of this build yet -> remove it; what steps capture as `secret` is kept out"],
         ),
         ("probes: []", &["1:1 `probes` is not part of this build yet -> remove it"]),
-        ("leave: {send: 1}", &["1:1 `leave` is not part of this build yet -> remove it"]),
         (
-            r#"heartbeats: [{when: {event: [a, "${b}"]}}]"#,
-            &[
-                "1:34 `${...}` in a matcher is not part of this build yet -> write the value itself, or `$${` for the two characters",
-            ],
+            "leave: [{send: 1}, {wait: {when: {event: a}}}]",
+            &["1:21 the key `wait` is not known here -> allowed are `send` and `send_text`"],
         ),
         (
-            "connect: {script: [{wait: {}}, {wait: {when: {event: a}, optional: true}}]}",
-            &[
-                "1:21 `connect.script[0].wait.when` is missing -> add `when: ...` here",
-                "1:58 `connect.script[1].wait.optional` is not part of this build yet -> remove the wait",
-            ],
+            "login: [{post: 'http://h/x', body: a, form: {a: b}}]",
+            &["1:36 `form` and `body` exclude each other -> a request has one body"],
         ),
         (
             r#"connect: {compression: true, origin: "${nope}", query: {t: "${nope}"}}"#,

@@ -145,6 +145,8 @@ pub enum Phase {
     Login,
     /// Per iteration, before connecting.
     Prepare,
+    /// Per turn: the request that asks.
+    Ask,
     /// Per iteration, after the runs; judged.
     After,
     /// Per iteration, always; never judged.

@@ -89,6 +89,7 @@ const BEYOND_A_SCHEMA: &[(&str, &[&str])] = &[
             "reliability-out-of-reach",
             "rules-mistakes",
             "target-profile-holds",
+            "target-profile-asking",
             "target-profile-prefix",
             "timeouts-idle",
             "users-all-one",

@@ -16,7 +16,7 @@ use goldenpath::expect::{
 };
 use goldenpath::identity::{Connection, ExecutionId, Iteration, UserNumber};
 use goldenpath::rule::Severity;
-use goldenpath::target::{Capture, NETRA, Place, Profile, Step, compile};
+use goldenpath::target::{Capture, Message, NETRA, Place, Profile, Step, compile};
 use goldenpath::time::{Micros, Stamp};
 use goldenpath::trace::{Content, Dial, Direction, Fact, Frame, Phase, StepOutcome};
 
@@ -191,7 +191,7 @@ fn failure_dressed_as_success_is_failure_and_a_failed_tool_is_not() {
 #[test]
 fn every_greeting_of_netra_ends_the_wait_and_every_refusal_refuses() {
     let netra = netra();
-    let [ScriptStep::Wait { when, refused, within }] = &netra.reads.script[..] else { panic!("one wait") };
+    let [ScriptStep::Wait { when, refused, within, .. }] = &netra.reads.script[..] else { panic!("one wait") };
     assert_eq!(*within, Micros::from_secs(5), "the caller's default");
     for (text, greets, refuses) in [
         (
@@ -232,7 +232,10 @@ fn heartbeats_are_answered_and_events_are_none() {
         let extract = event(&netra, text);
         let index = netra.reads.heartbeats.iter().position(|rule| rule.when.holds(&extract, text))?;
         let now = |name: &str| (name == "now.ms").then_some(Cow::Owned(serde_json::json!(1_757_239_200_000_u64)));
-        let reply = netra.replies[index].as_ref().map(|reply| reply.render(&now).expect("a value").to_string());
+        let reply = netra.replies[index].as_ref().map(|reply| match &reply.message {
+            Message::Json(json) => json.render(&now).expect("a value").to_string(),
+            Message::Text(text) => text.render(&now).expect("a value"),
+        });
         assert_eq!(netra.reads.heartbeats[index].answered, reply.is_some());
         Some(reply.unwrap_or_default())
     };
@@ -364,6 +367,7 @@ fn expectations() -> Expectations {
         dialect,
         script: reads.script,
         heartbeats: reads.heartbeats,
+        asking: reads.asking,
         grammar,
         ends: reads.ends,
         failed: reads.failed,
@@ -590,7 +594,7 @@ fn expecting(text: &str) -> Expectations {
     let reads = profile(text).reads;
     (expect.dialect, expect.answers, expect.ids, expect.ends) = (reads.dialect, reads.answers, reads.ids, reads.ends);
     (expect.failed, expect.signs) = (reads.failed, reads.signs);
-    (expect.script, expect.heartbeats) = (reads.script, reads.heartbeats);
+    (expect.script, expect.heartbeats, expect.asking) = (reads.script, reads.heartbeats, reads.asking);
     expect.grammar = Grammar::golden_path(|name| expect.dialect.names.intern(name));
     expect
 }

@@ -21,6 +21,7 @@ mod play;
 mod recordings;
 mod report;
 mod run;
+mod stand_ins;
 mod steps;
 mod support;
 mod tidy;

@@ -373,6 +373,10 @@ impl Stage {
                 let subprotocol = Some("jwt-auth".to_owned());
                 self.dialed(index, dial(before, Dial::Upgraded { subprotocol, echo_fits: true, echo_strict: true }))
             }
+            ["upgraded", "unoffered"] => {
+                let subprotocol = Some("bearer".to_owned());
+                self.dialed(index, dial(before, Dial::Upgraded { subprotocol, echo_fits: false, echo_strict: false }))
+            }
             ["upgraded", "unselected"] | ["upgraded", "unselected", "strictly"] => {
                 let echo_strict = spoken.len() == 3;
                 self.dialed(index, dial(before, Dial::Upgraded { subprotocol: None, echo_fits: false, echo_strict }))

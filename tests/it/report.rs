@@ -9,9 +9,9 @@ use goldenpath::canary::Canary;
 use goldenpath::check::{self, Conclusion, Judge};
 use goldenpath::event::KindId;
 use goldenpath::expect::{
-    AnswerRules, AnswerSource, Asserted, Between, Budget, Claims, Compare, Condition, Dialect, Ends, Exceptions,
-    Expectations, Grammar, IdRole, IdRule, IdSource, Known, Level, Matcher, Origin, RuleChange, ScriptStep, Segment,
-    Signs, Statistic, Timeouts, Unique,
+    AnswerRules, AnswerSource, Asking, Asserted, Between, Budget, Claims, Compare, Condition, Dialect, Ends,
+    Exceptions, Expectations, Grammar, IdRole, IdRule, IdSource, Known, Level, Matcher, Origin, RuleChange, ScriptStep,
+    Segment, Signs, Statistic, Timeouts, Unique,
 };
 use goldenpath::identity::{Connection, ExecutionId, Iteration, UserNumber};
 use goldenpath::report::{
@@ -648,8 +648,14 @@ fn expectations(users: u32) -> Expectations {
     };
     Expectations {
         dialect,
-        script: vec![ScriptStep::Wait { when: is(ready), refused: vec![], within: Micros::from_secs(5) }],
+        script: vec![ScriptStep::Wait {
+            when: is(ready),
+            refused: vec![],
+            within: Micros::from_secs(5),
+            optional: false,
+        }],
         heartbeats: vec![],
+        asking: Asking::default(),
         grammar,
         ends: Ends { good: vec![is(completed)], bad: vec![] },
         failed: vec![],

@@ -256,3 +256,97 @@ fn users_of_a_file_log_in_with_their_own_emails() {
     let refused = place.run(&["run", "steps.yaml", "--users", "3", "-q", "--out", "more"]).exits(2);
     assert!(refused.stderr.contains("3 users are asked for, and the file has 2"), "{}", refused.stderr);
 }
+
+/// Every kind of body, a good-bye, and a cookie that only the handshake sets.
+const BODIES: &str = r#"
+version: 1
+name: bodies
+http: { base: "http://127.0.0.1:1" }
+socket: "ws://127.0.0.1:1/ws"
+prepare:
+  - { put: /note, body: "of ${user.number}: ${user.note}" }
+  - { put: /note.csv, body: "a,b", headers: { Content-Type: text/csv } }
+  - { post: /picture, file: picture.bin, headers: { Content-Type: image/png } }
+  - { delete: /nothing }
+connect:
+  script: [{ wait: { when: { event: connection_established } } }]
+ask:
+  send: { type: start_agent, payload: { user_request: "${prompt}", thread_id: "${thread_id}", run_id: "${run_id}" } }
+leave:
+  - { send: { type: bye, who: "${user.number}" } }
+  - { send_text: "bye" }
+after:
+  - { get: /history, expect: { when: { text: { contains: "you are ${user.note}" } } } }
+events: { ids: { run: { at: /run_id, source: chosen }, user: { at: /user_id, is: user.id } } }
+"#;
+
+#[test]
+fn bodies_go_out_as_written_and_the_handshakes_cookie_comes_back() {
+    let heard = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let hearing = std::sync::Arc::clone(&heard);
+    let site = Site::new().upgrade(Upgrade::AcceptWith("Set-Cookie: sticky=\"a|b\"; Path=/\r\n"));
+    let site = site.answers(|head, body| {
+        let plain = |text: &str| Some((200, "Content-Type: text/plain\r\n".to_owned(), text.to_owned()));
+        let is = |line: &str| head.lines().any(|known| known.eq_ignore_ascii_case(line));
+        let good = match head.split(' ').nth(1)? {
+            "/note" => body.starts_with("of ") && is("content-type: text/plain; charset=utf-8"),
+            "/note.csv" => body == "a,b" && is("content-type: text/csv"),
+            "/picture" => body == "not \u{1F5BC} a picture" && is("content-type: image/png"),
+            "/nothing" => body.is_empty(),
+            "/history" => is("cookie: sticky=\"a|b\""),
+            _ => return None,
+        };
+        if good { plain("you are Ann or you are Bob") } else { Some(refused(head)) }
+    });
+    let site = site.talking(move |talk| {
+        talk.user.clear();
+        talk.greet()?;
+        let ask = talk.ask()?;
+        talk.user = if ask.prompt.contains("Ann") { "u-ann" } else { "u-bob" }.to_owned();
+        talk.answer(&ask)?;
+        while let Some(text) = talk.hear()? {
+            hearing.lock().unwrap().push(text);
+        }
+        Ok(())
+    });
+    let site = site.serve();
+    let place = Place::new();
+    place.write("by-cookie.yaml", BODIES);
+    place.write("picture.bin", "not \u{1F5BC} a picture");
+    let filler: String = (3..50_000).map(|n| format!("u-{n},Nobody number {n}\n")).collect();
+    place.write("users.csv", &format!("u-ann,Ann\nu-bob,Bob\n{filler}"));
+    assert!(filler.len() > 1 << 20, "larger than a file of other kinds may be");
+    let written = SCENARIO.lines().find(|line| line.starts_with("users:")).expect("users");
+    let users = "users: { count: 2, file: users.csv, columns: [id, note] }";
+    let scenario = SCENARIO.replace(written, users).replace("Which", "I am ${user.note}. Which");
+    place.write("steps.yaml", &scenario);
+    place.run(&["run", "steps.yaml", "--url", &site.url(), "-q", "--out", "out"]).exits(0);
+    let report = Report::in_folder(&place.path().join("out"));
+    assert_eq!((report.failures(), report.count("runs_good")), (vec![], 2));
+    let mut farewells = heard.lock().unwrap().clone();
+    farewells.sort();
+    assert_eq!(farewells, ["bye", "bye", r#"{"type":"bye","who":1}"#, r#"{"type":"bye","who":2}"#]);
+}
+
+#[test]
+fn a_password_may_come_from_a_program() {
+    let scenario = |command: &str| {
+        let password = "{ env: PASSWORD, on_loopback: golden-path }";
+        assert!(SCENARIO.contains(password));
+        SCENARIO.replace(password, &format!("{{ command: {command} }}")).replace("by-cookie.yaml", "embedded")
+    };
+    let place = Place::new();
+    place.write("steps.yaml", &scenario("[/bin/echo, golden-path]"));
+    place.run(&["run", "steps.yaml", "-q", "--out", "out"]).exits(0);
+    place.write("steps.yaml", &scenario("[/bin/sh, -c, 'exit 3']"));
+    place.run(&["validate", "steps.yaml"]).exits(0);
+    for (command, told) in [
+        ("[/bin/sh, -c, 'exit 3']", "`/bin/sh` failed: exit status: 3"),
+        ("/bin/true", "this program printed nothing: it should print the password"),
+        ("/nowhere/at-all", "`/nowhere/at-all` cannot be started"),
+    ] {
+        place.write("steps.yaml", &scenario(command));
+        let ended = place.run(&["run", "steps.yaml", "-q", "--out", "more"]).exits(2);
+        assert!(ended.stderr.contains(told), "{}", ended.stderr);
+    }
+}

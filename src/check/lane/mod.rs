@@ -17,6 +17,7 @@ mod owner;
 mod run;
 mod setup;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::concern::Concerns;
@@ -24,8 +25,8 @@ use super::form::{self, Part};
 use super::judgement::{Judgement, NAMES_KEPT, Window};
 use super::ledger::Borne;
 use super::{copies, decode};
-use crate::event::{Extract, Kind, Slots};
-use crate::expect::{Expectations, Form, Matcher, ScriptStep, Segment};
+use crate::event::{Extract, Found, Kind, Slots};
+use crate::expect::{Expectations, Form, Matcher, ScriptStep, Segment, Trie};
 use crate::finding::{Deviation, Evidence, Excerpt, Finding, Subject};
 use crate::identity::{Connection, ExecutionId, Iteration, UserNumber};
 use crate::rule::{Concern, Rule, Severity};
@@ -57,6 +58,15 @@ pub enum Move {
         /// Every run ended well.
         good: bool,
     },
+}
+
+/// A rule of the profile that a frame was meant by, for whoever takes something from the frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// The wait at this step of the socket script has ended with it.
+    Awaited(usize),
+    /// The heartbeat rule of this index holds of it, and it is to be answered.
+    Answered(usize),
 }
 
 /// What a lane shares with the others.
@@ -99,6 +109,8 @@ pub(super) struct Lane {
     resumed: u32,
     /// An event of a run was known to be this user's.
     recognised: bool,
+    /// What the last frame was, in the order of its events.
+    pub(super) heard: Vec<Heard>,
     /// The room that the places of a frame were read into, kept for the next one.
     room: Slots<'static>,
 }
@@ -140,6 +152,8 @@ struct ConnectionState {
     upgraded: Stamp,
     frames: u64,
     replies: VecDeque<usize>,
+    /// A wait of the script ended without its frame.
+    ungreeted: bool,
     /// The next sent frame is an ask.
     asking: bool,
     reported_malformed: bool,
@@ -167,6 +181,7 @@ impl Lane {
             own_seen: false,
             resumed: 0,
             recognised: false,
+            heard: Vec::new(),
             room: Slots::default(),
         }
     }
@@ -254,6 +269,7 @@ impl Lane {
         if frame.direction == Direction::Sent {
             return self.sent(bench, frame);
         }
+        self.heard.clear();
         self.advance(bench, frame.not_before);
         bench.out.counts.frames += 1;
         if let Some(connection) = &mut self.connection {
@@ -308,9 +324,15 @@ impl Lane {
             return self.conclude_run(bench, run);
         }
         if let Stage::Script { step, since } = self.stage
-            && let Some(ScriptStep::Wait { within, .. }) = bench.expect.script.get(step)
+            && let Some(ScriptStep::Wait { within, optional, .. }) = bench.expect.script.get(step)
             && since + *within <= now
         {
+            if *optional {
+                if let Some(connection) = &mut self.connection {
+                    connection.ungreeted = true;
+                }
+                return self.script_at(bench, step + 1, now, now);
+            }
             let frames = self.connection.as_ref().map_or(0, |connection| connection.frames);
             let deviation = Deviation::GreetingMissing { waited: *within, frames };
             return self.fail_setup(bench, now, deviation, Evidence::default());
@@ -357,8 +379,8 @@ impl Lane {
         let is_document = dialect.forms.first().is_none_or(|form| matches!(form, Form::Json));
         let whole = is_document.then(|| decode::event_into(dialect, text, std::mem::take(&mut self.room)));
         let mine = match whole {
-            Some(Ok(read)) => {
-                let mine = self.document(bench, place, &read, text);
+            Some(Ok(mut read)) => {
+                let mine = self.document(bench, place, &mut read, text);
                 self.room = read.extract.slots.emptied();
                 mine
             }
@@ -379,8 +401,8 @@ impl Lane {
         for part in parts {
             let place = Place { text: part.raw, ..place };
             mine |= match (decode::part_into(&bench.expect.dialect, part, Slots::default()), &part.content) {
-                (Ok(read), form::Content::Json(text)) => self.document(bench, place, &read, text),
-                (Ok(read), form::Content::Text(_)) => self.carried(bench, place, &read.extract, 1),
+                (Ok(mut read), form::Content::Json(text)) => self.document(bench, place, &mut read, text),
+                (Ok(mut read), form::Content::Text(_)) => self.events(bench, place, &mut read.extract),
                 (Err(why), _) => self.unread(bench, place, || not_json(&why)),
             };
         }
@@ -388,31 +410,54 @@ impl Lane {
     }
 
     /// What was read of the document `text`; says whether it is this user's by its ids.
-    fn document(&mut self, bench: &mut Bench<'_>, place: Place<'_, '_>, read: &decode::Read<'_>, text: &str) -> bool {
+    fn document(
+        &mut self,
+        bench: &mut Bench<'_>,
+        place: Place<'_, '_>,
+        read: &mut decode::Read<'_>,
+        text: &str,
+    ) -> bool {
         let dialect = &bench.expect.dialect;
         if read.encoded
             && let Some(inner) = decode::unwrapped(dialect, text)
-            && let Ok(read) = decode::event_into(dialect, &inner, Slots::default())
+            && let Ok(mut read) = decode::event_into(dialect, &inner, Slots::default())
         {
             let evidence = self.evidence(bench, Excerpt::new(place.frame.at, "frame", place.text));
             self.report(bench, place.frame.at, Deviation::EncodedTwice, evidence);
-            return self.events(bench, place, &read.extract);
+            return self.events(bench, place, &mut read.extract);
         }
-        self.events(bench, place, &read.extract)
+        self.events(bench, place, &mut read.extract)
     }
 
-    fn events(&mut self, bench: &mut Bench<'_>, place: Place<'_, '_>, extract: &Extract<'_>) -> bool {
+    fn events(&mut self, bench: &mut Bench<'_>, place: Place<'_, '_>, extract: &mut Extract<'_>) -> bool {
+        self.fill_in(&bench.expect.dialect.trie, extract);
         match decode::batch(&bench.expect.dialect, extract) {
             None => self.carried(bench, place, extract, 1),
             Some(batch) => self.batch(bench, place, extract, batch),
         }
     }
 
-    /// A text that is none of what the profile decodes. It may be a heartbeat by what stands in it.
+    /// Lets the user's own values stand in an event, for the matchers that compare with them.
+    fn fill_in(&self, trie: &Trie, extract: &mut Extract<'_>) {
+        for (name, slot) in trie.own() {
+            if let Some(value) = self.captured.get(&**name) {
+                extract.slots.put(*slot, Found::Text(Cow::Owned(value.clone())));
+            }
+        }
+    }
+
+    /// A text that is none of what the profile decodes. It may be a greeting, a refusal or a heartbeat by what stands in it.
     fn unread(&mut self, bench: &mut Bench<'_>, place: Place<'_, '_>, why: impl FnOnce() -> String) -> bool {
         let Place { frame, text, .. } = place;
-        let unread = Extract { kind: Kind::Unnamed, name: None, envelope: Default::default(), slots: Slots::default() };
-        if !self.heartbeat(bench, &unread, text) {
+        let mut unread =
+            Extract { kind: Kind::Unnamed, name: None, envelope: Default::default(), slots: Slots::default() };
+        unread.slots.reset(bench.expect.dialect.trie.slots());
+        self.fill_in(&bench.expect.dialect.trie, &mut unread);
+        let known = self.refused(bench, frame, &unread, text)
+            || self.greeted(bench, frame, &unread, text)
+            || self.heartbeat(bench, &unread, text)
+            || self.ask_refused(bench, frame, &unread, text);
+        if !known {
             self.named(bench, frame.at, "frame", text, false);
             self.malformed(bench, frame.at, why(), Excerpt::new(frame.at, "frame", text));
         }
@@ -472,9 +517,13 @@ impl Lane {
             }
             return owned == Owned::Mine;
         }
+        if self.ask_refused(bench, frame, extract, text) {
+            return owned == Owned::Mine;
+        }
         // A frame that is another user's by its ids is the ledger's; fed to this user's run it would only add echoes of the
         // same cause.
         if owned != Owned::Foreign {
+            self.asks_back(bench, extract, text);
             self.event(bench, Place { mine: place.mine || owned == Owned::Mine, ..place }, extract);
         }
         owned == Owned::Mine
@@ -494,15 +543,29 @@ impl Lane {
     }
 
     fn heartbeat(&mut self, bench: &mut Bench<'_>, extract: &Extract<'_>, text: &str) -> bool {
-        let mut rules = bench.concerns.of(extract.kind).heartbeats.iter();
+        let mut rules = bench.concerns.of(extract.kind).heartbeats.iter().filter(|(_, rule)| !rule.progress);
         let Some((index, rule)) = rules.find(|(_, rule)| rule.when.holds(extract, text)) else { return false };
         bench.out.counts.heartbeats += 1;
-        if rule.answered
-            && let Some(connection) = &mut self.connection
-        {
-            connection.replies.push_back(*index);
+        if rule.answered {
+            self.answer(*index);
         }
         true
+    }
+
+    /// The frame is to be answered by the rule of this index.
+    fn answer(&mut self, rule: usize) {
+        if let Some(connection) = &mut self.connection {
+            connection.replies.push_back(rule);
+            self.heard.push(Heard::Answered(rule));
+        }
+    }
+
+    /// An event of a run that asks back.
+    fn asks_back(&mut self, bench: &Bench<'_>, extract: &Extract<'_>, text: &str) {
+        let mut rules = bench.concerns.of(extract.kind).heartbeats.iter().filter(|(_, rule)| rule.progress);
+        if let Some((index, _)) = rules.find(|(_, rule)| rule.when.holds(extract, text)) {
+            self.answer(*index);
+        }
     }
 
     fn malformed(&mut self, bench: &mut Bench<'_>, at: Stamp, why: String, excerpt: Excerpt) {

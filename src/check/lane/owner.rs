@@ -156,6 +156,14 @@ impl Lane {
             compare(rule.compare, mine, value)
         };
         let mine = match (&rule.source, rule.role) {
+            // The target names a run in its answer to the ask, which may come after the run's first events.
+            (IdSource::Captured(_), IdRole::Run) if self.run.as_ref().is_some_and(|run| !run.named) => {
+                return Own::NoneKnown;
+            }
+            (IdSource::Captured(_), IdRole::Run) => {
+                let runs = self.run.iter().chain(&self.lingering).flat_map(|run| &run.ids);
+                runs.chain(self.past.iter().flat_map(|run| &run.ids)).any(|mine| verdict(mine))
+            }
             (IdSource::Captured(name), _) => self.captured.get(&**name).is_some_and(|mine| verdict(mine)),
             (IdSource::Chosen, IdRole::Run) => {
                 let runs = self.run.iter().chain(&self.lingering).flat_map(|run| &run.ids);

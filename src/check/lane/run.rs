@@ -27,6 +27,8 @@ pub(super) struct Run {
     pub(super) asked: Stamp,
     pub(super) prompt: String,
     pub(super) ids: Vec<String>,
+    /// The target said what it calls the run.
+    pub(super) named: bool,
     pub(super) automaton: Automaton,
     pub(super) progress: Option<(Stamp, Stamp)>,
     pub(super) silence: (Micros, Micros),
@@ -39,6 +41,8 @@ pub(super) struct Run {
     pub(super) answer: Option<String>,
     pub(super) answer_frame: Option<Excerpt>,
     pub(super) failed: Option<(String, Excerpt)>,
+    /// The last events of each end that were not good ones, by symbol.
+    pub(super) unwell: Vec<(usize, String, Excerpt)>,
     /// What ended it as failed.
     pub(super) bad: Option<(String, Evidence)>,
     /// What completed it after it had failed.
@@ -155,7 +159,7 @@ impl Lane {
         }
         let Some(connection) = &mut self.connection else { return };
         let Some(iteration) = self.iterations.back_mut() else { return };
-        connection.asking = true;
+        connection.asking = !bench.expect.asking.by_request;
         iteration.first_asked.get_or_insert(at);
         let mut asked = Run {
             iteration: iteration.iteration,
@@ -164,6 +168,7 @@ impl Lane {
             asked: at,
             prompt: prompt.to_owned(),
             ids: run.into_iter().map(str::to_owned).collect(),
+            named: false,
             automaton: Automaton::new(),
             progress: None,
             silence: (Micros::ZERO, Micros::ZERO),
@@ -174,6 +179,7 @@ impl Lane {
             answer: None,
             answer_frame: None,
             failed: None,
+            unwell: Vec::new(),
             bad: None,
             completed: None,
             degraded: None,
@@ -205,7 +211,15 @@ impl Lane {
             bench.out.noted(kind, extract.envelope);
         }
         let mut run_ids = expect.ids.iter().filter(|rule| rule.role == IdRole::Run);
-        let run_id = run_ids.find_map(|rule| extract.first_text(&rule.at));
+        let run_id = run_ids.find_map(|rule| {
+            let id = extract.first_text(&rule.at)?;
+            // Numbers that repeat tell apart the runs of one connection and no others.
+            Some(if rule.unique == Unique::User {
+                format!("{id} on connection {}", frame.connection).into()
+            } else {
+                id
+            })
+        });
         let replayed = concern.replayed.any(extract, text);
         let bad = concern.bad || concern.bad_ends.any(extract, text);
         let unmarked =
@@ -343,8 +357,15 @@ impl Lane {
                 let evidence = run.evidence(&expect.dialect.names, Some(excerpt()));
                 self.report_for(bench, &run, frame.at, Deviation::ReplayedEvent { event: label() }, evidence);
             }
+            if expect.grammar.symbols[symbol].role == Role::End && was_over.is_none() {
+                // Of several ends that must come each must be good, whichever comes last.
+                run.unwell.retain(|(end, ..)| *end != symbol);
+                if !expect.ends.good.is_empty() && !any(&expect.ends.good, extract, text) {
+                    run.unwell.push((symbol, label(), excerpt()));
+                }
+            }
             if step.over {
-                ended = Some(expect.ends.good.is_empty() || any(&expect.ends.good, extract, text));
+                ended = Some(run.unwell.is_empty());
             }
         }
         if let Some(over) = was_over {
@@ -366,7 +387,7 @@ impl Lane {
         }
         if let Some(good) = ended {
             if !good && run.failed.is_none() {
-                run.failed = Some((label(), excerpt()));
+                run.failed = run.unwell.pop().map(|(_, event, excerpt)| (event, excerpt));
             }
             let good = good && run.failed.is_none();
             self.run = Some(run);

@@ -3,10 +3,11 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::owner::own;
-use super::{Bench, ConnectionState, IterationState, Lane, Stage, any};
+use super::run::Over;
+use super::{Bench, ConnectionState, Heard, IterationState, Lane, Stage, any};
 use crate::check::judgement::NAMES_KEPT;
 use crate::event::Extract;
-use crate::expect::{IdSource, ScriptStep, Segment, Unique};
+use crate::expect::{IdRole, IdSource, ScriptStep, Segment, Unique};
 use crate::finding::{Deviation, Evidence, Excerpt};
 use crate::identity::{Connection, Iteration};
 use crate::time::Stamp;
@@ -85,6 +86,7 @@ impl Lane {
                     bench.out.leftovers.insert(format!("user {}: {name}: {why}", self.user));
                 }
             }
+            (Phase::Ask, _) => self.ask_failed(bench, done, format!("{step}: {why}"), evidence),
             (Phase::After, _) => self.report(bench, done, Deviation::AfterFailed { step, why }, evidence),
             (_, Some(NetFailure { doing, error, .. })) => {
                 let deviation = Deviation::Unreachable { doing: doing.clone(), error: error.clone() };
@@ -103,6 +105,13 @@ impl Lane {
                 continue;
             }
             own(bench.out, rule.role, value, self.user);
+            if rule.role == IdRole::Run
+                && let Some(run) = self.run.as_mut().or(self.lingering.last_mut())
+            {
+                run.ids.retain(|id| id != value);
+                run.ids.insert(0, value.to_owned());
+                run.named = true;
+            }
         }
         self.captured.insert(name.to_owned(), value.to_owned());
     }
@@ -133,6 +142,7 @@ impl Lane {
             upgraded: done,
             frames: 0,
             replies: VecDeque::new(),
+            ungreeted: false,
             asking: false,
             reported_malformed: false,
             reported_unasked: BTreeSet::new(),
@@ -143,6 +153,11 @@ impl Lane {
                 if *echo_strict && !echo_fits {
                     (Deviation::SubprotocolMismatch { selected: subprotocol.clone() }, vec![])
                 } else {
+                    if let (Some(selected), false) = (subprotocol, *echo_fits) {
+                        let selected = selected.clone();
+                        let deviation = Deviation::SubprotocolNotOffered { selected };
+                        self.report(bench, done, deviation, Evidence::default());
+                    }
                     let took = done.since(begun);
                     self.record(bench, Segment::Connect, took, took);
                     return self.script_at(bench, 0, done, done);
@@ -171,14 +186,47 @@ impl Lane {
         self.fail_setup(bench, done, deviation, Evidence { marks: Vec::new(), excerpts });
     }
 
+    /// What the ask's own request came to says nothing against a run that goes on.
+    fn ask_failed(&mut self, bench: &mut Bench<'_>, at: Stamp, by: String, evidence: Evidence) {
+        self.report(bench, at, Deviation::AskRefused { by }, evidence);
+        if self.run.as_ref().is_some_and(|run| !run.automaton.begun()) {
+            self.end_run(bench, Over { earliest: at, latest: at, good: false, explained: true });
+        }
+    }
+
+    /// A refusal of the ask by frame, until the first event of its run.
+    pub(super) fn ask_refused(
+        &mut self,
+        bench: &mut Bench<'_>,
+        frame: &Frame<'_>,
+        extract: &Extract<'_>,
+        text: &str,
+    ) -> bool {
+        let armed = self.run.as_ref().is_some_and(|run| !run.automaton.begun());
+        let hit = armed && any(&bench.expect.asking.refused, extract, text);
+        if hit {
+            let by = extract.name.as_deref().unwrap_or("a frame").to_owned();
+            let evidence = self.evidence(bench, Excerpt::new(frame.at, "frame", text));
+            self.report(bench, frame.at, Deviation::AskRefused { by }, evidence);
+            let (earliest, latest) = (frame.not_before, frame.at);
+            self.end_run(bench, Over { earliest, latest, good: false, explained: true });
+        }
+        hit
+    }
+
     /// Enters step `step` of the socket script at a time between `earliest` and `latest`, or becomes ready after the last.
-    fn script_at(&mut self, bench: &mut Bench<'_>, step: usize, earliest: Stamp, latest: Stamp) {
+    pub(super) fn script_at(&mut self, bench: &mut Bench<'_>, step: usize, earliest: Stamp, latest: Stamp) {
         if step < bench.expect.script.len() {
             self.stage = Stage::Script { step, since: latest };
             return;
         }
-        let waited = bench.expect.script.iter().any(|step| matches!(step, ScriptStep::Wait { .. }));
-        if waited && let Some(connection) = &self.connection {
+        let waits = |step: &ScriptStep| matches!(step, ScriptStep::Wait { .. });
+        // Silence that is as good as a greeting is none.
+        let silent = self.connection.as_ref().is_some_and(|connection| connection.ungreeted);
+        if bench.expect.script.iter().any(waits)
+            && !silent
+            && let Some(connection) = &self.connection
+        {
             let upgraded = connection.upgraded;
             self.record(bench, Segment::Greeting, earliest.since(upgraded), latest.since(upgraded));
         }
@@ -242,6 +290,7 @@ impl Lane {
         let Some(ScriptStep::Wait { when, .. }) = bench.expect.script.get(step) else { return false };
         let hit = when.holds(extract, text);
         if hit {
+            self.heard.push(Heard::Awaited(step));
             self.script_at(bench, step + 1, frame.not_before, frame.at);
         }
         hit

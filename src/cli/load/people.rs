@@ -2,14 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Loader, read_capped};
+use super::{Loader, read_up_to};
 use crate::cli::resolved::names_secret;
 use crate::document::diagnostic::{Diagnostic, quote};
+use crate::document::text::Hole;
 use crate::document::{Context, Spanned};
 use crate::identity::UserNumber;
-use crate::scenario::Scenario;
 use crate::scenario::people::{GROUP, People, text};
+use crate::scenario::{Scenario, names};
 use crate::target::Profile;
+
+/// The largest file of users: a few hundred thousand rows.
+const MOST_BYTES: usize = 64 << 20;
+
+/// The columns that prompts ask for, where they have no default.
+pub(super) fn prompt_columns(scenario: &Scenario) -> impl Iterator<Item = (&str, &Hole)> {
+    let holes = scenario.turns.iter().flat_map(|turn| turn.prompt.holes()).filter(|hole| hole.default.is_none());
+    holes.filter_map(|hole| Some((names::column(&hole.name)?, hole)))
+}
 
 impl Loader {
     /// The rows behind `users.file`; `None` after a mistake.
@@ -22,9 +32,10 @@ impl Loader {
     ) -> Option<People> {
         let users = &scenario.users;
         let path = self.beside(file.span, &file.value);
-        let bytes = read_capped(&path, file.span, super::near_missing, cx)?;
+        let bytes = read_up_to(MOST_BYTES, &path, file.span, super::near_missing, cx)?;
         let listed = |name: &str| users.secret.iter().any(|secret| secret.value == name);
-        let people = match People::read(&bytes, |name| listed(name) || names_secret(name)) {
+        let columns = (!users.columns.is_empty()).then_some(users.columns.as_slice());
+        let people = match People::read(&bytes, columns, |name| listed(name) || names_secret(name)) {
             Ok(people) => people,
             Err(why) => {
                 let shown = quote(&file.value);
@@ -53,7 +64,15 @@ impl Loader {
                 cx.report(mistake.also(file.span, "the file has one").help(format!("remove `users.{key}`")));
             }
         }
+        for turn in &scenario.turns {
+            let asked = turn.prompt.holes().filter_map(|hole| Some((names::column(&hole.name)?, hole)));
+            for (column, hole) in asked.filter(|(column, _)| listed(column) || names_secret(column)) {
+                let mistake = Diagnostic::mistake(hole.span, format!("the column {} is secret", quote(column)));
+                cx.report(mistake.help("prompts are recorded and shown; remove it"));
+            }
+        }
         let mut needed: Vec<&str> = profile.columns.iter().map(|(name, _)| name.as_str()).collect();
+        needed.extend(prompt_columns(scenario).map(|(column, _)| column));
         needed.extend(["email", "password"]);
         let (mut owners, mut groups) = (BTreeMap::new(), BTreeSet::new());
         if let (Some(span), false) = (scenario.written.groups, has(GROUP)) {

@@ -2,6 +2,7 @@
 
 use super::Compiler;
 use crate::document::diagnostic::quote;
+use crate::document::text::{Hole, Segment, Text};
 use crate::document::values::{OneOrMany, Table};
 use crate::document::{Diagnostic, Span, Spanned};
 use crate::event::SlotId;
@@ -9,19 +10,34 @@ use crate::expect::{
     AnswerSource, Compare, Condition, Dialect, Ends, Fields, Form, IdRole, IdRule, IdSource, Matcher, Signs, Split,
     Test, Trie, Unique,
 };
-use crate::matcher::{Pointer, When, not_yet};
-use crate::target::format::{self, Behind, Decoding, Encoding};
+use crate::matcher::{NameWhen, Pointer, When, not_yet};
+use crate::target::format::{self, Behind, Decoding, Encoding, EventName, NameSource};
 use crate::target::names::{Captured, Moment};
 
 impl Compiler<'_> {
     /// The matcher with its places and names in `dialect`.
     pub(super) fn matcher(&mut self, when: &When, dialect: &mut Dialect) -> Matcher {
-        let misplaced = if self.prefixes { Vec::new() } else { when.prefixes() };
+        self.check_prefixes(when.prefixes());
+        for own in when.own() {
+            self.tell(own.written, own.text);
+        }
+        when.compile(&mut dialect.trie, &mut dialect.names)
+    }
+
+    fn check_prefixes(&mut self, spans: Vec<Span>) {
+        let misplaced = if self.prefixes { Vec::new() } else { spans };
         for span in misplaced {
             let mistake = Diagnostic::mistake(span, "no frame has a prefix");
             self.mistake(mistake.help("add `sse` or `prefixed` to `events.decode`"));
         }
-        when.compile(&mut dialect.trie, &mut dialect.names)
+    }
+
+    /// Has the judge told what `text` is for a user.
+    fn tell(&mut self, name: String, text: Text) {
+        self.check(&text, Moment::Frame);
+        if !self.own.iter().any(|(known, _)| *known == name) {
+            self.own.push((name, text));
+        }
     }
 
     fn matchers(&mut self, given: &[When], dialect: &mut Dialect) -> Vec<Matcher> {
@@ -34,11 +50,8 @@ impl Compiler<'_> {
         name: Option<format::EventName>,
         fields: Option<format::EventFields>,
     ) {
+        self.names(dialect, name);
         let trie = &mut dialect.trie;
-        dialect.name_at = match name {
-            Some(name) => slots(&name.0.0, trie, false),
-            None => literal_slots(&["/type", "/event", "/event_name", "/event_type"], trie),
-        };
         let fields = fields.unwrap_or_default();
         let mut places = |given: Option<OneOrMany<Pointer>>, default: &[&str]| match given {
             Some(pointers) => slots(&pointers.0, trie, false),
@@ -53,14 +66,52 @@ impl Compiler<'_> {
         };
     }
 
+    /// What gives events their names.
+    fn names(&mut self, dialect: &mut Dialect, name: Option<EventName>) {
+        let default = |trie: &mut Trie| literal_slots(&["/type", "/event", "/event_name", "/event_type"], trie);
+        match name {
+            None => dialect.name_at = default(&mut dialect.trie),
+            Some(EventName::At(pointer)) => dialect.name_at = slots(&[pointer], &mut dialect.trie, false),
+            Some(EventName::Rules(rules)) => {
+                self.rules(dialect, rules);
+                dialect.name_at = default(&mut dialect.trie);
+            }
+            Some(EventName::Several(sources)) => {
+                for source in sources.0 {
+                    match source {
+                        NameSource::At(pointer) => dialect.name_at.push(pointer.intern(&mut dialect.trie, false)),
+                        NameSource::Rules(rules) => {
+                            if let (false, Some((first, _))) = (dialect.name_at.is_empty(), rules.0.first()) {
+                                let mistake = Diagnostic::mistake(first.span, "a place stands before this rule");
+                                self.mistake(mistake.help("write rules first; they are tried before places"));
+                            }
+                            self.rules(dialect, rules);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn rules(&mut self, dialect: &mut Dialect, rules: Table<OneOrMany<NameWhen>>) {
+        for (name, whens) in rules.0 {
+            if name.value.trim().is_empty() {
+                self.mistake(Diagnostic::mistake(name.span, "the name is empty").help("name the event"));
+            }
+            let kind = dialect.names.intern(&name.value);
+            for when in whens.0 {
+                self.check_prefixes(when.prefixes());
+                dialect.rules.push((kind, when.compile(&mut dialect.trie)));
+            }
+        }
+    }
+
     pub(super) fn spellings(
         &mut self,
         dialect: &mut Dialect,
-        decode: Option<OneOrMany<Spanned<Encoding>>>,
         splits: &[format::Split],
         aliases: &Table<Spanned<String>>,
     ) {
-        self.encodings(dialect, decode);
         for split in splits {
             let by_name = split.by == format::SplitBy::Type;
             dialect.split.push(Split { at: split.at.intern(&mut dialect.trie, true), by_name });
@@ -76,7 +127,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn encodings(&mut self, dialect: &mut Dialect, decode: Option<OneOrMany<Spanned<Encoding>>>) {
+    pub(super) fn encodings(&mut self, dialect: &mut Dialect, decode: Option<OneOrMany<Spanned<Encoding>>>) {
         let Some(OneOrMany(decode)) = decode else {
             dialect.json_string = true;
             return;
@@ -145,18 +196,19 @@ impl Compiler<'_> {
     }
 
     fn captured_source(&mut self, is: &Spanned<String>) -> Option<IdSource> {
+        if is.value.starts_with("user.") {
+            return self.column_source(is);
+        }
         let name = quote(&is.value);
-        let before = |captured: &&Captured| captured.name == is.value && captured.moment < Moment::Upgrade;
+        let before = |captured: &&Captured| captured.name == is.value && captured.moment <= Moment::Ask;
         let Some(captured) = self.scope.captured().iter().find(before).cloned() else {
             let mut names: Vec<&str> = self.scope.captured().iter().map(|captured| captured.name.as_str()).collect();
             names.dedup();
             let help = match crate::document::context::closest(&is.value, names) {
-                Some(meant) => format!("did you mean `{meant}`? it must be captured in `login` or `prepare`"),
-                None => "capture it in `login` or `prepare`".to_owned(),
+                Some(meant) => format!("did you mean `{meant}`? it must be captured before or with the ask"),
+                None => "capture it in `login`, `prepare`, a `wait` or `ask`, or write `user.COLUMN`".to_owned(),
             };
-            self.mistake(
-                Diagnostic::mistake(is.span, format!("no step captures {name} before the connection")).help(help),
-            );
+            self.mistake(Diagnostic::mistake(is.span, format!("nothing captures {name} before the run")).help(help));
             return None;
         };
         self.scope.need(&is.value);
@@ -165,6 +217,18 @@ impl Compiler<'_> {
             self.mistake(mistake.also(captured.span, "captured here").help("capture the id itself, without `secret`"));
             return None;
         }
+        Some(IdSource::Captured(is.value.as_str().into()))
+    }
+
+    /// What is known of the user itself.
+    fn column_source(&mut self, is: &Spanned<String>) -> Option<IdSource> {
+        if is.value == "user.password" {
+            let mistake = Diagnostic::mistake(is.span, "`user.password` is a secret, and ids stand in reports");
+            self.mistake(mistake.help("write the column that holds the id"));
+            return None;
+        }
+        let hole = Hole { name: is.value.clone(), default: None, filters: Vec::new(), span: is.span };
+        self.tell(is.value.clone(), Text { segments: vec![Segment::Hole(hole)], span: is.span });
         Some(IdSource::Captured(is.value.as_str().into()))
     }
 

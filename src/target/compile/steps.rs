@@ -1,12 +1,14 @@
 //! The steps of a profile: requests, their success and what is captured from their answers.
 
+use std::sync::Arc;
+
 use super::super::format::{self, Elsewhere, File, Marked};
 use super::super::names::{Captured, Moment, capture_problem};
-use super::super::{Body, Capture, Method, Place, Retry, Step, Success};
+use super::super::{Attached, Body, Capture, Method, Place, Retry, Step, Success};
 use super::events::slots;
 use super::{Compiler, REQUEST_HEADERS, lead};
 use crate::document::diagnostic::quote;
-use crate::document::text::{Template, Text};
+use crate::document::text::Text;
 use crate::document::values::Table;
 use crate::document::{Diagnostic, Spanned};
 use crate::expect::Trie;
@@ -17,31 +19,47 @@ const READY_EVERY: Micros = Micros::from_millis(500);
 /// How often a step with `retry` is tried that does not say.
 const RETRY_EVERY: Micros = Micros::from_millis(200);
 
-/// What the steps capture, in the order in which they are done.
+/// What is captured, in the order in which it is done.
 pub(super) fn captured(file: &File) -> Vec<Captured> {
-    let phases = [
-        (Moment::Ready, &file.ready),
-        (Moment::Login, &file.login),
-        (Moment::Prepare, &file.prepare),
-        (Moment::After, &file.after),
-        (Moment::Finally, &file.finally),
-    ];
-    let steps = phases.into_iter().flat_map(|(moment, steps)| steps.iter().map(move |step| (moment, &step.value)));
-    let captures = steps.flat_map(|(moment, step)| {
-        let name = methods(step).first().map_or_else(String::new, |(method, address)| step_name(*method, address));
-        step.capture.0.iter().map(move |(key, capture)| Captured {
-            name: key.value.clone(),
-            span: key.span,
-            step: name.clone(),
-            moment,
-            secret: is_secret(capture),
-            guarded: matches!(
-                capture,
-                format::Capture::Marked(Marked::Secret(format::Place::Elsewhere(Elsewhere::Cookie(_))))
-            ),
-        })
-    });
-    captures.collect()
+    let mut all = Vec::new();
+    let mut steps = |moment: Moment, steps: &[Spanned<format::Step>]| {
+        all.extend(steps.iter().flat_map(|step| captured_by(&step.value, moment)));
+    };
+    steps(Moment::Ready, &file.ready);
+    steps(Moment::Login, &file.login);
+    steps(Moment::Prepare, &file.prepare);
+    let script = file.connect.iter().flat_map(|connect| &connect.script);
+    let waits = script.filter_map(|step| if let format::ScriptStep::Wait(wait) = step { Some(wait) } else { None });
+    all.extend(waits.flat_map(|wait| &wait.capture.0).map(|(key, capture)| Captured {
+        name: key.value.clone(),
+        span: key.span,
+        from: "a frame that the script waits for".to_owned(),
+        moment: Moment::Message,
+        secret: matches!(capture, format::FrameCapture::Secret(_)),
+        guarded: matches!(capture, format::FrameCapture::Secret(_)),
+    }));
+    if let format::Ask::Step(step) = &file.ask.value {
+        all.extend(captured_by(&step.value, Moment::Ask));
+    }
+    for (moment, steps) in [(Moment::After, &file.after), (Moment::Finally, &file.finally)] {
+        all.extend(steps.iter().flat_map(|step| captured_by(&step.value, moment)));
+    }
+    all
+}
+
+fn captured_by(step: &format::Step, moment: Moment) -> impl Iterator<Item = Captured> {
+    let name = methods(step).first().map_or_else(String::new, |(method, address)| step_name(*method, address));
+    step.capture.0.iter().map(move |(key, capture)| Captured {
+        name: key.value.clone(),
+        span: key.span,
+        from: format!("the answer to `{name}`"),
+        moment,
+        secret: is_secret(capture),
+        guarded: matches!(
+            capture,
+            format::Capture::Marked(Marked::Secret(format::Place::Elsewhere(Elsewhere::Cookie(_))))
+        ),
+    })
 }
 
 fn methods(step: &format::Step) -> Vec<(Method, &format::Address)> {
@@ -68,8 +86,8 @@ impl Compiler<'_> {
         steps.into_iter().filter_map(|step| self.step(step, moment, has_base)).collect()
     }
 
-    fn step(&mut self, step: Spanned<format::Step>, moment: Moment, has_base: bool) -> Option<Step> {
-        let Spanned { value: step, span } = step;
+    pub(super) fn step(&mut self, step: Spanned<format::Step>, moment: Moment, has_base: bool) -> Option<Step> {
+        let Spanned { value: mut step, span } = step;
         let count = step.capture.0.len();
         let (method, address) = match methods(&step)[..] {
             [(method, address)] => (method, address.clone()),
@@ -90,11 +108,19 @@ impl Compiler<'_> {
         };
         self.check_step_address(&address.text, has_base);
         self.check(&address.text, moment);
+        let body = self.body(&mut step, moment);
         let headers = self.headers(step.headers, moment, &REQUEST_HEADERS);
         let query = self.pairs(step.query, moment);
-        let body = self.body(step.json, step.form, moment);
         let follows = step.redirects.map_or(self.follows, |redirects| redirects == format::Redirects::Follow);
         let timeout = step.timeout.and_then(|timeout| self.above_zero(timeout, "timeout"));
+        if let Some(refused) = step.refused.as_ref().filter(|_| moment != Moment::Ask) {
+            let mistake = Diagnostic::mistake(refused.span, "`refused` is for the step under `ask`");
+            self.mistake(mistake.help("say with `expect` when this step succeeded"));
+        }
+        if let Some(retry) = step.retry.as_ref().filter(|_| moment == Moment::Ask) {
+            let mistake = Diagnostic::mistake(retry.span, "an ask is never repeated");
+            self.mistake(mistake.help("remove `retry`: a question that fails is evidence"));
+        }
         let retry = self.retry(step.within, step.retry, moment);
         let mut trie = Trie::default();
         if let Some(held) = step.expect.iter().find_map(|expect| expect.holds.as_ref()?.0.first())
@@ -103,30 +129,42 @@ impl Compiler<'_> {
             let mistake = Diagnostic::mistake(held.span, "there is no run yet whose history could be looked for");
             self.mistake(mistake.help("`holds` belongs to steps under `after`"));
         }
+        let own = step.expect.iter().filter_map(|expect| expect.when.as_ref()).flat_map(|when| when.own());
+        let own = own.map(|own| {
+            self.check(&own.text, moment);
+            (own.written, own.text)
+        });
+        let own = own.collect();
         let expect = self.success(step.expect, &mut trie);
         let captures =
             step.capture.0.into_iter().map(|(name, capture)| self.capture(name, capture, &mut trie)).collect();
         self.scope.advance(count);
         let name = step_name(method, &address);
         let url = address.text;
-        Some(Step { name, method, url, headers, query, body, follows, timeout, retry, expect, captures, trie })
+        Some(Step { name, method, url, headers, query, body, follows, timeout, retry, expect, captures, own, trie })
     }
 
-    fn body(
-        &mut self,
-        json: Option<Spanned<Template>>,
-        form: Option<Spanned<Table<Text>>>,
-        moment: Moment,
-    ) -> Option<Body> {
-        if let (Some(json), Some(form)) = (&json, &form) {
-            let mistake = Diagnostic::mistake(form.span, "`json` and `form` exclude each other");
-            self.mistake(mistake.also(json.span, "the other stands here").help("a request has one body"));
+    fn body(&mut self, step: &mut format::Step, moment: Moment) -> Option<Body> {
+        let (json, form) = (step.json.take(), step.form.take());
+        let (text, file) = (step.body.take(), step.file.take());
+        let spans = [
+            ("json", json.as_ref().map(|json| json.span)),
+            ("form", form.as_ref().map(|form| form.span)),
+            ("body", text.as_ref().map(|text| text.span)),
+            ("file", file.as_ref().map(|file| file.span)),
+        ];
+        let given: Vec<_> = spans.into_iter().filter_map(|(key, span)| Some((key, span?))).collect();
+        if let [(one, span), (other, place), ..] = given[..] {
+            let mistake = Diagnostic::mistake(place, format!("`{one}` and `{other}` exclude each other"));
+            self.mistake(mistake.also(span, "the other stands here").help("a request has one body"));
         }
-        match (json, form) {
-            (Some(json), _) => Some(Body::Json(self.template(json, moment))),
-            (None, Some(form)) => Some(Body::Form(self.pairs(form.value, moment))),
-            (None, None) => None,
-        }
+        let json = json.map(|json| Body::Json(self.template(json, moment)));
+        let form = form.map(|form| Body::Form(self.pairs(form.value, moment)));
+        let text = text.map(|text| {
+            self.check(&text.value, moment);
+            Body::Text(text.value)
+        });
+        json.or(form).or(text).or(file.map(|path| Body::File(Attached { path, bytes: Arc::default() })))
     }
 
     fn retry(
@@ -159,10 +197,7 @@ impl Compiler<'_> {
     }
 
     fn capture(&mut self, name: Spanned<String>, capture: format::Capture, trie: &mut Trie) -> Capture {
-        if let Some((problem, help)) = capture_problem(&name.value) {
-            let mistake = Diagnostic::mistake(name.span, format!("{} {problem}", quote(&name.value)));
-            self.mistake(mistake.help(help));
-        }
+        self.check_capture(&name);
         let secret = is_secret(&capture);
         let at = match capture {
             format::Capture::One(pointer) | format::Capture::Marked(Marked::Secret(format::Place::One(pointer))) => {
@@ -184,6 +219,27 @@ impl Compiler<'_> {
             }
         };
         Capture { name: name.value, secret, needed: false, at }
+    }
+
+    /// What is taken from a frame, whose places are in `trie`.
+    pub(super) fn frame_captures(&mut self, captures: Table<format::FrameCapture>, trie: &mut Trie) -> Vec<Capture> {
+        let captures = captures.0.into_iter().map(|(name, capture)| {
+            self.check_capture(&name);
+            let (pointers, secret) = match capture {
+                format::FrameCapture::One(pointer) => (vec![pointer], false),
+                format::FrameCapture::Several(pointers) => (pointers.0, false),
+                format::FrameCapture::Secret(format::FrameSecret::Secret(pointers)) => (pointers.0, true),
+            };
+            Capture { name: name.value, secret, needed: false, at: Place::Body(slots(&pointers, trie, true)) }
+        });
+        captures.collect()
+    }
+
+    fn check_capture(&mut self, name: &Spanned<String>) {
+        if let Some((problem, help)) = capture_problem(&name.value) {
+            let mistake = Diagnostic::mistake(name.span, format!("{} {problem}", quote(&name.value)));
+            self.mistake(mistake.help(help));
+        }
     }
 
     fn success(&mut self, expect: Option<format::Expect>, trie: &mut Trie) -> Success {

@@ -190,6 +190,7 @@ pub(crate) mod tests {
             Just(Phase::Ready),
             Just(Phase::Login),
             Just(Phase::Prepare),
+            Just(Phase::Ask),
             Just(Phase::After),
             Just(Phase::Finally)
         ];

@@ -38,6 +38,8 @@ pub enum Upgrade {
     Accept,
     /// Without selecting one of the subprotocols that were offered.
     AcceptNoSubprotocol,
+    /// Without a subprotocol and with these header lines, each ended by CR LF.
+    AcceptWith(&'static str),
     /// With an accept key that belongs to no request.
     AcceptAnother,
     /// With this status and JSON body, as a proxy or the target's middleware would.
@@ -136,7 +138,7 @@ impl Site {
                 let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
                 (self.login)(body["email"].as_str().unwrap_or(&request.body))
             }
-            "/ws" => return self.upgraded(stream, reader, &request, shared),
+            _ if request.header("upgrade").is_some() => return self.upgraded(stream, reader, &request, shared),
             path if path.starts_with("/api/threads/") => (200, json!({"messages": ["asked", "answered"]}).to_string()),
             path => (404, json!({"no": path}).to_string()),
         };
@@ -158,7 +160,7 @@ impl Site {
     ) -> io::Result<()> {
         let key = request.header("sec-websocket-key").unwrap_or_default();
         let key = match &self.upgrade {
-            Upgrade::Accept | Upgrade::AcceptNoSubprotocol => key,
+            Upgrade::Accept | Upgrade::AcceptNoSubprotocol | Upgrade::AcceptWith(_) => key,
             Upgrade::AcceptAnother => "dGhlIHNhbXBsZSBub25jZQ==",
             Upgrade::Refuse(status, body) => return respond(stream, *status, "", body),
             Upgrade::Echo => return respond(stream, 403, "", &request.head),
@@ -173,6 +175,7 @@ impl Site {
         let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes());
         let selected = match &self.upgrade {
             Upgrade::AcceptNoSubprotocol => "",
+            Upgrade::AcceptWith(lines) => lines,
             _ => "Sec-WebSocket-Protocol: jwt-auth\r\n",
         };
         write!(
@@ -182,7 +185,8 @@ impl Site {
         )?;
         let token = request.token().or_else(|| request.session());
         let email = token.and_then(|token| token.strip_prefix(TOKEN).map(str::to_owned)).unwrap_or_default();
-        let mut talk = Talk { stream, reader, user: user_of(&email), email, shared: Arc::clone(shared) };
+        let head = request.head.clone();
+        let mut talk = Talk { head, stream, reader, user: user_of(&email), email, shared: Arc::clone(shared) };
         (self.talking)(&mut talk)?;
         while talk.hear()?.is_some() {}
         Ok(())
@@ -280,6 +284,8 @@ pub struct Ask {
 pub struct Talk {
     stream: TcpStream,
     reader: BufReader<TcpStream>,
+    /// The request for the socket.
+    pub head: String,
     /// Who logged in, by the token.
     pub email: String,
     /// The id of that user.
@@ -385,7 +391,7 @@ impl Talk {
     }
 
     /// The next text of the client; nothing once it has left. A close is answered, as RFC 6455, section 5.5.1, asks.
-    fn hear(&mut self) -> io::Result<Option<String>> {
+    pub fn hear(&mut self) -> io::Result<Option<String>> {
         loop {
             let mut head = [0; 2];
             match self.reader.read_exact(&mut head) {
