@@ -10,6 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::copies::Unmarked;
 use super::course::Course;
+use super::instrument::Instrument;
 use crate::event::{Envelope, KindId};
 use crate::expect::{Exceptions, IdRole, Segment};
 use crate::finding::{Evidence, Excerpt, Finding, Subject};
@@ -47,6 +48,8 @@ pub struct Judgement {
     pub same_answers: SameAnswers,
     /// Clean-up steps that failed, as `user N: step: reason`; the first `NAMES_KEPT`.
     pub leftovers: BTreeSet<String>,
+    /// How good the instrument was.
+    pub instrument: Instrument,
     /// How it went over time, for people.
     pub course: Course,
 }
@@ -378,6 +381,7 @@ impl Judgement {
         self.recognised.extend(other.recognised);
         self.same_answers.merge(other.same_answers);
         self.leftovers.extend(other.leftovers);
+        self.instrument.merge(other.instrument);
         self.course.merge(other.course);
         self
     }
