@@ -20,6 +20,7 @@ use serde_json::Value as Json;
 
 use super::judge::recording_of;
 use super::load::{self, Loaded, PasswordValue, RunOptions, Variables};
+use super::machine::{DIALS_IN_FLIGHT, Machine, Needs};
 use super::progress::{self, Show, Snapshot};
 use super::record::{Record, Recording};
 use super::resolved::Header;
@@ -85,26 +86,11 @@ pub struct Executed {
     pub recorded: anyhow::Result<()>,
 }
 
-/// Files that the harness itself needs, beside two per user: a login connection and a socket.
-const FILES_BESIDE_USERS: u64 = 64;
-/// Dials in flight on loopback. More than the target's backlog of connections not yet accepted (often 128) would be dropped by
-/// the system and come back as outliers of a second.
-const DIALS_IN_FLIGHT: usize = 100;
-
 /// Why this scenario cannot be run on this machine, before any traffic.
-pub fn refusal(loaded: &Loaded) -> Option<String> {
-    let users = u64::from(loaded.scenario.users.count);
-    let ours = if loaded.target.starts_backend { 2 } else { 1 };
-    let needed = users * 2 * ours + FILES_BESIDE_USERS;
-    let files = unix::raise_open_files()?;
-    (files < needed).then(|| {
-        format!(
-            "{}: {} need up to {needed} open files, and this process may open {files}; raise the limit (`ulimit -n \
-             {needed}`), or use fewer users",
-            loaded.path.display(),
-            counted(users, "user"),
-        )
-    })
+pub fn refusal(loaded: &Loaded, threads: u32) -> Option<String> {
+    let refused = Machine::here().refuses(Needs::of(loaded, threads))?;
+    let users = counted(loaded.scenario.users.count.into(), "user");
+    Some(format!("{}: {users}: {refused}", loaded.path.display()))
 }
 
 /// The plan of a scenario.

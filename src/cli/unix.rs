@@ -38,6 +38,33 @@ pub fn memory_max() -> Option<u64> {
     None
 }
 
+/// How many ports this system gives to connections to one address. `None` where it is unknown.
+#[cfg(target_os = "linux")]
+pub fn ports() -> Option<u64> {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
+    let mut ends = range.split_whitespace().filter_map(|end| end.parse::<u64>().ok());
+    let (first, last) = (ends.next()?, ends.next()?);
+    Some((last + 1).saturating_sub(first))
+}
+
+/// Unknown on this system.
+#[cfg(not(target_os = "linux"))]
+pub fn ports() -> Option<u64> {
+    None
+}
+
+/// How many connections may wait here to be accepted. `None` where it is unknown.
+#[cfg(target_os = "linux")]
+pub fn backlog() -> Option<u64> {
+    std::fs::read_to_string("/proc/sys/net/core/somaxconn").ok()?.trim().parse().ok()
+}
+
+/// Unknown on this system.
+#[cfg(not(target_os = "linux"))]
+pub fn backlog() -> Option<u64> {
+    None
+}
+
 /// How many files this process has open now. `None` where it is unknown.
 #[cfg(unix)]
 pub fn open_files() -> Option<u64> {
