@@ -397,6 +397,15 @@ pub enum Deviation {
         /// The share that may be dropped, for people.
         allowed: String,
     },
+    /// See `Rule::HarnessLate`.
+    HarnessLate {
+        /// In which share of its time, for people.
+        share: String,
+        /// By how much at most.
+        latest: Micros,
+        /// Frames a second and thread up to which it kept up, if at any load.
+        kept_up_to: Option<u64>,
+    },
     /// See `Rule::Unreachable`.
     Unreachable {
         /// What was being done: `connecting to 127.0.0.1:8000`.
@@ -602,6 +611,7 @@ impl Deviation {
             Deviation::TooFast { .. } => Rule::TooFast,
             Deviation::OverWarning { .. } => Rule::OverWarning,
             Deviation::ArrivalsDropped { .. } => Rule::ArrivalsDropped,
+            Deviation::HarnessLate { .. } => Rule::HarnessLate,
             Deviation::Unreachable { .. } => Rule::Unreachable,
             Deviation::NotReady { .. } => Rule::NotReady,
             Deviation::LoginRefused { .. } => Rule::LoginRefused,
@@ -761,6 +771,13 @@ impl Deviation {
             Deviation::ArrivalsDropped { dropped, arrivals, allowed } => {
                 let of = counted(*arrivals, "arrival");
                 format!("{dropped} of {of} found no free user, and {allowed} may")
+            }
+            Deviation::HarnessLate { share, latest, kept_up_to } => {
+                let clean = match kept_up_to {
+                    Some(rate) => format!("it kept up to about {rate} frames a second and thread"),
+                    None => "it kept up at no load".to_owned(),
+                };
+                format!("the harness was late in {share} of its time, by up to {latest}; {clean}")
             }
             Deviation::Unreachable { doing, error } => format!("{doing}: {error}"),
             Deviation::NotReady { step, waited, last } => format!("{step} was not ready within {waited}: {last}"),

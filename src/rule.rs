@@ -345,6 +345,10 @@ rules! {
     ArrivalsDropped = "GP901" "arrivals-dropped" Doubt Budget
         causes "too few users for the rate, a target that takes longer than expected, a machine that cannot keep up"
         advice "raise `users.count`, or write `count: auto` and what an iteration `takes`; latencies are those of a smaller load";
+    /// The harness itself was late for so much of its time that latencies beyond their limits may be its own.
+    HarnessLate = "GP902" "harness-late" Doubt Budget
+        causes "more load than this machine can drive and measure, other work on it, too few cores in a container"
+        advice "lower the load to where it kept up, use `--threads`, or a machine of its own; all but latencies is valid";
 }
 
 impl std::fmt::Display for Rule {

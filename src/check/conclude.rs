@@ -237,14 +237,27 @@ pub fn conclude(mut judgement: Judgement, expect: &Expectations, interrupted: bo
     }
     let mut claims = Vec::new();
     let lost = lost_arrivals(&judgement, expect);
+    let late = harness_late(&judgement);
     for finding in lost.iter().cloned() {
         judgement.findings.add(finding, exceptions);
     }
+    let mut late_told = false;
     for budget in &expect.budgets {
-        let (mut claim, findings) = self::budget(&judgement, budget);
-        if let (Verdict::Pass, Some(lost)) = (claim.verdict, &lost) {
+        let (mut claim, mut findings) = self::budget(&judgement, budget);
+        let verdict = claim.verdict;
+        let mut open = |why: &Finding, advice: &str| {
             claim.verdict = Verdict::Inconclusive;
-            claim.missing = Some(format!("{}; use more users, or a lower rate", lost.deviation.message()));
+            claim.missing = Some(format!("{}; {advice}", why.deviation.message()));
+        };
+        match (verdict, &lost, &late) {
+            (Verdict::Pass, Some(lost), _) => open(lost, "use more users, or a lower rate"),
+            (Verdict::Fail, _, Some(late)) if !fails_anyhow(&judgement, budget) => {
+                open(late, "lower the load, or use another machine");
+                // Told once, and only where something hangs on it.
+                let first = !std::mem::replace(&mut late_told, true);
+                findings = first.then(|| late.clone()).into_iter().collect();
+            }
+            _ => {}
         }
         // A warning level that is passed on the way over the limit says nothing more.
         let hard = BudgetName { level: Level::Fail, ..budget.name() };
@@ -252,7 +265,8 @@ pub fn conclude(mut judgement: Judgement, expect: &Expectations, interrupted: bo
         if budget.level == Level::Fail || !claims.iter().any(failed) {
             let tolerated = |finding: &Finding| tolerated(&judgement, exceptions, today, &finding.deviation);
             // What is tolerated is still seen to fail; it only does not count.
-            claim.required &= findings.is_empty() || !findings.iter().all(tolerated);
+            let failing = claim.verdict == Verdict::Fail;
+            claim.required &= !failing || findings.is_empty() || !findings.iter().all(tolerated);
             for finding in findings {
                 judgement.findings.add(finding, exceptions);
             }
@@ -320,6 +334,22 @@ fn lost_arrivals(judgement: &Judgement, expect: &Expectations) -> Option<Finding
         let deviation = Deviation::ArrivalsDropped { dropped, arrivals, allowed: percent(allowed) };
         Finding { at: Stamp::ZERO, subject: Subject::default(), deviation, evidence: Evidence::default() }
     })
+}
+
+/// The harness was late for so long that figures beyond their limits may be its own.
+fn harness_late(judgement: &Judgement) -> Option<Finding> {
+    let instrument = &judgement.instrument;
+    instrument.overloaded().then(|| {
+        let (share, latest) = (percent(instrument.share_late()), instrument.latest);
+        let deviation = Deviation::HarnessLate { share, latest, kept_up_to: instrument.kept_up_to() };
+        Finding { at: Stamp::ZERO, subject: Subject::default(), deviation, evidence: Evidence::default() }
+    })
+}
+
+/// Whether a budget is broken even if the harness added to every figure what it may have added.
+fn fails_anyhow(judgement: &Judgement, budget: &Budget) -> bool {
+    let limit = budget.limit + judgement.instrument.excess(budget.segment);
+    self::budget(judgement, &Budget { limit, ..budget.clone() }).0.verdict == Verdict::Fail
 }
 
 fn census(judgement: &Judgement, expect: &Expectations) -> Vec<Census> {
@@ -1302,6 +1332,37 @@ mod tests {
         assert_eq!(with_dropped(3, 50), (Verdict::Inconclusive, Some(missing), 1));
         // Even the smaller load was too much.
         assert_eq!(with_dropped(3, 500), (Verdict::Fail, None, 1));
+    }
+
+    /// What a limit of 100 ms on the median of 20 values of 150 ms says when the harness was late by so much, for half of a
+    /// second out of ten.
+    fn with_a_late_harness(latest_ms: u64, statistic: Statistic) -> (Verdict, Vec<&'static str>) {
+        let origin = Origin { file: "s.yaml".into(), line: 7 };
+        let (segment, limit) = (Segment::GoldenPath, Micros::from_millis(100));
+        let (level, per, proven, required) = (Level::Fail, None, false, true);
+        let budget = Budget { segment, statistic, limit, level, per, proven, required, origin };
+        let expect = Expectations { budgets: vec![budget], ..expectations(2) };
+        let mut judgement = Judgement::default();
+        judgement.segments.insert(segment, latencies(&exact(vec![150; 20])));
+        let (latest, late) = (Micros::from_millis(latest_ms), Micros::from_millis(500));
+        let late = if latest_ms > 10 { late } else { Micros::ZERO };
+        let lasted = Micros::from_secs(10);
+        judgement.instrument.pulse(crate::check::Pulse { lasted, late, latest, cpu: None, frames: 100 });
+        let conclusion = conclude(judgement, &expect, false, None);
+        let claim = conclusion.claims.iter().find(|claim| matches!(claim.kind, ClaimKind::Budget(_))).unwrap();
+        (claim.verdict, conclusion.judgement.findings.rules().map(|(rule, ..)| rule.code()).collect())
+    }
+
+    #[test]
+    fn what_may_be_the_harness_itself_fails_nothing() {
+        let p50 = Statistic::Quantile(0.5);
+        assert_eq!(with_a_late_harness(5, p50), (Verdict::Fail, vec!["GP304"]));
+        // Three times 17 ms may have been added on the way, which explains 50 ms.
+        assert_eq!(with_a_late_harness(17, p50), (Verdict::Inconclusive, vec!["GP902"]));
+        // Three times 16 ms do not.
+        assert_eq!(with_a_late_harness(16, p50), (Verdict::Fail, vec!["GP304"]));
+        // Lateness only adds: what is within its limit is within it.
+        assert_eq!(with_a_late_harness(17, Statistic::Min), (Verdict::Pass, vec![]));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::copies::Unmarked;
 use super::course::Course;
 use super::flight::Flight;
+use super::instrument::Instrument;
 use super::ledger::Ledger;
 use crate::event::{Envelope, KindId};
 use crate::expect::{Exceptions, Segment};
@@ -48,6 +49,8 @@ pub struct Judgement {
     pub same_answers: SameAnswers,
     /// Clean-up steps that failed, as `user N: step: reason`; the first `NAMES_KEPT`.
     pub leftovers: BTreeSet<String>,
+    /// How good the instrument was.
+    pub instrument: Instrument,
     /// How it went over time, for people.
     pub course: Course,
 }
@@ -353,6 +356,7 @@ impl Judgement {
         self.recognised.extend(other.recognised);
         self.same_answers.merge(other.same_answers);
         self.leftovers.extend(other.leftovers);
+        self.instrument.merge(other.instrument);
         self.course.merge(other.course);
         self
     }

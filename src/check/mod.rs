@@ -15,6 +15,7 @@
 //! | `flight.rs` | runs as far as other users are concerned |
 //! | `copies.rs` | frames without ids, and who else got the same |
 //! | `leaks.rs` | what of one user came to another, and how |
+//! | `instrument.rs` | how good the instrument was |
 //! | `course.rs` | how it went over time, for people |
 //! | `concern.rs` | which expectations can concern which kind of event |
 //! | `conclude.rs` | claims and the verdict of the whole |
@@ -36,6 +37,7 @@ pub mod decode;
 mod escapes;
 mod flight;
 pub mod form;
+mod instrument;
 pub mod json;
 mod judgement;
 mod lane;
@@ -53,6 +55,7 @@ pub use conclude::{
 pub use copies::Unmarked;
 pub use course::{Course, PassedRun};
 pub use flight::{Events, Flight};
+pub use instrument::{Instrument, Pulse};
 pub use judgement::{Counts, FindingLog, Judgement, Latencies, LeakRow, Window};
 pub use lane::{Heard, Move};
 pub use ledger::{Borne, ForeignMark, Ledger, OpenId, Sighting};
@@ -81,6 +84,8 @@ pub struct Judge {
     lanes: BTreeMap<UserNumber, Lane>,
     /// Whose tapes show something wrong, since somebody last asked.
     alarms: BTreeSet<UserNumber>,
+    /// Frames that had been received when a pulse was last told.
+    pulsed: u64,
     out: Judgement,
 }
 
@@ -89,7 +94,7 @@ impl Judge {
     pub fn new(expect: Arc<Expectations>, execution: ExecutionId) -> Judge {
         let concerns = Concerns::new(&expect);
         let (lanes, alarms) = (BTreeMap::new(), BTreeSet::new());
-        Judge { expect, concerns, execution, lanes, alarms, out: Judgement::default() }
+        Judge { expect, concerns, execution, lanes, alarms, pulsed: 0, out: Judgement::default() }
     }
 
     /// Something the harness did for `user`, or was answered outside the socket.
@@ -132,13 +137,20 @@ impl Judge {
         self.lanes.get(&user)?.last_answer.as_deref()
     }
 
-    /// What concerns nobody in particular: a step before all users, an arrival that found none free, the deadline.
+    /// What concerns nobody in particular: a step before all users, an arrival that found none free, the
+    /// harness's own pulse, the deadline.
     pub fn for_all(&mut self, fact: &Fact) {
         match fact {
             Fact::Step { phase: Phase::Ready, name, sent, done, outcome } => self.ready(name, *sent, *done, outcome),
             Fact::Dropped { .. } => {
                 self.out.counts.arrivals += 1;
                 self.out.counts.arrivals_dropped += 1;
+            }
+            Fact::Pulse { lasted, late, latest, cpu, .. } => {
+                let seen = self.out.counts.frames;
+                let frames = seen - std::mem::replace(&mut self.pulsed, seen);
+                let pulse = Pulse { lasted: *lasted, late: *late, latest: *latest, cpu: *cpu, frames };
+                self.out.instrument.pulse(pulse);
             }
             Fact::Overdue { .. } => self.out.counts.overdue += 1,
             _ => {}
@@ -206,7 +218,7 @@ impl Judge {
 
     /// Nothing more will be told. Iterations that had not ended count as interrupted.
     pub fn finish(mut self) -> Judgement {
-        let Judge { expect, concerns, execution, lanes, alarms, out } = &mut self;
+        let Judge { expect, concerns, execution, lanes, alarms, out, .. } = &mut self;
         for lane in lanes.values_mut() {
             lane.finish(&mut Bench { expect, concerns, execution: *execution, alarms, out });
         }
@@ -214,7 +226,7 @@ impl Judge {
     }
 
     fn with(&mut self, user: UserNumber, tell: impl FnOnce(&mut Lane, &mut Bench<'_>)) {
-        let Judge { expect, concerns, execution, lanes, alarms, out } = self;
+        let Judge { expect, concerns, execution, lanes, alarms, out, .. } = self;
         let lane = lanes.entry(user).or_insert_with(|| Lane::new(user));
         tell(lane, &mut Bench { expect, concerns, execution: *execution, alarms, out });
     }

@@ -20,6 +20,7 @@ use serde_json::Value as Json;
 
 use super::judge::recording_of;
 use super::load::{self, Loaded, PasswordValue, RunOptions, Variables};
+use super::machine::{DIALS_IN_FLIGHT, Machine, Needs};
 use super::progress::{self, Show, Snapshot};
 use super::record::{Record, Recording};
 use super::resolved::Header;
@@ -30,7 +31,7 @@ use crate::backend::{self, Running};
 use crate::check::{self, Judge, Judgement, conclude};
 use crate::document::Sources;
 use crate::document::text::Text;
-use crate::engine::{self, Desk, Hooks, Level, Limiter, ShardContext, ShardFailure, Turns, start_gate};
+use crate::engine::{self, Desk, Felt, Hooks, Level, Limiter, Pulse, ShardContext, ShardFailure, Turns, start_gate};
 use crate::expect::Date;
 use crate::finding::counted;
 use crate::identity::{ExecutionId, Iteration, UserNumber};
@@ -41,6 +42,7 @@ use crate::secret::Scrubber;
 use crate::session::Net;
 use crate::session::clock::{self, Clock};
 use crate::session::http::Http;
+use crate::session::kernel;
 use crate::session::recorder::Recorder;
 use crate::session::tls::Tls;
 use crate::session::user::{Bench, Mission, drive, make_ready};
@@ -84,26 +86,11 @@ pub struct Executed {
     pub recorded: anyhow::Result<()>,
 }
 
-/// Files that the harness itself needs, beside two per user: a login connection and a socket.
-const FILES_BESIDE_USERS: u64 = 64;
-/// Dials in flight on loopback. More than the target's backlog of connections not yet accepted (often 128) would be dropped by
-/// the system and come back as outliers of a second.
-const DIALS_IN_FLIGHT: usize = 100;
-
 /// Why this scenario cannot be run on this machine, before any traffic.
-pub fn refusal(loaded: &Loaded) -> Option<String> {
-    let users = u64::from(loaded.scenario.users.count);
-    let ours = if loaded.target.starts_backend { 2 } else { 1 };
-    let needed = users * 2 * ours + FILES_BESIDE_USERS;
-    let files = unix::raise_open_files()?;
-    (files < needed).then(|| {
-        format!(
-            "{}: {} need up to {needed} open files, and this process may open {files}; raise the limit (`ulimit -n \
-             {needed}`), or use fewer users",
-            loaded.path.display(),
-            counted(users, "user"),
-        )
-    })
+pub fn refusal(loaded: &Loaded, threads: u32) -> Option<String> {
+    let refused = Machine::here().refuses(Needs::of(loaded, threads))?;
+    let users = counted(loaded.scenario.users.count.into(), "user");
+    Some(format!("{}: {users}: {refused}", loaded.path.display()))
 }
 
 /// The plan of a scenario.
@@ -141,7 +128,7 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<E
         lead_to(&mut profile, backend);
     }
     let plan = plan(scenario, seed, execution, invocation.threads, invocation.only);
-    let net = Net { clock: Clock::start(), tls: Tls::system() };
+    let net = Net::new(Clock::start(), Tls::system());
     let expect = Arc::new(load::among(loaded.expectations(), plan.participants()));
     let shared = shared(&profile, invocation.variables);
     let local = loaded.target.loopback;
@@ -194,7 +181,7 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<E
     let watched =
         Watched { invocation, loaded, mission_users: u64::from(mission.plan.participants()), clock: net.clock };
 
-    let (judgement, broke) = watched.while_watching(&mission, || drive_all(&mission, &net, hooks));
+    let ((judgement, broke), files_max) = watched.while_watching(&mission, || drive_all(&mission, &net, hooks));
     let duration = net.clock.now();
     if let Some(backend) = backend {
         backend.stop();
@@ -208,6 +195,13 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<E
     }
     circumstances.execution.duration_us = duration.0;
     circumstances.execution.interrupted = interrupted;
+    circumstances.clock = which_clock(net.unstamped.load(Ordering::Relaxed));
+    circumstances.machine = report::Machine {
+        memory_max_bytes: unix::memory_max(),
+        files_max,
+        files_limit: unix::raise_open_files(),
+        cores: std::thread::available_parallelism().ok().map(|cores| cores.get() as u64),
+    };
     circumstances.target.build = build(&mission.shared);
     circumstances.waits = waits(&mission, conclusion.judgement.counts.quiets);
     let roots = net.tls.roots_in_use().map(|roots| format!("certificates are checked against {roots}"));
@@ -273,17 +267,28 @@ fn drive_all(mission: &Mission, net: &Net, hooks: Hooks) -> (Judgement, Vec<Shar
             })
             .collect();
         let working = async { tokio::join!(serving, driving.collect::<()>()) };
-        let flushing = async {
+        let (pulse, computed) = (Pulse::default(), Cell::new(kernel::computed()));
+        let told = || {
+            let Felt { lasted, late, latest } = pulse.take();
+            let now = kernel::computed();
+            let cpu = now.zip(computed.replace(now)).map(|(now, before)| now - before);
+            bench.tell_all(Fact::Pulse { at: net.clock.now(), lasted, late, latest, cpu });
+        };
+        let telling = async {
             let mut second = tokio::time::interval(FLUSHED);
+            second.tick().await;
             loop {
                 second.tick().await;
+                told();
                 bench.flush();
             }
         };
         tokio::select! {
             _ = working => {}
-            () = flushing => {}
+            () = telling => {}
+            () = pulse.feel() => {}
         }
+        told();
         bench.finish()
     });
     for result in results {
@@ -364,8 +369,9 @@ struct Watched<'a> {
 }
 
 impl Watched<'_> {
-    /// Shows progress and keeps the limits of time while `work` goes on.
-    fn while_watching<T>(&self, mission: &Mission, work: impl FnOnce() -> T) -> T {
+    /// Shows progress and keeps the limits of time while `work` goes on. Tells beside what came of it the most files that were
+    /// open.
+    fn while_watching<T>(&self, mission: &Mission, work: impl FnOnce() -> T) -> (T, Option<u64>) {
         let over = AtomicBool::new(false);
         let terminal = std::io::stderr().is_terminal();
         let color = show::color(terminal);
@@ -374,17 +380,20 @@ impl Watched<'_> {
             let watching = scope.spawn(|| {
                 let mut progress = progress::Progress::new(show);
                 let mut draining = false;
+                let mut files = OpenFiles::default();
                 while !over.load(Ordering::Acquire) {
                     progress.update(&self.snapshot(mission));
                     self.keep_time(mission, &mut draining);
+                    files.look();
                     std::thread::park_timeout(Duration::from_millis(200));
                 }
                 progress.update(&self.snapshot(mission));
+                files.most
             });
             let result = work();
             over.store(true, Ordering::Release);
             watching.thread().unpark();
-            result
+            (result, watching.join().ok().flatten())
         })
     }
 
@@ -428,6 +437,27 @@ impl Watched<'_> {
     }
 }
 
+/// How many files were open at most, looked at often while they are few.
+#[derive(Default)]
+struct OpenFiles {
+    most: Option<u64>,
+    looks: u64,
+}
+
+impl OpenFiles {
+    /// Counting takes some microseconds for each.
+    const FEW: u64 = 2_000;
+    /// Of this many times only once where they are many.
+    const SELDOM: u64 = 25;
+
+    fn look(&mut self) {
+        if self.most < Some(OpenFiles::FEW) || self.looks.is_multiple_of(OpenFiles::SELDOM) {
+            self.most = self.most.max(unix::open_files());
+        }
+        self.looks += 1;
+    }
+}
+
 fn began(unix_us: u64) -> Result<Timestamp, jiff::Error> {
     Timestamp::from_microsecond(i64::try_from(unix_us).unwrap_or(i64::MAX))
 }
@@ -463,6 +493,18 @@ fn waits(mission: &Mission, quiets: u64) -> Vec<report::Wait> {
         waits.push(report::Wait { what, times: 1, total_us: held_off_us });
     }
     waits
+}
+
+/// Whose stamps arrivals carry, where so many reads had none of the kernel's.
+fn which_clock(unstamped: u64) -> report::Clock {
+    let (kind, mut statement) = match kernel::STAMPS {
+        true => (report::WhichClock::Kernel, "a frame arrived when the kernel received the last of it".to_owned()),
+        false => (report::WhichClock::Read, "a frame arrived when the harness read it".to_owned()),
+    };
+    if unstamped > 0 {
+        statement.push_str(&format!("; {} had no stamp and count as arrived when read", counted(unstamped, "read")));
+    }
+    report::Clock { kind, statement }
 }
 
 /// The circumstances of an execution, as far as they are known before it.
@@ -503,10 +545,8 @@ fn context(loaded: &Loaded, invocation: &Invocation<'_>, mission: &Mission, net:
             embedded: loaded.target.embedded,
             build: None,
         },
-        clock: report::Clock {
-            kind: report::WhichClock::Read,
-            statement: "a frame arrived when the harness read it".to_owned(),
-        },
+        clock: which_clock(0),
+        machine: report::Machine::default(),
         waits: Vec::new(),
         notes: Vec::new(),
         recording: None,

@@ -33,6 +33,7 @@
 
 pub mod exit;
 pub mod load;
+mod machine;
 pub mod reach;
 pub mod show;
 

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::execute;
 use super::load::{Loaded, Loader, RunOptions};
+use super::machine::{Machine, Needs};
 use super::reach;
 use crate::check::Planned;
 use crate::document::tree::Value;
@@ -12,8 +13,10 @@ use crate::expect::{ReliabilityOf, Segment, Statistic};
 use crate::finding::counted;
 use crate::identity::UserNumber;
 use crate::report::escape;
+use crate::scenario::load::{Ends, Load, Stage, Work};
 use crate::scenario::{Scenario, defaults};
 use crate::stats;
+use crate::time::Micros;
 
 /// The plan of `loaded` as text, sections apart by blank lines.
 pub fn describe(loaded: &Loaded, loader: &Loader, options: &RunOptions, threads: u32, only: &[UserNumber]) -> String {
@@ -43,7 +46,9 @@ pub fn describe(loaded: &Loaded, loader: &Loader, options: &RunOptions, threads:
         line("only", format!("{} of them take part: {}", counted(only.len() as u64, "user"), numbers.join(", ")));
     }
     line("seed", options.seed.map_or_else(|| "new each time".to_owned(), |seed| seed.to_string()));
-    line("refused", execute::refusal(loaded).unwrap_or_else(|| "no: it may be run".to_owned()));
+    load(&scenario.load).into_iter().for_each(|(name, text)| line(name, text));
+    line("machine", Machine::here().line(Needs::of(loaded, threads)));
+    line("refused", execute::refusal(loaded, threads).unwrap_or_else(|| "no: it may be run".to_owned()));
 
     out.push_str("\nclaims\n");
     let claims = claims(scenario, &planned);
@@ -69,6 +74,56 @@ pub fn describe(loaded: &Loaded, loader: &Loader, options: &RunOptions, threads:
     flatten(&loaded.target.tree, String::new(), loader.sources(), &mut values);
     list(&mut out, &values);
     out
+}
+
+/// When users begin, how long that goes on, and what ends it early.
+fn load(load: &Load) -> Vec<(&'static str, String)> {
+    let mut begin = Vec::new();
+    let mut least = load.hold;
+    match &load.work {
+        Work::Closed { iterations, think } => {
+            begin.push(format!("{} of each user, as soon as it is done", counted((*iterations).into(), "iteration")));
+            if think.to > Micros::ZERO {
+                let time = if think.from == think.to {
+                    think.to.to_string()
+                } else {
+                    format!("{} to {}", think.from, think.to)
+                };
+                begin.push(format!("after {time} of thinking"));
+            }
+            least += Micros(think.from.0.saturating_mul((iterations - 1).into()));
+        }
+        Work::Open(open) => {
+            let gaps = if open.poisson { "by chance" } else { "evenly spaced" };
+            begin.push(format!("{} by the clock, {gaps}", counted(open.arrivals().round() as u64, "arrival")));
+            begin.extend(open.stages.iter().map(|Stage { from, to, lasts }| match from == to {
+                true => format!("{}/s for {lasts}", significant(*from)),
+                false => format!("{}/s to {}/s within {lasts}", significant(*from), significant(*to)),
+            }));
+            least += open.lasts();
+        }
+    }
+    if load.hold > Micros::ZERO {
+        begin.push(format!("held connected for {} before the first", load.hold));
+    }
+    let mut all = vec![("begin", begin.join("; "))];
+    // What the target adds is not known.
+    let mut lasts = match least {
+        Micros::ZERO => "as long as the target takes".to_owned(),
+        least => format!("{least}, and what the target takes"),
+    };
+    if let Some(deadline) = &load.deadline {
+        lasts.push_str(&format!("; cut after {}", deadline.after));
+    }
+    all.push(("lasts", lasts));
+    let Ends { on, findings, after } = &load.ends;
+    let mut ends: Vec<String> = on.iter().map(|concern| format!("a finding about {}", concern.name())).collect();
+    ends.extend(findings.map(|findings| counted(findings, "finding")));
+    ends.extend(after.map(|after| after.to_string()));
+    if !ends.is_empty() {
+        all.push(("ended by", ends.join(", ")));
+    }
+    all
 }
 
 fn target(loaded: &Loaded, loader: &Loader) -> String {

@@ -124,7 +124,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         }
         return Ok(Exit::Pass);
     }
-    let refusals: Vec<String> = selected.iter().filter_map(|loaded| execute::refusal(loaded)).collect();
+    let refusals: Vec<String> = selected.iter().filter_map(|loaded| execute::refusal(loaded, args.threads)).collect();
     if !refusals.is_empty() {
         refusals.iter().for_each(|refusal| eprintln!("goldenpath: {refusal}"));
         return Ok(Exit::Usage);

@@ -22,6 +22,62 @@ pub fn raise_open_files() -> Option<u64> {
     None
 }
 
+/// The most memory this process held so far, in bytes. `None` where it is unknown.
+#[cfg(target_os = "linux")]
+pub fn memory_max() -> Option<u64> {
+    // Not from getrusage(2), which counts what the process was before it became this program as well.
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kilobytes.saturating_mul(1024))
+}
+
+/// Unknown on this system.
+#[cfg(not(target_os = "linux"))]
+pub fn memory_max() -> Option<u64> {
+    None
+}
+
+/// How many ports this system gives to connections to one address. `None` where it is unknown.
+#[cfg(target_os = "linux")]
+pub fn ports() -> Option<u64> {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
+    let mut ends = range.split_whitespace().filter_map(|end| end.parse::<u64>().ok());
+    let (first, last) = (ends.next()?, ends.next()?);
+    Some((last + 1).saturating_sub(first))
+}
+
+/// Unknown on this system.
+#[cfg(not(target_os = "linux"))]
+pub fn ports() -> Option<u64> {
+    None
+}
+
+/// How many connections may wait here to be accepted. `None` where it is unknown.
+#[cfg(target_os = "linux")]
+pub fn backlog() -> Option<u64> {
+    std::fs::read_to_string("/proc/sys/net/core/somaxconn").ok()?.trim().parse().ok()
+}
+
+/// Unknown on this system.
+#[cfg(not(target_os = "linux"))]
+pub fn backlog() -> Option<u64> {
+    None
+}
+
+/// How many files this process has open now. `None` where it is unknown.
+#[cfg(unix)]
+pub fn open_files() -> Option<u64> {
+    // The folder is open itself meanwhile.
+    std::fs::read_dir("/dev/fd").ok().map(|files| files.count() as u64).map(|files| files.saturating_sub(1))
+}
+
+/// Unknown on this system.
+#[cfg(not(unix))]
+pub fn open_files() -> Option<u64> {
+    None
+}
+
 /// Only the owner may read what is written: reports and journals hold what users were answered.
 #[cfg(unix)]
 pub fn private(options: &mut std::fs::OpenOptions) {
@@ -126,5 +182,15 @@ mod tests {
         let first = raise_open_files();
         assert!(first.is_some_and(|limit| limit > 0));
         assert_eq!(raise_open_files(), first);
+    }
+
+    #[test]
+    fn what_is_held_and_open_is_known() {
+        assert!(memory_max() > Some(1_000_000) || !cfg!(target_os = "linux"));
+        let before = open_files().expect("a number");
+        let files: Vec<_> = (0..200).map(|_| std::fs::File::open("/dev/null").expect("it is always there")).collect();
+        // Other tests of this process open and close files meanwhile.
+        assert!(open_files().expect("a number") > before + 100, "{before}");
+        drop(files);
     }
 }

@@ -8,6 +8,7 @@
 mod gate;
 mod limiter;
 mod progress;
+mod pulse;
 mod shards;
 mod stop;
 mod turns;
@@ -15,6 +16,7 @@ mod turns;
 pub use gate::{Opened, Seat, start_gate};
 pub use limiter::{Limiter, Pass};
 pub use progress::{Counts, Progress, Stage};
+pub use pulse::{Felt, Pulse};
 pub use shards::{Hooks, ShardContext, ShardFailure, run_shards};
 pub use stop::{Level, Stop};
 pub use turns::{Desk, Turn, Turns};

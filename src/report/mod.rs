@@ -3,6 +3,7 @@
 //! | file | what for |
 //! |---|---|
 //! | `tree.rs` | Report v1, made from a conclusion and from what the judge does not know |
+//! | `instrument.rs` | its part about the harness itself |
 //! | `recorded.rs` | its parts about recordings |
 //! | `terminal.rs` | for a person at a terminal or in a pipeline's log |
 //! | `json.rs` | for programs, with its JSON Schema |
@@ -25,6 +26,7 @@ mod compare;
 mod deliverables;
 mod github;
 mod html;
+mod instrument;
 mod json;
 mod junit;
 mod markdown;
@@ -41,6 +43,7 @@ pub use compare::{
 pub use deliverables::{Deliverable, Value, Within};
 pub use github::annotations;
 pub use html::{PAGE_BYTES, comparison_html, html};
+pub use instrument::{Instrument, Machine};
 pub use json::{Unreadable, all_to_json, from_json, schema, to_json};
 pub use junit::junit;
 pub use markdown::{SUMMARY_BYTES, markdown};

@@ -311,6 +311,10 @@ fn foot(sheet: &mut Sheet, report: &Report, saved: Option<&str>) {
     if !mixed.is_empty() {
         sheet.field("mixed", &format!("events in several envelopes: {}", listed(&mixed, ", ")), Ink::Plain);
     }
+    if let Some(instrument) = &report.instrument {
+        let ink = if instrument.overloaded { Ink::Open } else { Ink::Plain };
+        sheet.field("harness", &instrument.line(), ink);
+    }
     if !report.waits.is_empty() {
         let waits =
             report.waits.iter().map(|wait| format!("{} {} x, {}", wait.what, wait.times, Micros(wait.total_us)));

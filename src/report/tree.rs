@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::around::{self, Beside};
 use super::deliverables::{Deliverable, Value, deliverables};
+use super::instrument::{Instrument, Machine};
 use super::recorded::{Judged, Recording};
 use crate::check::{self, Conclusion, Counts, Course, LeakRow, Outcome};
 use crate::finding::{Finding, LeakClass, Subject, counted};
@@ -43,6 +44,9 @@ pub struct Report {
     pub target: Target,
     /// How arrivals were stamped.
     pub clock: Clock,
+    /// How good the harness was as an instrument; null in reports of builds that did not measure it.
+    #[serde(default)]
+    pub instrument: Option<Instrument>,
     /// How it ended.
     pub verdict: Verdict,
     /// Everything that was claimed, with a verdict each.
@@ -513,6 +517,8 @@ pub struct Context {
     pub target: Target,
     /// How arrivals were stamped.
     pub clock: Clock,
+    /// What the process took of its machine.
+    pub machine: Machine,
     /// What was waited and belongs to no segment, in any order.
     pub waits: Vec<Wait>,
     /// What else a reader must know, in the order in which it is to be read.
@@ -538,6 +544,7 @@ impl Report {
             scenario: context.scenario,
             target: context.target,
             clock: context.clock,
+            instrument: Some(Instrument::new(&judgement.instrument, context.machine)),
             verdict,
             claims,
             unclaimed: conclusion.unclaimed.clone(),
@@ -569,6 +576,7 @@ impl Report {
             scenario: self.scenario.clone(),
             target: self.target.clone(),
             clock: self.clock.clone(),
+            machine: self.instrument.as_ref().map(|instrument| instrument.machine.clone()).unwrap_or_default(),
             waits: self.waits.clone(),
             notes: self.notes.clone(),
             recording: self.recording.clone(),

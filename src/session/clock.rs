@@ -51,6 +51,11 @@ impl Clock {
         self.origin + length.to_std()
     }
 
+    /// How long ago something was by the system's clock, which the kernel stamps with; `None` if it is still to come.
+    pub fn ago(instant: SystemTime) -> Option<Micros> {
+        SystemTime::now().duration_since(instant).ok().map(Micros::from)
+    }
+
     /// A stamp in microseconds since the Unix epoch. Steps of the system's clock during the execution are not followed.
     pub fn wall(&self, stamp: Stamp) -> u64 {
         self.origin_unix_us.saturating_add(stamp.0)

@@ -23,7 +23,7 @@ pub const BODY_LIMIT: usize = 1024 * 1024;
 /// the hanging-up is lost without the target's fault.
 const IDLE: Duration = Duration::from_secs(2);
 /// Unused connections kept per address and thread; more would take descriptors from the users' sockets.
-const IDLE_CONNECTIONS: usize = 16;
+pub const IDLE_CONNECTIONS: usize = 16;
 
 /// The connections of one thread. Nothing is made before the first request, nothing for TLS before the first `https` one.
 #[derive(Debug)]

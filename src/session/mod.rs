@@ -11,6 +11,7 @@ mod failure;
 #[cfg(test)]
 mod far_end;
 pub mod http;
+pub mod kernel;
 mod line;
 pub mod recorder;
 mod steps;
@@ -19,6 +20,9 @@ pub mod transport;
 mod upgrade;
 pub mod user;
 pub mod values;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use clock::Clock;
 use tls::Tls;
@@ -30,11 +34,20 @@ pub struct Net {
     pub clock: Clock,
     /// Whom to trust.
     pub tls: Tls,
+    /// How many reads had no stamp of the kernel's, or none that can be.
+    pub unstamped: Arc<AtomicU64>,
+}
+
+impl Net {
+    /// With nothing done yet.
+    pub fn new(clock: Clock, tls: Tls) -> Net {
+        Net { clock, tls, unstamped: Arc::default() }
+    }
 }
 
 #[cfg(test)]
 impl Net {
     fn for_tests() -> Net {
-        Net { clock: Clock::start(), tls: Tls::only(Vec::new()) }
+        Net::new(Clock::start(), Tls::only(Vec::new()))
     }
 }

@@ -9,7 +9,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
+use std::time::SystemTime;
 
 use futures_util::{SinkExt, Stream, StreamExt};
 use rustls::pki_types::ServerName;
@@ -27,7 +29,7 @@ use url::{Host, Url};
 
 use super::clock::{Arrivals, Clock};
 use super::upgrade::upgrade;
-use super::{Net, failure};
+use super::{Net, failure, kernel};
 use crate::identity::Connection;
 use crate::time::{Micros, Stamp};
 use crate::trace::{Content, Dial, Direction, Frame, NetFailure};
@@ -101,9 +103,9 @@ pub async fn dial(request: &DialRequest, net: &Net) -> Dialed {
             (answer.outcome, socket, answer.cookies)
         }
     };
-    // The answer arrived when it was read, not when this task got its turn; for a refusal that is the end of its body.
+    // The answer arrived before it was read, and that before this task got its turn; for a refusal that is the end of its body.
     let done = match &socket {
-        Some(socket) => socket.last_read().read_at,
+        Some(socket) => socket.last_read().at,
         None => net.clock.now(),
     };
     Dialed { begun, done, outcome, socket, cookies }
@@ -320,9 +322,9 @@ impl Socket {
 
     /// A message: it was complete with the last read.
     fn received(&mut self, body: Body) -> Received {
-        let Read { read_at, not_before } = self.last_read();
+        let Read { at, read_at, not_before } = self.last_read();
         self.ended |= matches!(body, Body::Close(_) | Body::TooLarge(_) | Body::Violation(_) | Body::Lost(_));
-        Received { connection: self.connection, at: read_at, read_at, not_before, body }
+        Received { connection: self.connection, at, read_at, not_before, body }
     }
 
     /// The end without a good-bye: noticed now, perhaps by a write.
@@ -374,10 +376,16 @@ struct Stamping {
     empty_at: Stamp,
     backlog: Backlog,
     last: Read,
+    /// The kernel stamps what arrives.
+    stamped: bool,
+    unstamped: Arc<AtomicU64>,
     /// The first write that failed. Later ones go nowhere and succeed: tungstenite answers a ping before it reads on, and a
     /// failed answer would hide what the target said before it hung up.
     write_error: Option<io::Error>,
 }
+
+/// By how much the kernel may stamp something before a look that did not find it: what was stamped is handled by others first.
+const OVERSEEN: Micros = Micros::from_millis(5);
 
 /// How long bytes can have waited at most, where the target sends faster than we read and the kernel is never found empty: it
 /// holds only so much, so what comes behind that came later.
@@ -417,18 +425,38 @@ fn capacity(tcp: &TcpStream) -> u64 {
 /// When bytes were read, and since when they can have been there.
 #[derive(Debug, Clone, Copy)]
 struct Read {
+    /// When the last of them arrived, at the latest.
+    at: Stamp,
     read_at: Stamp,
     not_before: Stamp,
 }
 
 impl Stamping {
-    fn new(tcp: TcpStream, clock: Clock) -> Stamping {
+    fn new(tcp: TcpStream, net: &Net) -> Stamping {
+        let clock = net.clock;
+        let (stamped, unstamped) = (kernel::ask_for_stamps(&tcp), Arc::clone(&net.unstamped));
         let arrivals = Arrivals::new(clock);
         let now = clock.now();
         let waker = Waker::from(Arc::clone(&arrivals));
-        let last = Read { read_at: now, not_before: now };
+        let last = Read { at: now, read_at: now, not_before: now };
         let backlog = Backlog { read: 0, marked_at: now, unread_from: 0, floor: now };
-        Stamping { tcp, clock, arrivals, waker, empty_at: now, backlog, last, write_error: None }
+        let empty_at = now;
+        Stamping { tcp, clock, arrivals, waker, empty_at, backlog, last, stamped, unstamped, write_error: None }
+    }
+
+    /// When the last of what was read at `read_at` arrived: as the kernel says, if that can be, else then.
+    ///
+    /// It can be if it lies between the last look that found nothing and the read. The look may have been a moment too early to
+    /// see what the kernel had stamped already; it does not go back behind one that came before it.
+    fn arrived(&self, stamp: Option<SystemTime>, not_before: Stamp, read_at: Stamp) -> Stamp {
+        let ago = stamp.and_then(Clock::ago).filter(|ago| read_at - *ago + OVERSEEN >= not_before);
+        match ago {
+            Some(ago) => (read_at - ago).max(not_before).max(self.last.at).min(read_at),
+            None => {
+                self.unstamped.fetch_add(u64::from(self.stamped), Ordering::Relaxed);
+                read_at
+            }
+        }
     }
 
     /// Asks the kernel, not the runtime. The target's hanging up counts as something.
@@ -455,22 +483,27 @@ impl AsyncRead for Stamping {
         let asked_at = this.clock.now();
         let before = buf.filled().len();
         this.arrivals.register(cx.waker());
-        let polled = Pin::new(&mut this.tcp).poll_read(&mut Context::from_waker(&this.waker), buf);
-        if polled.is_pending() {
+        let Poll::Ready(read) = kernel::poll_read(&this.tcp, &mut Context::from_waker(&this.waker), buf) else {
             this.arrivals.forget();
             return Poll::Pending;
-        }
+        };
         // The end and errors are stamped as well: they arrive, too.
         let read_at = this.clock.now();
         let floor = this.backlog.pass(asked_at, buf.filled().len() - before, || capacity(&this.tcp));
         let since = this.arrivals.since().max(this.empty_at).max(floor);
-        this.last = Read { read_at, not_before: since.max(this.last.not_before) };
+        let not_before = since.max(this.last.not_before);
+        let at = match &read {
+            Ok(stamp) if buf.filled().len() > before => this.arrived(*stamp, not_before, read_at),
+            // The end and errors have no stamp.
+            Ok(_) | Err(_) => read_at,
+        };
+        this.last = Read { at, read_at, not_before };
         if buf.filled().len() > before && buf.remaining() > 0 {
             // Less than there was room for: nothing was left behind.
             this.empty_at = asked_at;
             this.arrivals.forget();
         }
-        polled
+        Poll::Ready(read.map(|_| ()))
     }
 }
 
@@ -549,7 +582,7 @@ async fn connect(request: &DialRequest, net: &Net, deadline: Instant) -> Result<
     let tcp = connect_any(&mut addresses, &peer, request.timeout, deadline).await?;
     // Without it a small message waits for the acknowledgement of the one before. A socket that refuses this option works.
     let _ = tcp.set_nodelay(true);
-    let tcp = Stamping::new(tcp, net.clock);
+    let tcp = Stamping::new(tcp, net);
 
     let Some(trust) = tls else { return Ok((Wire { peer: peer.clone(), layer: Layer::Plain(tcp) }, peer)) };
     let doing = || format!("agreeing on TLS with {peer}");
@@ -849,6 +882,60 @@ mod tests {
         }
     }
 
+    /// Whether what was written before `written`, and has waited since, is told as having arrived by then. The kernel needs a
+    /// moment until it stamps, so not every time.
+    #[cfg(target_os = "linux")]
+    async fn arrives_when_written(socket: &mut Socket, written: Stamp) -> bool {
+        let waited = Micros::from_millis(5);
+        while socket.clock.now().since(written) < waited {
+            std::hint::spin_loop();
+        }
+        let received = socket.next().await;
+        assert!(received.read_at.since(written) >= waited);
+        assert!(received.not_before <= received.at && received.at <= received.read_at, "{received:?}");
+        // The clocks are read one after the other.
+        received.at <= written + Micros(200)
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_busy_reader_does_not_make_a_frame_late() {
+        let (mut socket, mut far) = open(b"").await;
+        for attempt in 0.. {
+            far.write_all(&text("x")).await.unwrap();
+            let written = socket.clock.now();
+            if arrives_when_written(&mut socket, written).await {
+                return;
+            }
+            assert!(attempt < 200, "what waits is told as late");
+        }
+    }
+
+    #[test]
+    fn a_stamp_that_cannot_be_is_not_believed() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (mut socket, _far) = open(b"").await;
+            let clock = socket.clock;
+            let tcp = socket.stream.get_mut().tcp();
+            let unstamped = |tcp: &Stamping| tcp.unstamped.load(Ordering::Relaxed);
+            let before = unstamped(tcp);
+            let now = clock.now() + Micros::from_secs(100);
+            let ago = |ms| Some(SystemTime::now() - Micros::from_millis(ms).to_std());
+            // Within a few microseconds, which pass between making a stamp and reading it.
+            let near = |at: Stamp, expected: Stamp| expected.since(at) < Micros::from_millis(50) && at <= expected;
+            assert!(near(tcp.arrived(ago(200), Stamp::ZERO, now), now - Micros::from_millis(200)));
+            // A look that was a moment too early is not contradicted.
+            assert_eq!(tcp.arrived(ago(1_002), now - Micros::from_secs(1), now), now - Micros::from_secs(1));
+            assert_eq!(unstamped(tcp), before);
+            assert_eq!(tcp.arrived(ago(5_000), now - Micros::from_secs(1), now), now);
+            assert_eq!(tcp.arrived(Some(SystemTime::now() + Micros::from_secs(9).to_std()), Stamp::ZERO, now), now);
+            assert_eq!(tcp.arrived(None, Stamp::ZERO, now), now);
+            let told = if tcp.stamped { 3 } else { 0 };
+            assert_eq!(unstamped(tcp), before + told);
+        });
+    }
+
     #[tokio::test]
     async fn a_socket_found_empty_bounds_the_next_arrival_from_below() {
         let (mut socket, mut far) = open(b"").await;
@@ -1059,6 +1146,16 @@ mod tests {
                 assert!(received.not_before <= received.at && received.at <= received.read_at);
                 assert_eq!(socket.next_arrived().await.expect("so has this").text(), Some("and another"));
                 assert_eq!(socket.next_arrived().await, None);
+            }
+            #[cfg(target_os = "linux")]
+            for attempt in 0.. {
+                far.write_all(&text("x")).await.unwrap();
+                far.flush().await.unwrap();
+                let written = socket.clock.now();
+                if super::arrives_when_written(&mut socket, written).await {
+                    return;
+                }
+                assert!(attempt < 200, "what waits is told as late");
             }
         }
 

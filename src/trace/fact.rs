@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{Connection, Iteration};
-use crate::time::Stamp;
+use crate::time::{Micros, Stamp};
 
 /// Something the harness did, or was answered outside the socket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,6 +109,19 @@ pub enum Fact {
         /// When that was noticed.
         at: Stamp,
     },
+    /// What a thread of the harness showed of itself for a while. It concerns nobody in particular.
+    Pulse {
+        /// When the while was over.
+        at: Stamp,
+        /// How long it was.
+        lasted: Micros,
+        /// How much of it the thread was overdue by more than a timer's error.
+        late: Micros,
+        /// The most it was overdue.
+        latest: Micros,
+        /// How long it was computing, where the system says so.
+        cpu: Option<Micros>,
+    },
     /// The execution's deadline passed before everything was over. It concerns nobody in particular.
     Overdue {
         /// When.
@@ -130,6 +143,7 @@ impl Fact {
             | Fact::Interrupted { at }
             | Fact::Ended { at }
             | Fact::Dropped { at, .. }
+            | Fact::Pulse { at, .. }
             | Fact::Overdue { at } => *at,
         }
     }

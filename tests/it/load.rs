@@ -126,3 +126,36 @@ fn time_and_findings_end_the_work_where_that_is_asked() {
     let missing = report(&place).finding("GP101")["count"].as_u64();
     assert!((Some(3)..Some(20)).contains(&missing), "{missing:?}");
 }
+
+#[test]
+fn a_dry_run_says_when_users_begin_and_what_the_machine_needs() {
+    let load = "{ open: { stages: [{ for: 30s, to: 10/s }, { for: 1m, rate: 10/s }], arrivals: poisson, takes: 2s }, \
+                deadline: 5m, stop: { on: isolation, after: 2m } }";
+    let (_, ended) = run("count: auto", load, &["--dry-run"]);
+    let shown = ended.exits(0).stdout;
+    for line in [
+        "plan       34 users (1 to 34), 750 logins, 750 runs, on 1 thread",
+        "begin      750 arrivals by the clock, by chance; 0/s to 10/s within 30 s; 10/s for 1 min",
+        "lasts      1 min 30 s, and what the target takes; cut after 5 min",
+        "ended by   a finding about isolation, 2 min",
+        "refused    no: it may be run",
+    ] {
+        assert!(shown.lines().any(|shown| shown == line), "{line}\n{shown}");
+    }
+    assert!(shown.contains("machine    up to 84 connections"), "{shown}");
+    let held = "{ closed: { iterations: 3, think_time: { from: 1s, to: 2s } }, hold: 10s }";
+    let (_, ended) = run("count: 2", held, &["--dry-run"]);
+    let shown = ended.exits(0).stdout;
+    let begin = "begin      3 iterations of each user, as soon as it is done; after 1 s to 2 s of thinking; held connected for \
+                 10 s before the first";
+    assert!(shown.contains(begin) && shown.contains("lasts      12 s, and what the target takes"), "{shown}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_the_machine_cannot_do_is_refused_before_any_traffic() {
+    let (place, ended) = run("count: 900000", "{ closed: { iterations: 1 } }", &[]);
+    let told = ended.exits(2).stderr;
+    assert!(told.contains("900000 users: up to 1800296 open files are needed, and this process may open"), "{told}");
+    assert_eq!(place.names(), ["scenario.yaml"]);
+}

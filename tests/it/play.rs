@@ -369,6 +369,11 @@ impl Stage {
             ["cleanup", "refused", code] => step(Phase::Finally, "DELETE /thread", refused(code)),
             ["unready", code] => return self.judge.for_all(&step(Phase::Ready, "GET /health/ready", refused(code))),
             ["arrival", "dropped"] => return self.judge.for_all(&Fact::Dropped { scheduled: before, at }),
+            ["harness", "late", time] => {
+                let late = Micros::from_millis(notation::millis(&self.place, time));
+                let (lasted, cpu) = (Micros::from_secs(1), None);
+                return self.judge.for_all(&Fact::Pulse { at, lasted, late, latest: late, cpu });
+            }
             ["upgraded"] => {
                 let subprotocol = Some("jwt-auth".to_owned());
                 self.dialed(index, dial(before, Dial::Upgraded { subprotocol, echo_fits: true, echo_strict: true }))

@@ -15,8 +15,8 @@ use goldenpath::expect::{
 };
 use goldenpath::identity::{Connection, ExecutionId, Iteration, UserNumber};
 use goldenpath::report::{
-    Clock, Context, Execution, Page, Report, Scenario, Session, Target, Tool, Wait, WhichClock, from_json, render,
-    schema, to_json,
+    Clock, Context, Execution, Machine, Page, Report, Scenario, Session, Target, Tool, Wait, WhichClock, from_json,
+    render, schema, to_json,
 };
 use goldenpath::rule::Rule;
 use goldenpath::time::{Micros, Stamp};
@@ -412,6 +412,12 @@ pub(super) fn context(users: u64, iterations: u64) -> Context {
             socket: Some("wss://staging.example.com/ws".into()),
             embedded: false,
             build: Some("2026.11.19-4f1c".into()),
+        },
+        machine: Machine {
+            memory_max_bytes: Some(33_700_000),
+            files_max: Some(52),
+            files_limit: Some(20_000),
+            cores: Some(2),
         },
         clock: Clock { kind: WhichClock::Kernel, statement: "arrivals are stamped by the kernel".into() },
         waits: Vec::new(),

@@ -261,7 +261,7 @@ impl Lane {
                 self.tally(bench);
             }
             // They concern no user.
-            Fact::Dropped { .. } | Fact::Overdue { .. } => {}
+            Fact::Dropped { .. } | Fact::Pulse { .. } | Fact::Overdue { .. } => {}
         }
     }
 
@@ -272,6 +272,7 @@ impl Lane {
         self.heard.clear();
         self.advance(bench, frame.not_before);
         bench.out.counts.frames += 1;
+        bench.out.instrument.lag.record(frame.read_at.since(frame.at).0);
         if let Some(connection) = &mut self.connection {
             connection.frames += 1;
         }

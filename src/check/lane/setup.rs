@@ -24,7 +24,10 @@ impl Lane {
         let counts = &mut bench.out.counts;
         counts.users += u64::from(!std::mem::replace(&mut self.began, true));
         counts.setups += u64::from(fresh);
-        counts.arrivals += u64::from(bench.expect.open.is_some());
+        if bench.expect.open.is_some() {
+            counts.arrivals += 1;
+            bench.out.instrument.starts.record(began.since(scheduled).0);
+        }
         self.stage = if fresh { Stage::SetUp } else { Stage::Ready { turn: 0 } };
         if fresh {
             self.connection = None;

@@ -58,6 +58,7 @@ struct Head<'r> {
     execution: &'r super::super::tree::Execution,
     scenario: &'r super::super::tree::Scenario,
     clock: &'r super::super::tree::Clock,
+    instrument: Option<String>,
     tool: &'r super::super::tree::Tool,
     unclaimed: &'r [String],
 }
@@ -194,6 +195,7 @@ pub(super) fn page(report: &Report, limits: Limits) -> Page<'_> {
             execution: &report.execution,
             scenario: &report.scenario,
             clock: &report.clock,
+            instrument: report.instrument.as_ref().map(super::super::Instrument::line),
             tool: &report.tool,
             unclaimed: &report.unclaimed,
         },

@@ -147,6 +147,7 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::identity::{Connection, Iteration};
+    use crate::time::Micros;
     use crate::trace::{Content, Dial, Direction, NetFailure, Phase, StepOutcome};
 
     fn stamp() -> impl Strategy<Value = Stamp> {
@@ -231,6 +232,10 @@ pub(crate) mod tests {
             stamp().prop_map(|at| Fact::Ended { at }),
             (stamp(), stamp()).prop_map(|(scheduled, at)| Fact::Dropped { scheduled, at }),
             stamp().prop_map(|at| Fact::Overdue { at }),
+            (stamp(), any::<u64>(), any::<Option<u64>>()).prop_map(|(at, us, cpu)| {
+                let (lasted, cpu) = (Micros(us), cpu.map(Micros));
+                Fact::Pulse { at, lasted, late: Micros(us / 2), latest: Micros(us / 3), cpu }
+            }),
         ]
     }
 
