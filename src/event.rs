@@ -188,7 +188,7 @@ impl<'a> Slots<'a> {
     }
 
     /// Lets `found` stand at `slot`, one of those that there are.
-    #[inline]
+    #[inline(always)]
     pub fn put(&mut self, slot: SlotId, found: Found<'a>) {
         self.filled.insert(slot);
         match &mut self.entry[usize::from(slot.0)] {

@@ -151,8 +151,10 @@ fn collect_leaves<'v>(value: &'v serde_json::Value, leaves: &mut Vec<&'v serde_j
 /// The share of the answer's words that repeat the prompt in its order, if it is at least `from` and they are most of the
 /// prompt. The words repeated are the longest common subsequence, so a changed or dropped word hides no echo.
 fn echo(prompt: &str, answer: &str, from: f64) -> Option<f64> {
-    let (asked, answered) = (spelled(prompt).count(), spelled(answer).count());
+    let asked = spelled(prompt).count();
     // With more words than this the rest is an answer, whatever stands before it; this keeps the comparison short, too.
+    let most = (asked as f64 / from) as usize + 1;
+    let answered = spelled(answer).take(most + 1).count();
     if asked < WORDS_TO_ECHO || asked as f64 / (answered as f64) < from {
         return None;
     }

@@ -107,7 +107,7 @@ impl Words {
     }
 
     /// The word that stands in `text` from `begin` to `end`.
-    #[inline]
+    #[inline(always)]
     fn find(&self, text: &[u8], begin: usize, end: usize) -> Option<usize> {
         let (ends, length) = (ends(text, begin, end), end - begin);
         let mut next = *self.begin.get(mix(ends, length, self.begin.len()))?;
@@ -124,7 +124,7 @@ impl Words {
 }
 
 /// A number below `count`, or 0, that differs for most words.
-#[inline]
+#[inline(always)]
 fn mix((first, last): (u64, u64), length: usize, count: usize) -> usize {
     // Fibonacci hashing: the upper bits of the product depend on all bits of the word.
     const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -133,7 +133,7 @@ fn mix((first, last): (u64, u64), length: usize, count: usize) -> usize {
 }
 
 /// The first and the last eight bytes of what stands in `text` from `begin` to `end`; all of it and nothing if it is shorter.
-#[inline]
+#[inline(always)]
 fn ends(text: &[u8], begin: usize, end: usize) -> (u64, u64) {
     let whole = end - begin >= 8;
     let keep = if whole { u64::MAX } else { !(u64::MAX << (8 * (end - begin))) };
@@ -142,10 +142,15 @@ fn ends(text: &[u8], begin: usize, end: usize) -> (u64, u64) {
         let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
         return (first & keep, if whole { last } else { 0 });
     }
-    let mut first = [0; 8];
-    let short = &text[begin..end];
-    first[..short.len()].copy_from_slice(short);
-    (u64::from_le_bytes(first), 0)
+    ends_of_all(&text[begin..end])
+}
+
+/// As `ends`, of the whole of a text.
+#[cold]
+fn ends_of_all(text: &[u8]) -> (u64, u64) {
+    let last = text.last_chunk().filter(|_| text.len() >= 8);
+    let first = text.iter().take(8).rev().fold(0, |all, byte| all << 8 | u64::from(*byte));
+    (first, last.map_or(0, |last| u64::from_le_bytes(*last)))
 }
 
 /// JSON Pointers, as a tree that is walked along with the document.
@@ -170,7 +175,7 @@ pub struct TrieNode {
 
 impl TrieNode {
     /// Which of `children` a member is whose name stands in `text` from `begin` to `end`.
-    #[inline]
+    #[inline(always)]
     pub fn child(&self, text: &[u8], begin: usize, end: usize) -> Option<usize> {
         self.child_of.find(text, begin, end)
     }
