@@ -509,7 +509,7 @@ mod tests {
             let mut naive = Vec::new();
             let mut begin = 0;
             for (at, byte) in text.bytes().chain([b' ']).enumerate() {
-                if byte < b'+' || byte > 0x7f {
+                if !(b'+'..=0x7f).contains(&byte) {
                     naive.extend((at - begin >= LENGTH).then_some(begin..at));
                     begin = at + 1;
                 }

@@ -129,7 +129,7 @@ fn mix((first, last): (u64, u64), length: usize, count: usize) -> usize {
     // Fibonacci hashing: the upper bits of the product depend on all bits of the word.
     const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
     let mixed = (first ^ last.rotate_left(29) ^ length as u64).wrapping_mul(GOLDEN);
-    (u128::from(mixed) * count as u128 >> 64) as usize
+    ((u128::from(mixed) * count as u128) >> 64) as usize
 }
 
 /// The first and the last eight bytes of what stands in `text` from `begin` to `end`; all of it and nothing if it is shorter.

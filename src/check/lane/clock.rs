@@ -27,10 +27,21 @@ struct Minute {
     at: i64,
 }
 
-impl Minute {
-    /// The text of a time in parts: up to the seconds; seconds and fraction in microseconds, with what that can tell apart; the
-    /// zone. `None` of a text that is written otherwise.
-    fn parts(text: &str) -> Option<([u8; 17], (i64, i64), [u8; 6])> {
+/// The text of a time in parts.
+struct Parts {
+    /// As `Minute::text`.
+    minute: [u8; 17],
+    /// Seconds and their fraction, in microseconds.
+    micros: i64,
+    /// As `Time::resolution`.
+    resolution: i64,
+    /// As `Minute::zone`.
+    zone: [u8; 6],
+}
+
+impl Parts {
+    /// `None` of a text that is written otherwise.
+    fn of(text: &str) -> Option<Parts> {
         let (minute, rest) = text.as_bytes().split_first_chunk::<17>()?;
         let (seconds, rest) = rest.split_first_chunk::<2>()?;
         let digits =
@@ -46,7 +57,7 @@ impl Minute {
         let number = |all: i64, digit: &u8| 10 * all + i64::from(digit - b'0');
         let resolution = 10_i64.pow(6 - digits as u32);
         let micros = seconds.iter().fold(0, number) * 1_000_000 + fraction.iter().fold(0, number) * resolution;
-        Some((*minute, (micros, resolution), zone))
+        Some(Parts { minute: *minute, micros, resolution, zone })
     }
 }
 
@@ -87,8 +98,8 @@ impl Clock {
     }
 
     fn read(&mut self, found: &Found<'_>) -> Option<Time> {
-        let parts = if let Found::Text(text) = found { Minute::parts(text) } else { None };
-        let Some((text, (micros, resolution), zone)) = parts else { return Time::read(found) };
+        let parts = if let Found::Text(text) = found { Parts::of(text) } else { None };
+        let Some(Parts { minute: text, micros, resolution, zone }) = parts else { return Time::read(found) };
         if let Some(minute) = self.minute.as_ref().filter(|minute| (minute.text, minute.zone) == (text, zone)) {
             return Some(Time { spelling: minute.spelling, at: minute.at + micros, resolution });
         }
