@@ -23,15 +23,20 @@
 //! in pieces, a cut mark is the ordinary case and says nothing), and marks in base 64 that were folded to upper case
 //! before or that a line break divides.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, Input, MatchKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use sha2::{Digest, Sha256};
+use wide::{i8x16, u8x16};
 
 /// What every mark begins with.
 pub const PREFIX: &str = "gp0zl1";
+
+/// The same in upper case.
+const UPPER: &str = "GP0ZL1";
 
 /// How many bytes a mark has in plain text.
 pub const LENGTH: usize = PREFIX.len() + CHECK_SYMBOLS + FIELD_SYMBOLS;
@@ -140,15 +145,30 @@ impl Canary {
 /// All marks in `bytes`, in the order they stand there: as text in lower or upper case (JSON and URL escapes leave their
 /// symbols alone), and in base 64 at any of its three alignments. Marks cut short are passed over.
 ///
-/// Allocates nothing. The bytes are searched once for all spellings of the prefix, many bytes at a time.
+/// Allocates nothing. Most bytes are never looked at: what is too short for a mark between two signs that no mark holds is
+/// passed over by its ends.
 pub fn find_in(bytes: &[u8]) -> impl Iterator<Item = Found> {
+    Stretches::of(bytes).flat_map(move |stretch| find_within(bytes, stretch))
+}
+
+/// How many bytes a mark has in base 64 at least, of those that are wholly its own.
+const LEAST_IN_BASE64: usize = 8 * (LENGTH - 2) / 6;
+
+/// The marks of one stretch.
+fn find_within(bytes: &[u8], stretch: Range<usize>) -> impl Iterator<Item = Found> {
     let Prefixes { finder, spellings } = &*PREFIXES;
     // No spelling begins as another does, so at most one stands at an offset; but one may begin within another.
     let next_from = move |from: usize| {
-        let hit = finder.find(Input::new(bytes).range(from..))?;
+        let hit = finder.find(Input::new(bytes).range(from..stretch.end))?;
         Some((hit.start(), &spellings[hit.pattern().as_usize()]))
     };
-    let mut next = next_from(0);
+    // Most of them are an id or two that are too long by a little, and only for text in plain.
+    let plain = |at: usize| {
+        bytes[at].eq_ignore_ascii_case(&PREFIX.as_bytes()[0])
+            && [PREFIX, UPPER].iter().any(|prefix| bytes[at..].starts_with(prefix.as_bytes()))
+    };
+    let any = stretch.len() >= LEAST_IN_BASE64 || (stretch.start..=stretch.end - LENGTH).any(plain);
+    let mut next = if any { next_from(stretch.start) } else { None };
     std::iter::from_fn(move || {
         loop {
             let (at, spelling) = next?;
@@ -172,9 +192,83 @@ pub fn find_in(bytes: &[u8]) -> impl Iterator<Item = Found> {
     })
 }
 
+/// How many bytes are looked at at once.
+const PROBE: usize = 16;
+/// A stretch of `LENGTH` bytes that begins at most `STEP` bytes ahead of an offset holds the `PROBE` bytes from there on.
+const STEP: usize = LENGTH - PROBE;
+
+/// The longest stretches that are long enough for a mark and hold only what marks may hold in any form, and a few other signs;
+/// in order. What lies below `+` and beyond ASCII ends one: space, quotes, controls.
+struct Stretches<'b> {
+    bytes: &'b [u8],
+    /// What follows the last byte that is known to end a stretch.
+    begin: usize,
+    /// How far the search is.
+    at: usize,
+}
+
+impl<'b> Stretches<'b> {
+    fn of(bytes: &'b [u8]) -> Stretches<'b> {
+        Stretches { bytes, begin: 0, at: STEP }
+    }
+
+    /// A bit for each byte from `at` on that ends a stretch; `None` where there are too few.
+    #[inline(always)]
+    fn ends(&self, at: usize) -> Option<u32> {
+        let part = self.bytes.get(at..)?.first_chunk::<PROBE>()?;
+        Some(u8x16::new(*part).cast_signed().simd_lt(i8x16::splat(b'+' as i8)).to_bitmask())
+    }
+
+    fn is_end(&self, at: usize) -> bool {
+        (self.bytes[at] as i8) < b'+' as i8
+    }
+
+    /// Where the stretch begins in which the search is.
+    fn begin(&self) -> usize {
+        let near = self.at.saturating_sub(PROBE).max(self.begin);
+        match self.ends(near).unwrap_or(0) & ((1 << (self.at - near)) - 1) {
+            0 => (self.begin..near).rev().find(|at| self.is_end(*at)).map_or(self.begin, |last| last + 1),
+            found => near + found.ilog2() as usize + 1,
+        }
+    }
+
+    /// Where it ends.
+    fn end(&self) -> usize {
+        let mut at = self.at + PROBE;
+        loop {
+            match self.ends(at) {
+                Some(0) => at += PROBE,
+                Some(found) => return at + found.trailing_zeros() as usize,
+                None => return (at..self.bytes.len()).find(|at| self.is_end(*at)).unwrap_or(self.bytes.len()),
+            }
+        }
+    }
+}
+
+impl Iterator for Stretches<'_> {
+    type Item = Range<usize>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Range<usize>> {
+        loop {
+            let found = self.ends(self.at)?;
+            if found != 0 {
+                self.begin = self.at + found.ilog2() as usize + 1;
+                self.at = self.begin + STEP;
+                continue;
+            }
+            let stretch = self.begin()..self.end();
+            self.begin = stretch.end + 1;
+            self.at = self.begin + STEP;
+            if stretch.len() >= LENGTH {
+                return Some(stretch);
+            }
+        }
+    }
+}
+
 static PREFIXES: LazyLock<Prefixes> = LazyLock::new(|| {
-    let upper = PREFIX.to_ascii_uppercase();
-    let plain = [PREFIX, &upper].map(|prefix| (prefix.to_owned(), Spelling { base64_bits: None }));
+    let plain = [PREFIX, UPPER].map(|prefix| (prefix.to_owned(), Spelling { base64_bits: None }));
     let (texts, spellings): (Vec<_>, _) = plain.into_iter().chain((0..3).map(Spelling::base64)).unzip();
     let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(texts);
     Prefixes { finder: finder.expect("five short texts are within every limit"), spellings }
@@ -293,6 +387,7 @@ mod tests {
         assert!(SYMBOLS.is_sorted());
         assert!(!SYMBOLS.iter().any(|symbol| b"aeiou".contains(symbol)));
         assert!(PREFIX.bytes().all(|symbol| SYMBOLS.contains(&symbol)));
+        assert_eq!(PREFIX.to_ascii_uppercase(), UPPER);
     }
 
     #[test]
@@ -386,7 +481,42 @@ mod tests {
         assert_eq!(owners(text), [Ok(CANARY)]);
     }
 
+    #[test]
+    fn a_mark_is_found_wherever_it_stands_among_others_signs() {
+        let base64 = URL_SAFE_NO_PAD.encode(format!("x{}", CANARY.encode()));
+        for mark in [CANARY.encode(), base64] {
+            for before in 0..60 {
+                for sign in [" ", "a", "é", "-", "\u{7f}"] {
+                    for after in ["", " ", "z", "\"}", " and so on, and on, and on"] {
+                        let text = format!("{}{mark}{after}", sign.repeat(before));
+                        assert_eq!(owners(&text), [Ok(CANARY)], "{text}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_shortest_base64_is_no_shorter_than_is_told() {
+        for spelling in PREFIXES.spellings.iter().filter_map(|spelling| spelling.base64_bits) {
+            assert!((spelling + 8 * (LENGTH - PREFIX.len())).div_ceil(6) >= LEAST_IN_BASE64);
+        }
+    }
+
     proptest! {
+        #[test]
+        fn stretches_are_where_a_naive_look_finds_them(text in "([a-z0-9_/-]{30,40}|[ é\"]|[A-Z]{0,9}){0,12}") {
+            let mut naive = Vec::new();
+            let mut begin = 0;
+            for (at, byte) in text.bytes().chain([b' ']).enumerate() {
+                if !(b'+'..=0x7f).contains(&byte) {
+                    naive.extend((at - begin >= LENGTH).then_some(begin..at));
+                    begin = at + 1;
+                }
+            }
+            prop_assert_eq!(Stretches::of(text.as_bytes()).collect::<Vec<_>>(), naive);
+        }
+
         #[test]
         fn every_mark_decodes_to_its_owner(execution: u32, user: u32, iteration: u32) {
             let canary = Canary { execution, user, iteration };

@@ -163,6 +163,11 @@ impl SlotSet {
         self.0[usize::from(slot.0 / 64 % 4)] |= 1 << (slot.0 % 64);
     }
 
+    /// The slots of both.
+    pub fn union(self, other: SlotSet) -> SlotSet {
+        SlotSet(std::array::from_fn(|part| self.0[part] | other.0[part]))
+    }
+
     /// Whether the two may have a slot in common; if not, they have none.
     pub fn may_meet(&self, other: &SlotSet) -> bool {
         self.0.iter().zip(&other.0).fold(0, |common, (mine, theirs)| common | mine & theirs) != 0
@@ -188,13 +193,14 @@ impl<'a> Slots<'a> {
     }
 
     /// Lets `found` stand at `slot`, one of those that there are.
-    #[inline]
+    #[inline(always)]
     pub fn put(&mut self, slot: SlotId, found: Found<'a>) {
         self.filled.insert(slot);
         match &mut self.entry[usize::from(slot.0)] {
             entry @ 0 => {
                 self.found.push(found);
-                *entry = u16::try_from(self.found.len()).expect("there are no more entries than slots");
+                // There are no more entries than slots.
+                *entry = self.found.len() as u16;
             }
             entry => self.found[usize::from(*entry) - 1] = found,
         }

@@ -1,7 +1,9 @@
 //! What can concern an event of each kind. Most matchers name the kinds that they are about; sorted by kind beforehand, they are
 //! not tried on events of any other, nor on frames without any of the places that they need.
 
-use crate::event::{Extract, Kind, KindId, SlotId, SlotSet};
+use std::sync::Arc;
+
+use crate::event::{Extract, Kind, KindId, SlotSet};
 use crate::expect::{AnswerSource, Expectations, Heartbeat, Matcher};
 
 /// The expectations of an execution, sorted by kind of event.
@@ -22,11 +24,11 @@ pub struct Concern {
     /// The grammar ends a run as failed with it.
     pub bad: bool,
     /// Each with its index.
-    pub heartbeats: Vec<(usize, Heartbeat)>,
+    pub heartbeats: Vec<(usize, Arc<Heartbeat>)>,
     /// See `Expectations::failed`.
     pub failed: Sieve,
     /// See `Expectations::answers`.
-    pub answers: Vec<AnswerSource>,
+    pub answers: Vec<Arc<AnswerSource>>,
     /// See `Expectations::public`.
     pub public: Sieve,
     /// See `Signs::degraded`.
@@ -39,11 +41,18 @@ pub struct Concern {
     pub bad_ends: Sieve,
 }
 
-/// Matchers with the places that they need; `None` where one may hold without any.
+/// Matchers, and the places that they need.
 #[derive(Debug)]
 pub struct Sieve {
-    matchers: Vec<(Matcher, Option<SlotSet>)>,
-    /// Of all of them.
+    matchers: Vec<Arc<Sieved>>,
+    /// Of all of them; `None` if one may hold without any.
+    needs: Option<SlotSet>,
+}
+
+/// A matcher with the places that it needs; `None` if it may hold without any.
+#[derive(Debug)]
+struct Sieved {
+    matcher: Matcher,
     needs: Option<SlotSet>,
 }
 
@@ -51,26 +60,58 @@ impl Sieve {
     /// Whether one of the matchers holds of the frame `text` that decoded to `extract`.
     pub fn any(&self, extract: &Extract<'_>, text: &str) -> bool {
         let may_hold = |needs: &Option<SlotSet>| needs.as_ref().is_none_or(|needs| extract.slots.may_hold(needs));
-        let mut matchers = self.matchers.iter();
-        may_hold(&self.needs) && matchers.any(|(matcher, needs)| may_hold(needs) && matcher.holds(extract, text))
+        let holds = |sieved: &Arc<Sieved>| may_hold(&sieved.needs) && sieved.matcher.holds(extract, text);
+        may_hold(&self.needs) && self.matchers.iter().any(holds)
+    }
+
+    /// Those of `matchers` that can hold of an event of this kind.
+    fn of(matchers: &[Arc<Sieved>], kind: Option<KindId>) -> Sieve {
+        let can_hold = |sieved: &&Arc<Sieved>| sieved.matcher.can_hold(kind);
+        let matchers: Vec<_> = matchers.iter().filter(can_hold).cloned().collect();
+        let needs = matchers.iter().try_fold(SlotSet::default(), |all, sieved| Some(all.union(sieved.needs?)));
+        Sieve { matchers, needs }
     }
 }
 
-impl<'m> FromIterator<&'m Matcher> for Sieve {
-    fn from_iter<I: IntoIterator<Item = &'m Matcher>>(matchers: I) -> Sieve {
-        let set = |needs: Vec<SlotId>| needs.into_iter().collect();
-        let matchers: Vec<&Matcher> = matchers.into_iter().collect();
-        let needs: Option<Vec<_>> = matchers.iter().map(|matcher| matcher.needs()).collect();
-        let sieved = matchers.into_iter().map(|matcher| (matcher.clone(), matcher.needs().map(set)));
-        Sieve { matchers: sieved.collect(), needs: needs.map(|needs| set(needs.concat())) }
+/// All that is sorted, each of which many kinds share.
+struct Shared {
+    heartbeats: Vec<Arc<Heartbeat>>,
+    answers: Vec<Arc<AnswerSource>>,
+    failed: Vec<Arc<Sieved>>,
+    degraded: Vec<Arc<Sieved>>,
+    replayed: Vec<Arc<Sieved>>,
+    failed_tool: Vec<Arc<Sieved>>,
+    bad_ends: Vec<Arc<Sieved>>,
+    public: Vec<Arc<Sieved>>,
+}
+
+impl Shared {
+    fn new(expect: &Expectations) -> Shared {
+        let sieved = |matcher: &Matcher| {
+            let needs = matcher.needs().map(|needs| needs.into_iter().collect());
+            Arc::new(Sieved { matcher: matcher.clone(), needs })
+        };
+        let all = |matchers: &[Matcher]| matchers.iter().map(sieved).collect();
+        Shared {
+            heartbeats: expect.heartbeats.iter().cloned().map(Arc::new).collect(),
+            answers: expect.answers.iter().cloned().map(Arc::new).collect(),
+            failed: all(&expect.failed),
+            degraded: all(&expect.signs.degraded),
+            replayed: all(&expect.signs.replayed),
+            failed_tool: all(&expect.signs.failed_tool),
+            bad_ends: all(&expect.ends.bad),
+            public: all(&expect.public),
+        }
     }
 }
 
 impl Concerns {
     /// Sorts what is expected.
     pub fn new(expect: &Expectations) -> Concerns {
+        let shared = Shared::new(expect);
         let kinds = (0..expect.dialect.names.iter().count()).map(|kind| Some(KindId(kind as u16)));
-        Concerns { kinds: kinds.map(|kind| Concern::new(expect, kind)).collect(), others: Concern::new(expect, None) }
+        let concern = |kind| Concern::new(expect, &shared, kind);
+        Concerns { kinds: kinds.map(concern).collect(), others: concern(None) }
     }
 
     /// What can concern an event of this kind.
@@ -83,23 +124,21 @@ impl Concerns {
 }
 
 impl Concern {
-    fn new(expect: &Expectations, kind: Option<KindId>) -> Concern {
-        let can = |matchers: &[Matcher]| matchers.iter().filter(|matcher| matcher.can_hold(kind)).collect();
-        let heartbeats = expect.heartbeats.iter().cloned().enumerate();
-        let answers = expect.answers.iter().cloned();
+    fn new(expect: &Expectations, shared: &Shared, kind: Option<KindId>) -> Concern {
         let among = |kinds: &[KindId]| kind.is_some_and(|kind| kinds.contains(&kind));
+        let heartbeats = shared.heartbeats.iter().cloned().enumerate();
         Concern {
             symbol: kind.and_then(|kind| expect.grammar.symbol_of(kind)),
             forbidden: among(&expect.grammar.forbidden),
             bad: among(&expect.grammar.bad),
             heartbeats: heartbeats.filter(|(_, heartbeat)| heartbeat.when.can_hold(kind)).collect(),
-            failed: can(&expect.failed),
-            answers: answers.filter(|source| source.when.can_hold(kind)).collect(),
-            public: can(&expect.public),
-            degraded: can(&expect.signs.degraded),
-            replayed: can(&expect.signs.replayed),
-            failed_tool: can(&expect.signs.failed_tool),
-            bad_ends: can(&expect.ends.bad),
+            failed: Sieve::of(&shared.failed, kind),
+            answers: shared.answers.iter().filter(|source| source.when.can_hold(kind)).cloned().collect(),
+            public: Sieve::of(&shared.public, kind),
+            degraded: Sieve::of(&shared.degraded, kind),
+            replayed: Sieve::of(&shared.replayed, kind),
+            failed_tool: Sieve::of(&shared.failed_tool, kind),
+            bad_ends: Sieve::of(&shared.bad_ends, kind),
         }
     }
 }

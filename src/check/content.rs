@@ -93,24 +93,18 @@ fn marks(text: &str) -> impl Iterator<Item = Canary> {
 }
 
 fn words(text: &str) -> Vec<String> {
-    spelled(text).into_iter().map(str::to_lowercase).collect()
+    spelled(text).map(str::to_lowercase).collect()
 }
 
 /// The words as they are spelled.
-fn spelled(text: &str) -> Vec<&str> {
-    let mut words = Vec::new();
-    let mut add = |text| {
-        let parts = str::split(text, |c: char| !c.is_alphanumeric() && !CURRENCIES.contains(&c));
-        words.extend(parts.filter(|word| !word.is_empty()));
-    };
+fn spelled(text: &str) -> impl Iterator<Item = &str> {
+    // Marks are ASCII, so they begin and end between characters.
+    let marks = canary::find_in(text.as_bytes()).map(|found| (found.at, found.at + found.len));
     let mut from = 0;
-    for found in canary::find_in(text.as_bytes()) {
-        // Marks are ASCII, so they begin and end between characters.
-        add(&text[from..found.at]);
-        from = found.at + found.len;
-    }
-    add(&text[from..]);
-    words
+    let parts =
+        marks.chain([(text.len(), text.len())]).map(move |(at, end)| &text[std::mem::replace(&mut from, end)..at]);
+    let words = |part| str::split(part, |c: char| !c.is_alphanumeric() && !CURRENCIES.contains(&c));
+    parts.flat_map(words).filter(|word| !word.is_empty())
 }
 
 /// The object or list that `answer` is, if it is one.
@@ -157,8 +151,10 @@ fn collect_leaves<'v>(value: &'v serde_json::Value, leaves: &mut Vec<&'v serde_j
 /// The share of the answer's words that repeat the prompt in its order, if it is at least `from` and they are most of the
 /// prompt. The words repeated are the longest common subsequence, so a changed or dropped word hides no echo.
 fn echo(prompt: &str, answer: &str, from: f64) -> Option<f64> {
-    let (asked, answered) = (spelled(prompt).len(), spelled(answer).len());
+    let asked = spelled(prompt).count();
     // With more words than this the rest is an answer, whatever stands before it; this keeps the comparison short, too.
+    let most = (asked as f64 / from) as usize + 1;
+    let answered = spelled(answer).take(most + 1).count();
     if asked < WORDS_TO_ECHO || asked as f64 / (answered as f64) < from {
         return None;
     }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use serde::de::IgnoredAny;
 
 use super::form::{self, Content, Part};
-use super::json::{self, Cursor, Malformed, Value};
+use super::json::{self, Json, Malformed, Quoted};
 use crate::event::{Envelope, Extract, Found, Kind, KindId, Slots};
 use crate::expect::{Dialect, Split, Trie, TrieNode, bit};
 
@@ -35,10 +35,10 @@ pub fn read<'a>(trie: &Trie, text: &'a str) -> Result<Places<'a>, String> {
 fn read_into<'a>(trie: &Trie, text: &'a str, mut slots: Slots<'a>) -> Result<Places<'a>, String> {
     slots.reset(trie.slots());
     let places = Places { slots, objects: 0, encoded: false };
-    let mut walk = Walk { trie, json: Cursor::new(text), depth: 0, places };
-    let walked = walk.value(trie.node(0));
+    let mut walk = Walk { trie, json: Json::new(text), places };
+    let walked = walk.value(trie.node(0), walk.json.space(0), 0);
     let Walk { json, places, .. } = walk;
-    walked.and_then(|()| json.end()).map(|()| places).map_err(|Malformed| json::why(text))
+    walked.and_then(|end| json.end(end)).map(|()| places).map_err(|Malformed| json::why(text))
 }
 
 /// A frame that was read.
@@ -244,129 +244,151 @@ type Member<'a> = (Option<String>, &'a str);
 
 /// The members of an object in the order in which they stand, each element of those that are lists. `None` of anything else.
 fn members(raw: &str) -> Result<Option<Vec<Member<'_>>>, Malformed> {
-    let mut json = Cursor::new(raw);
-    if json.value()? != Value::Object {
+    let mut json = Json::new(raw);
+    let begin = json.space(0);
+    if json.byte(begin) != b'{' {
         return Ok(None);
     }
     let mut parts = Vec::new();
-    let mut first = true;
-    while json.member(std::mem::take(&mut first))? {
-        let name = json.text().into_owned();
-        let value = next(&mut json)?;
+    let mut next = json.first(begin + 1, b'}', 0)?;
+    while let Ok(at) = next {
+        let (name, at) = json.member(at)?;
+        let (name, end) = (json.said(name).into_owned(), json.skip(at, 1)?);
+        let value = json.spelled(at, end);
         match elements(value)? {
             Some(list) => parts.extend(list.into_iter().map(|(_, part)| (Some(name.clone()), part))),
             None => parts.push((Some(name), value)),
         }
+        next = json.next(end, b'}')?;
     }
     Ok(Some(parts))
 }
 
 /// The elements of a list. `None` of anything else.
 fn elements(raw: &str) -> Result<Option<Vec<Member<'_>>>, Malformed> {
-    let mut json = Cursor::new(raw);
-    if json.value()? != Value::Array {
+    let mut json = Json::new(raw);
+    let begin = json.space(0);
+    if json.byte(begin) != b'[' {
         return Ok(None);
     }
     let mut parts = Vec::new();
-    while json.element(parts.is_empty())? {
-        parts.push((None, next(&mut json)?));
+    let mut next = json.first(begin + 1, b']', 0)?;
+    while let Ok(at) = next {
+        let end = json.skip(at, 1)?;
+        parts.push((None, json.spelled(at, end)));
+        next = json.next(end, b']')?;
     }
     Ok(Some(parts))
-}
-
-/// The text of the next value.
-fn next<'a>(json: &mut Cursor<'a>) -> Result<&'a str, Malformed> {
-    let begin = json.begin();
-    json.skip()?;
-    Ok(json.since(begin))
 }
 
 /// A walk through the document and the trie at once.
 struct Walk<'t, 'a> {
     trie: &'t Trie,
-    json: Cursor<'a>,
-    /// How many objects and arrays the walk is in.
-    depth: u32,
+    json: Json<'a>,
     places: Places<'a>,
 }
 
 impl<'a> Walk<'_, 'a> {
-    /// Reads the value that comes next, which stands at `node`.
-    fn value(&mut self, node: &TrieNode) -> Result<(), Malformed> {
-        let begin = if node.whole { self.json.begin() } else { 0 };
-        let found = match self.json.value()? {
-            Value::Null => Found::Null,
-            Value::Bool(value) => Found::Bool(value),
-            Value::Number => Found::Number(json::number(self.json.spelled())?),
-            Value::Text => {
-                let text = self.json.text();
+    /// Reads the value that begins at `at`, with `depth` objects and arrays around it, and stands at `node`; says where it ends.
+    #[inline(always)]
+    fn value(&mut self, node: &TrieNode, at: usize, depth: u32) -> Result<usize, Malformed> {
+        let first = self.json.byte(at);
+        let (found, end) = match first {
+            b'"' => {
+                let quoted = self.json.quoted(at + 1)?;
+                let text = self.json.said(quoted);
                 self.places.encoded |= !node.children.is_empty() && looks_composite(&text);
-                Found::Text(text)
+                (Found::Text(text), quoted.end + 1)
             }
-            composite => {
-                self.depth += 1;
-                let empty = match composite {
-                    Value::Object if !node.children.is_empty() => self.object(node)?,
-                    Value::Array if !node.children.is_empty() => self.array(node)?,
+            b'{' | b'[' => {
+                let (end, empty) = match first {
                     // Nobody asks for anything within.
-                    _ => self.json.skip_rest(composite)?,
+                    _ if node.children.is_empty() => self.json.skip_within(at, depth)?,
+                    b'{' => self.object(node, at, depth)?,
+                    _ => self.array(node, at, depth)?,
                 };
-                self.depth -= 1;
-                Found::Composite { raw: node.whole.then(|| self.json.since(begin)), empty }
+                (Found::Composite { raw: node.whole.then(|| self.json.spelled(at, end)), empty }, end)
+            }
+            _ => {
+                let end = self.json.scalar(at)?;
+                let found = match first {
+                    b't' | b'f' => Found::Bool(first == b't'),
+                    b'n' => Found::Null,
+                    _ => Found::Number(json::number(self.json.spelled(at, end))?),
+                };
+                (found, end)
             }
         };
         if let Some(slot) = node.slot {
             self.places.slots.put(slot, found);
         }
-        Ok(())
+        Ok(end)
     }
 
-    /// Reads the members of an object that stands at `node`; says whether there were none.
-    fn object(&mut self, node: &TrieNode) -> Result<bool, Malformed> {
-        let (mut first, mut seen) = (true, 0_u64);
-        while self.json.member(first)? {
-            first = false;
-            let child = match self.json.plain() {
-                Some(name) => node.child(name),
-                None => node.child(self.json.text().as_bytes()),
+    /// Reads the object that begins at `at` and stands at `node`; says where it ends and whether there is nothing in it.
+    fn object(&mut self, node: &TrieNode, at: usize, depth: u32) -> Result<(usize, bool), Malformed> {
+        let mut next = self.json.first(at + 1, b'}', depth)?;
+        let (empty, mut seen) = (next.is_err(), 0_u64);
+        loop {
+            let at = match next {
+                Ok(at) => at,
+                Err(end) => return Ok((end, empty)),
             };
-            let Some(child) = child else {
-                self.json.skip()?;
-                continue;
+            let (name, at) = self.json.member(at)?;
+            let end = match self.named(node, name) {
+                None => self.json.skip(at, depth + 1)?,
+                Some(child) => {
+                    let next = self.trie.node(node.children[child].1);
+                    // Children beyond the 63rd share a bit; forgetting what is not there does no harm.
+                    let this = 1 << child.min(63);
+                    if seen & this != 0 {
+                        self.forget(next);
+                    }
+                    seen |= this;
+                    self.child(child, next, at, depth + 1)?
+                }
             };
-            let next = self.trie.node(node.children[child].1);
-            // Children beyond the 63rd share a bit; forgetting what is not there does no harm.
-            let this = 1 << child.min(63);
-            if seen & this != 0 {
-                self.forget(next);
-            }
-            seen |= this;
-            self.child(child, next)?;
+            next = self.json.next(end, b'}')?;
         }
-        Ok(first)
     }
 
-    /// Reads the elements of an array that stands at `node`; says whether there were none.
-    fn array(&mut self, node: &TrieNode) -> Result<bool, Malformed> {
+    /// Which child of `node` a member of this name is.
+    #[inline(always)]
+    fn named(&self, node: &TrieNode, name: Quoted) -> Option<usize> {
+        if !name.escaped {
+            return node.child(self.json.bytes(), name.begin, name.end);
+        }
+        let said = self.json.said(name);
+        node.child(said.as_bytes(), 0, said.len())
+    }
+
+    /// Reads the array that begins at `at` and stands at `node`; says where it ends and whether there is nothing in it.
+    fn array(&mut self, node: &TrieNode, at: usize, depth: u32) -> Result<(usize, bool), Malformed> {
+        let mut next = self.json.first(at + 1, b']', depth)?;
         let mut index = 0;
-        while self.json.element(index == 0)? {
-            match node.children.iter().position(|(name, _)| is_index(name, index)) {
-                None => self.json.skip()?,
-                Some(child) => self.child(child, self.trie.node(node.children[child].1))?,
-            }
+        loop {
+            let at = match next {
+                Ok(at) => at,
+                Err(end) => return Ok((end, index == 0)),
+            };
+            let end = match node.children.iter().position(|(name, _)| is_index(name, index)) {
+                None => self.json.skip(at, depth + 1)?,
+                Some(child) => self.child(child, self.trie.node(node.children[child].1), at, depth + 1)?,
+            };
             index += 1;
+            next = self.json.next(end, b']')?;
         }
-        Ok(index == 0)
     }
 
-    /// Reads the value that stands at `next`, which is the `child`-th child of its parent.
-    fn child(&mut self, child: usize, next: &TrieNode) -> Result<(), Malformed> {
-        if self.depth == 1 {
-            let composite = !next.children.is_empty() && self.json.composite();
+    /// Reads the value that begins at `at` and stands at `next`, which is the `child`-th child of its parent.
+    #[inline(always)]
+    fn child(&mut self, child: usize, next: &TrieNode, at: usize, depth: u32) -> Result<usize, Malformed> {
+        if depth == 1 {
+            let composite = !next.children.is_empty() && matches!(self.json.byte(at), b'{' | b'[');
             let bit = bit(child);
             self.places.objects = if composite { self.places.objects | bit } else { self.places.objects & !bit };
         }
-        self.value(next)
+        self.value(next, at, depth)
     }
 
     /// Takes back what stood at `node` and below: a member of the same name follows.

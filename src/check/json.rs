@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 
 use serde::de::IgnoredAny;
+use wide::u8x16;
 
 use crate::event::Number;
 
@@ -18,252 +19,241 @@ pub const DEEPEST: u32 = 127;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
 
-/// Stands before, within or behind the one value of a text.
-///
-/// What it read last is asked of it (`spelled`, `text`, `plain`), not returned: its answers fit in a register.
+/// One JSON text, which is read from front to back. Each part is read at an offset that the part before it gave, so that where
+/// the reading stands is in a register and not here.
 #[derive(Debug)]
-pub struct Cursor<'a> {
+pub struct Json<'a> {
     text: &'a str,
-    at: usize,
-    depth: u32,
-    /// Where the number, text or name that was read last begins, a text and a name behind their quotes.
-    begin: usize,
-    /// Where it ends.
-    end: usize,
-    /// It is a text or name with escapes.
-    escaped: bool,
+    /// Where the stretch of `special` begins.
+    base: usize,
+    /// Of 64 bytes from `base` on, those that are not plain text within quotes: a quote, a backslash, a control character, what
+    /// lies behind the end.
+    special: u64,
 }
 
-/// What was read: a scalar as a whole, of an object or array only that it begins.
+/// A text or name, between its quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Value {
-    /// `null`
-    Null,
-    /// `true` or `false`
-    Bool(bool),
-    /// `Cursor::spelled` is how.
-    Number,
-    /// `Cursor::text` is what it says.
-    Text,
-    /// `member` reads on.
-    Object,
-    /// `element` reads on.
-    Array,
+pub struct Quoted {
+    /// Where it begins, behind its first quote.
+    pub begin: usize,
+    /// Where its last quote stands.
+    pub end: usize,
+    /// It holds escapes.
+    pub escaped: bool,
 }
 
-impl<'a> Cursor<'a> {
-    /// Stands before the value of `text`.
-    pub fn new(text: &'a str) -> Cursor<'a> {
-        Cursor { text, at: 0, depth: 0, begin: 0, end: 0, escaped: false }
+impl<'a> Json<'a> {
+    /// Nothing of `text` was read.
+    pub fn new(text: &'a str) -> Json<'a> {
+        Json { text, base: 0, special: special(text.as_bytes(), 0) }
     }
 
-    /// Reads what begins here.
-    #[inline]
-    pub fn value(&mut self) -> Result<Value, Malformed> {
-        match self.next()? {
-            b'"' => self.quoted().map(|()| Value::Text),
-            b'{' => self.enter().map(|()| Value::Object),
-            b'[' => self.enter().map(|()| Value::Array),
-            b't' => self.word(b"true").map(|()| Value::Bool(true)),
-            b'f' => self.word(b"false").map(|()| Value::Bool(false)),
-            b'n' => self.word(b"null").map(|()| Value::Null),
-            _ => self.number().map(|()| Value::Number),
-        }
+    /// All of it.
+    #[inline(always)]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.text.as_bytes()
     }
 
-    /// Whether the object has a further member, whose name was read and whose value is to be read then.
-    #[inline]
-    pub fn member(&mut self, first: bool) -> Result<bool, Malformed> {
-        if !self.more(b'}', first)? {
-            return Ok(false);
+    /// The byte at `at`; zero, which no value and no sign is, at the end of the text.
+    #[inline(always)]
+    pub fn byte(&self, at: usize) -> u8 {
+        self.text.as_bytes().get(at).copied().unwrap_or(0)
+    }
+
+    /// The first offset from `at` on that is not space.
+    #[inline(always)]
+    pub fn space(&self, mut at: usize) -> usize {
+        // Most texts hold no space where it says nothing.
+        while self.byte(at) <= b' ' && matches!(self.byte(at), b' ' | b'\n' | b'\r' | b'\t') {
+            at += 1;
         }
-        if self.next()? != b'"' {
+        at
+    }
+
+    /// Reads the text or name whose first quote stands before `begin`.
+    #[inline(always)]
+    pub fn quoted(&mut self, begin: usize) -> Result<Quoted, Malformed> {
+        let end = self.next_special(begin);
+        if self.byte(end) == b'"' { Ok(Quoted { begin, end, escaped: false }) } else { self.escaped(begin, end) }
+    }
+
+    /// Reads on at an escape; of anything else that is special no text holds any.
+    fn escaped(&mut self, begin: usize, mut end: usize) -> Result<Quoted, Malformed> {
+        while self.byte(end) != b'"' {
+            let escape = match (self.byte(end), self.byte(end + 1)) {
+                (b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 2,
+                (b'\\', b'u') if (2..6).all(|digit| self.byte(end + digit).is_ascii_hexdigit()) => 6,
+                _ => return Err(Malformed),
+            };
+            end = self.next_special(end + escape);
+        }
+        Ok(Quoted { begin, end, escaped: true })
+    }
+
+    /// Reads the name of a member, whose first quote stands at `at`; says where its value begins.
+    #[inline(always)]
+    pub fn member(&mut self, at: usize) -> Result<(Quoted, usize), Malformed> {
+        if self.byte(at) != b'"' {
             return Err(Malformed);
         }
-        self.quoted()?;
-        if self.next()? != b':' {
+        let name = self.quoted(at + 1)?;
+        let colon = self.space(name.end + 1);
+        if self.byte(colon) == b':' { Ok((name, self.space(colon + 1))) } else { Err(Malformed) }
+    }
+
+    /// Where the first member or element begins of an object or array that `close` ends, if there is one; else where it ends.
+    /// Its bracket stands before `at`, with `depth` others around it.
+    #[inline(always)]
+    pub fn first(&self, at: usize, close: u8, depth: u32) -> Result<Result<usize, usize>, Malformed> {
+        if depth >= DEEPEST {
             return Err(Malformed);
         }
-        self.at += 1;
-        Ok(true)
+        let at = self.space(at);
+        Ok(if self.byte(at) == close { Err(at + 1) } else { Ok(at) })
     }
 
-    /// Whether the array has a further element, which is to be read then.
-    #[inline]
-    pub fn element(&mut self, first: bool) -> Result<bool, Malformed> {
-        self.more(b']', first)
-    }
-
-    /// Passes over one value.
-    pub fn skip(&mut self) -> Result<(), Malformed> {
-        let value = self.value()?;
-        if matches!(value, Value::Object | Value::Array) {
-            self.skip_rest(value)?;
+    /// As `first`, behind a member or element that ends at `at`.
+    #[inline(always)]
+    pub fn next(&self, at: usize, close: u8) -> Result<Result<usize, usize>, Malformed> {
+        let at = self.space(at);
+        match self.byte(at) {
+            b',' => Ok(Ok(self.space(at + 1))),
+            byte if byte == close => Ok(Err(at + 1)),
+            _ => Err(Malformed),
         }
-        Ok(())
     }
 
-    /// Passes over what is left of a value that was just read; says whether it was an object or array without anything in it.
-    pub fn skip_rest(&mut self, value: Value) -> Result<bool, Malformed> {
-        let mut first = true;
-        match value {
-            Value::Object => {
-                while self.member(first)? {
-                    self.skip()?;
-                    first = false;
-                }
-            }
-            Value::Array => {
-                while self.element(first)? {
-                    self.skip()?;
-                    first = false;
-                }
-            }
-            Value::Null | Value::Bool(_) | Value::Number | Value::Text => return Ok(false),
+    /// Passes over the value that begins at `at`, with `depth` objects and arrays around it; says where it ends.
+    #[inline(always)]
+    pub fn skip(&mut self, at: usize, depth: u32) -> Result<usize, Malformed> {
+        match self.byte(at) {
+            b'"' => self.quoted(at + 1).map(|text| text.end + 1),
+            b'{' | b'[' => self.skip_within(at, depth).map(|(end, _)| end),
+            _ => self.scalar(at),
         }
-        Ok(first)
     }
 
-    /// Nothing but space follows.
-    pub fn end(mut self) -> Result<(), Malformed> {
-        self.next().map_or(Ok(()), |_| Err(Malformed))
-    }
-
-    /// How the number that was just read is spelled.
-    pub fn spelled(&self) -> &'a str {
-        &self.text[self.begin..self.end]
-    }
-
-    /// What the text or name that was just read says, borrowed unless it holds escapes.
-    #[inline]
-    pub fn text(&self) -> Cow<'a, str> {
-        if self.escaped {
-            return Cow::Owned(unescaped(&self.text[self.begin - 1..=self.end]));
-        }
-        Cow::Borrowed(&self.text[self.begin..self.end])
-    }
-
-    /// The bytes of the text or name that was just read, unless it holds escapes.
-    #[inline]
-    pub fn plain(&self) -> Option<&'a [u8]> {
-        (!self.escaped).then(|| &self.text.as_bytes()[self.begin..self.end])
-    }
-
-    /// The next value is an object or array.
-    pub fn composite(&mut self) -> bool {
-        matches!(self.next(), Ok(b'{' | b'['))
-    }
-
-    /// The offset at which the next value begins.
-    pub fn begin(&mut self) -> usize {
-        // At the end of the text no value begins, which whoever reads it is told.
-        let _ = self.next();
-        self.at
-    }
-
-    /// The text from `begin` to here.
-    pub fn since(&self, begin: usize) -> &'a str {
-        &self.text[begin..self.at]
-    }
-
-    #[inline]
-    fn more(&mut self, close: u8, first: bool) -> Result<bool, Malformed> {
-        let next = self.next()?;
-        if next == close {
-            self.at += 1;
-            self.depth -= 1;
-            return Ok(false);
-        }
-        if first {
-            return Ok(true);
-        }
-        self.at += 1;
-        if next == b',' { Ok(true) } else { Err(Malformed) }
-    }
-
-    #[inline]
-    fn enter(&mut self) -> Result<(), Malformed> {
-        self.at += 1;
-        self.depth += 1;
-        if self.depth <= DEEPEST { Ok(()) } else { Err(Malformed) }
-    }
-
-    #[inline]
-    fn word<const N: usize>(&mut self, word: &[u8; N]) -> Result<(), Malformed> {
-        if self.text.as_bytes()[self.at..].first_chunk() == Some(word) {
-            self.at += N;
-            return Ok(());
-        }
-        Err(Malformed)
-    }
-
-    fn number(&mut self) -> Result<(), Malformed> {
-        self.begin = self.at;
-        self.at += usize::from(self.peek() == Some(b'-'));
-        if self.peek() == Some(b'0') {
-            self.at += 1;
-        } else {
-            self.digits()?;
-        }
-        if self.peek() == Some(b'.') {
-            self.at += 1;
-            self.digits()?;
-        }
-        if let Some(b'e' | b'E') = self.peek() {
-            self.at += 1;
-            self.at += usize::from(matches!(self.peek(), Some(b'+' | b'-')));
-            self.digits()?;
-        }
-        self.end = self.at;
-        Ok(())
-    }
-
-    fn digits(&mut self) -> Result<(), Malformed> {
-        let begin = self.at;
-        while let Some(b'0'..=b'9') = self.peek() {
-            self.at += 1;
-        }
-        if self.at > begin { Ok(()) } else { Err(Malformed) }
-    }
-
-    /// Reads a text; the cursor stands at its first quote.
-    #[inline]
-    fn quoted(&mut self) -> Result<(), Malformed> {
-        let bytes = self.text.as_bytes();
-        self.begin = self.at + 1;
-        self.escaped = false;
-        let mut at = special(bytes, self.begin);
-        while bytes.get(at) != Some(&b'"') {
-            if bytes.get(at) != Some(&b'\\') {
-                return Err(Malformed);
-            }
-            self.escaped = true;
-            at = special(bytes, at + escape(&bytes[at + 1..]).ok_or(Malformed)?);
-        }
-        self.end = at;
-        self.at = at + 1;
-        Ok(())
-    }
-
-    /// The byte that follows after space, which is passed over.
-    ///
-    /// # Errors
-    /// At the end of the text.
-    #[inline]
-    fn next(&mut self) -> Result<u8, Malformed> {
+    /// As `skip`, of an object or array; says also whether there is nothing in it.
+    pub fn skip_within(&mut self, at: usize, depth: u32) -> Result<(usize, bool), Malformed> {
+        let object = self.byte(at) == b'{';
+        let close = if object { b'}' } else { b']' };
+        let mut next = self.first(at + 1, close, depth)?;
+        let empty = next.is_err();
         loop {
-            match self.peek() {
-                Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
-                Some(byte) => return Ok(byte),
-                None => return Err(Malformed),
+            match next {
+                Err(end) => return Ok((end, empty)),
+                Ok(mut at) => {
+                    if object {
+                        at = self.member(at)?.1;
+                    }
+                    at = self.skip(at, depth + 1)?;
+                    next = self.next(at, close)?;
+                }
             }
         }
     }
 
-    #[inline]
-    fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
+    /// Passes over `null`, a truth value or a number.
+    #[inline(always)]
+    pub fn scalar(&self, at: usize) -> Result<usize, Malformed> {
+        match self.byte(at) {
+            b't' => self.word(at, b"true"),
+            b'f' => self.word(at, b"false"),
+            b'n' => self.word(at, b"null"),
+            _ => self.number(at),
+        }
     }
+
+    /// Nothing but space follows from `at` on.
+    pub fn end(&self, at: usize) -> Result<(), Malformed> {
+        if self.space(at) == self.text.len() { Ok(()) } else { Err(Malformed) }
+    }
+
+    /// The text as it is spelled from `begin` to `end`.
+    #[inline(always)]
+    pub fn spelled(&self, begin: usize, end: usize) -> &'a str {
+        &self.text[begin..end]
+    }
+
+    /// What a text or name says, borrowed unless it holds escapes.
+    #[inline(always)]
+    pub fn said(&self, Quoted { begin, end, escaped }: Quoted) -> Cow<'a, str> {
+        if escaped { Cow::Owned(unescaped(&self.text[begin - 1..=end])) } else { Cow::Borrowed(&self.text[begin..end]) }
+    }
+
+    #[inline]
+    fn word<const N: usize>(&self, at: usize, word: &[u8; N]) -> Result<usize, Malformed> {
+        if self.text.as_bytes()[at..].first_chunk() == Some(word) { Ok(at + N) } else { Err(Malformed) }
+    }
+
+    fn number(&self, mut at: usize) -> Result<usize, Malformed> {
+        at += usize::from(self.byte(at) == b'-');
+        at = if self.byte(at) == b'0' { at + 1 } else { self.digits(at)? };
+        if self.byte(at) == b'.' {
+            at = self.digits(at + 1)?;
+        }
+        if let b'e' | b'E' = self.byte(at) {
+            at += 1;
+            at += usize::from(matches!(self.byte(at), b'+' | b'-'));
+            at = self.digits(at)?;
+        }
+        Ok(at)
+    }
+
+    #[inline]
+    fn digits(&self, begin: usize) -> Result<usize, Malformed> {
+        let mut at = begin;
+        while self.byte(at).is_ascii_digit() {
+            at += 1;
+        }
+        if at > begin { Ok(at) } else { Err(Malformed) }
+    }
+
+    /// The first offset from `at` on where something special stands; no earlier than what was read before.
+    #[inline(always)]
+    fn next_special(&mut self, at: usize) -> usize {
+        let ahead = self.special.checked_shr((at - self.base).min(64) as u32).unwrap_or(0);
+        if ahead != 0 { at + ahead.trailing_zeros() as usize } else { self.further_special(at) }
+    }
+
+    #[inline(never)]
+    fn further_special(&mut self, at: usize) -> usize {
+        // Of the old stretch nothing is left, or `at` lies behind it.
+        self.base = at.max(self.base + 64).min(self.text.len());
+        loop {
+            self.special = special(self.text.as_bytes(), self.base);
+            if self.special != 0 {
+                return self.base + self.special.trailing_zeros() as usize;
+            }
+            self.base += 64;
+        }
+    }
+}
+
+/// Which of the 64 bytes from `from` on are no plain text within quotes, the first in the lowest bit.
+#[inline(always)]
+fn special(bytes: &[u8], from: usize) -> u64 {
+    let ahead = bytes.get(from..).unwrap_or_default();
+    match ahead.first_chunk() {
+        Some(stretch) => special_of(stretch),
+        None => {
+            // Behind the end stand zeros, which are control characters.
+            let mut stretch = [0; 64];
+            stretch[..ahead.len()].copy_from_slice(ahead);
+            special_of(&stretch)
+        }
+    }
+}
+
+#[inline(always)]
+fn special_of(stretch: &[u8; 64]) -> u64 {
+    let (quote, backslash, control) = (u8x16::splat(b'"'), u8x16::splat(b'\\'), u8x16::splat(0x1f));
+    let (parts, _) = stretch.as_chunks::<16>();
+    parts.iter().rev().fold(0, |mask, part| {
+        let part = u8x16::new(*part);
+        let hits = part.simd_eq(quote) | part.simd_eq(backslash) | part.min(control).simd_eq(part);
+        mask << 16 | u64::from(hits.to_bitmask())
+    })
 }
 
 /// The number that is spelled like this.
@@ -320,60 +310,6 @@ pub fn why(text: &str) -> String {
     error.map_or_else(|| "it cannot be read".to_owned(), |error| error.to_string())
 }
 
-/// The length of the escape whose backslash stands before `rest`, with the backslash.
-fn escape(rest: &[u8]) -> Option<usize> {
-    match rest.first()? {
-        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
-        b'u' => rest.get(1..5)?.iter().all(u8::is_ascii_hexdigit).then_some(6),
-        _ => None,
-    }
-}
-
-/// The first offset from `at` on where something other than plain text stands: a quote, a backslash, a control character,
-/// the end.
-#[inline]
-fn special(bytes: &[u8], mut at: usize) -> usize {
-    // Most names and ids end within the first steps; what goes on is taken in strides that compile to vector instructions.
-    for _ in 0..2 {
-        let Some(eight) = bytes[at..].first_chunk() else { break };
-        let hits = special_of_eight(u64::from_le_bytes(*eight));
-        if hits != 0 {
-            return at + (hits.trailing_zeros() / u8::BITS) as usize;
-        }
-        at += eight.len();
-    }
-    special_behind(bytes, at)
-}
-
-#[inline(never)]
-fn special_behind(bytes: &[u8], mut at: usize) -> usize {
-    let special = |byte: u8| u8::from(byte < 0x20) | u8::from(byte == b'"') | u8::from(byte == b'\\');
-    while let Some(stride) = bytes[at..].first_chunk::<32>() {
-        if stride.iter().fold(0, |any, byte| any | special(*byte)) != 0 {
-            break;
-        }
-        at += stride.len();
-    }
-    while let Some(eight) = bytes[at..].first_chunk() {
-        let hits = special_of_eight(u64::from_le_bytes(*eight));
-        if hits != 0 {
-            return at + (hits.trailing_zeros() / u8::BITS) as usize;
-        }
-        at += eight.len();
-    }
-    bytes[at..].iter().position(|byte| special(*byte) != 0).map_or(bytes.len(), |offset| at + offset)
-}
-
-/// Eight bytes at once: the lowest bit that is set lies in the first special one. The differences below borrow from the next
-/// byte only where they have found something, so what stands above a hit may be wrong ("Bit Twiddling Hacks", S. E. Anderson,
-/// on zero bytes and on bytes less than n).
-fn special_of_eight(eight: u64) -> u64 {
-    const ONES: u64 = u64::MAX / 255;
-    let below = |eight: u64, limit: u8| eight.wrapping_sub(ONES * u64::from(limit)) & !eight & (ONES << 7);
-    let equal = |byte: u8| below(eight ^ (ONES * u64::from(byte)), 1);
-    below(eight, 0x20) | equal(b'"') | equal(b'\\')
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use proptest::prelude::*;
@@ -382,44 +318,59 @@ pub(super) mod tests {
     use super::*;
 
     fn passes(text: &str) -> bool {
-        let mut cursor = Cursor::new(text);
-        cursor.skip().and_then(|()| cursor.end()).is_ok()
+        let mut json = Json::new(text);
+        json.skip(json.space(0), 0).and_then(|end| json.end(end)).is_ok()
     }
 
-    /// The whole value, every text and number of it taken at its meaning.
-    fn tree(cursor: &mut Cursor<'_>) -> Result<Tree, Malformed> {
-        Ok(match cursor.value()? {
-            Value::Null => Tree::Null,
-            Value::Bool(value) => value.into(),
-            Value::Number => match number(cursor.spelled())? {
-                Number::Unsigned(number) => number.into(),
-                Number::Signed(number) => number.into(),
-                Number::Float(number) => number.into(),
-            },
-            Value::Text => cursor.text().into(),
-            Value::Object => {
-                let mut members = serde_json::Map::new();
-                let mut first = true;
-                while cursor.member(std::mem::take(&mut first))? {
-                    let name = cursor.text().into_owned();
-                    members.insert(name, tree(cursor)?);
-                }
-                members.into()
+    /// The whole value, every text and number of it taken at its meaning, and where it ends.
+    fn tree(json: &mut Json<'_>, at: usize, depth: u32) -> Result<(Tree, usize), Malformed> {
+        Ok(match json.byte(at) {
+            b'"' => {
+                let text = json.quoted(at + 1)?;
+                (json.said(text).into(), text.end + 1)
             }
-            Value::Array => {
-                let mut elements = Vec::new();
-                while cursor.element(elements.is_empty())? {
-                    elements.push(tree(cursor)?);
+            b'{' => {
+                let mut members = serde_json::Map::new();
+                let mut next = json.first(at + 1, b'}', depth)?;
+                while let Ok(at) = next {
+                    let (name, at) = json.member(at)?;
+                    let (value, end) = tree(json, at, depth + 1)?;
+                    members.insert(json.said(name).into_owned(), value);
+                    next = json.next(end, b'}')?;
                 }
-                elements.into()
+                (members.into(), next.unwrap_err())
+            }
+            b'[' => {
+                let mut elements = Vec::new();
+                let mut next = json.first(at + 1, b']', depth)?;
+                while let Ok(at) = next {
+                    let (value, end) = tree(json, at, depth + 1)?;
+                    elements.push(value);
+                    next = json.next(end, b']')?;
+                }
+                (elements.into(), next.unwrap_err())
+            }
+            first => {
+                let end = json.scalar(at)?;
+                let value = match first {
+                    b't' | b'f' => (first == b't').into(),
+                    b'n' => Tree::Null,
+                    _ => match number(json.spelled(at, end))? {
+                        Number::Unsigned(number) => number.into(),
+                        Number::Signed(number) => number.into(),
+                        Number::Float(number) => number.into(),
+                    },
+                };
+                (value, end)
             }
         })
     }
 
     fn read(text: &str) -> Option<Tree> {
-        let mut cursor = Cursor::new(text);
-        let tree = tree(&mut cursor).ok()?;
-        cursor.end().ok().map(|()| tree)
+        let mut json = Json::new(text);
+        let begin = json.space(0);
+        let (tree, end) = tree(&mut json, begin, 0).ok()?;
+        json.end(end).ok().map(|()| tree)
     }
 
     /// Held against `serde_json`, once passing over it and once taking all of it; where half a character is escaped, with a
@@ -633,12 +584,25 @@ pub(super) mod tests {
     #[test]
     fn every_byte_is_told_at_every_offset() {
         for byte in 0..=u8::MAX {
-            for offset in 0..20 {
-                for length in offset + 1..24 {
-                    let mut bytes = vec![b'a'; length];
-                    bytes[offset] = byte;
-                    let expected = if matches!(byte, b'"' | b'\\' | 0..0x20) { offset } else { length };
-                    assert_eq!(special(&bytes, 0), expected, "{byte} at {offset} of {length}");
+            let is_special = matches!(byte, b'"' | b'\\' | 0..0x20);
+            for offset in 0..64 {
+                let mut stretch = [b'a'; 64];
+                stretch[offset] = byte;
+                assert_eq!(special_of(&stretch), u64::from(is_special) << offset, "{byte} at {offset}");
+            }
+        }
+    }
+
+    #[test]
+    fn texts_end_where_their_quotes_stand_however_long_they_are() {
+        for before in [0, 1, 50, 62, 63, 64, 65, 127, 128, 200] {
+            for length in [0, 1, 15, 16, 17, 62, 63, 64, 65, 126, 127, 128, 129, 300] {
+                let (first, second) = ("a".repeat(before), "é".repeat(length));
+                let text = format!("[\"{first}\", \"{second}\\n\", \"{second}\"]");
+                assert_eq!(read(&text), serde_json::from_str(&text).ok(), "{before} and {length}");
+                for cut in 1..4 {
+                    let cut = &text[..text.floor_char_boundary(text.len() - cut)];
+                    assert!(!passes(cut), "{cut}");
                 }
             }
         }

@@ -85,11 +85,13 @@ pub struct Names {
     alias_of: Words,
 }
 
-/// Finds one of a few dozen words. Those of one length stand together and are told apart by their ends, so that hardly any text is
-/// compared in vain; at that size no hash is faster.
+/// Finds one of a few dozen words by its length and its ends, which for most words is all of them; no text is hashed.
 #[derive(Debug, Clone, Default)]
 struct Words {
-    by_length: Vec<Vec<Word>>,
+    words: Vec<Word>,
+    /// By a mixture of length and ends, the first word that it may be, counted from 1; 0 if there is none. There are several
+    /// times as many entries as words.
+    begin: Vec<u16>,
 }
 
 #[derive(Debug, Clone)]
@@ -97,33 +99,78 @@ struct Word {
     ends: (u64, u64),
     text: Box<str>,
     index: usize,
+    /// The next word that it may be, as in `Words::begin`.
+    next: u16,
 }
 
 impl Words {
     /// Adds a word that is found as `index`; of equal words the first is found.
     fn add(&mut self, word: &str, index: usize) {
-        let lengths = self.by_length.len().max(word.len() + 1);
-        self.by_length.resize(lengths, Vec::new());
-        self.by_length[word.len()].push(Word { ends: ends(word.as_bytes()), text: word.into(), index });
+        if self.find(word.as_bytes(), 0, word.len()).is_some() {
+            return;
+        }
+        let ends = ends(word.as_bytes(), 0, word.len());
+        self.words.push(Word { ends, text: word.into(), index, next: 0 });
+        if self.begin.len() < 4 * self.words.len() {
+            self.begin = vec![0; 8 * self.words.len()];
+            (0..self.words.len()).for_each(|at| self.link(at));
+        } else {
+            self.link(self.words.len() - 1);
+        }
     }
 
-    fn find(&self, word: &[u8]) -> Option<usize> {
-        let alike = self.by_length.get(word.len()).filter(|alike| !alike.is_empty())?;
-        let ends = ends(word);
-        let same = |known: &&Word| known.ends == ends && (word.len() <= 16 || known.text.as_bytes() == word);
-        alike.iter().find(same).map(|known| known.index)
+    fn link(&mut self, at: usize) {
+        let word = &mut self.words[at];
+        let begin = mix(word.ends, word.text.len(), self.begin.len());
+        let this = u16::try_from(at + 1).expect("a profile has fewer names than its size limit allows");
+        word.next = std::mem::replace(&mut self.begin[begin], this);
+    }
+
+    /// The word that stands in `text` from `begin` to `end`.
+    #[inline(always)]
+    fn find(&self, text: &[u8], begin: usize, end: usize) -> Option<usize> {
+        let (ends, length) = (ends(text, begin, end), end - begin);
+        let mut next = *self.begin.get(mix(ends, length, self.begin.len()))?;
+        while next != 0 {
+            let word = &self.words[usize::from(next) - 1];
+            let same = word.ends == ends && word.text.len() == length;
+            if same && (length <= 16 || word.text.as_bytes() == &text[begin..end]) {
+                return Some(word.index);
+            }
+            next = word.next;
+        }
+        None
     }
 }
 
-/// The first and the last bytes of a word, eight or four each: of words of one length up to 16 bytes, all of it.
-fn ends(bytes: &[u8]) -> (u64, u64) {
-    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
-        return (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+/// A number below `count`, or 0, that differs for most words.
+#[inline(always)]
+fn mix((first, last): (u64, u64), length: usize, count: usize) -> usize {
+    // Fibonacci hashing: the upper bits of the product depend on all bits of the word.
+    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mixed = (first ^ last.rotate_left(29) ^ length as u64).wrapping_mul(GOLDEN);
+    ((u128::from(mixed) * count as u128) >> 64) as usize
+}
+
+/// The first and the last eight bytes of what stands in `text` from `begin` to `end`; all of it and nothing if it is shorter.
+#[inline(always)]
+fn ends(text: &[u8], begin: usize, end: usize) -> (u64, u64) {
+    let whole = end - begin >= 8;
+    let keep = if whole { u64::MAX } else { !(u64::MAX << (8 * (end - begin))) };
+    if let (Some(first), Some(last)) = (text[begin..].first_chunk(), text[..end].last_chunk()) {
+        // What lies around a short word is cut off: there is hardly ever less text around it.
+        let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+        return (first & keep, if whole { last } else { 0 });
     }
-    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
-        return (u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into());
-    }
-    (bytes.iter().fold(0, |all, byte| all << u8::BITS | u64::from(*byte)), 0)
+    ends_of_all(&text[begin..end])
+}
+
+/// As `ends`, of the whole of a text.
+#[cold]
+fn ends_of_all(text: &[u8]) -> (u64, u64) {
+    let last = text.last_chunk().filter(|_| text.len() >= 8);
+    let first = text.iter().take(8).rev().fold(0, |all, byte| all << 8 | u64::from(*byte));
+    (first, last.map_or(0, |last| u64::from_le_bytes(*last)))
 }
 
 /// JSON Pointers, as a tree that is walked along with the document.
@@ -149,9 +196,10 @@ pub struct TrieNode {
 }
 
 impl TrieNode {
-    /// Which of `children` a member of this name is.
-    pub fn child(&self, name: &[u8]) -> Option<usize> {
-        self.child_of.find(name)
+    /// Which of `children` a member is whose name stands in `text` from `begin` to `end`.
+    #[inline(always)]
+    pub fn child(&self, text: &[u8], begin: usize, end: usize) -> Option<usize> {
+        self.child_of.find(text, begin, end)
     }
 }
 
@@ -179,12 +227,12 @@ impl Names {
 
     /// The id of `name`, if anything mentions it.
     pub fn find(&self, name: &str) -> Option<KindId> {
-        self.name_of.find(name.as_bytes()).map(|index| KindId(index as u16))
+        self.name_of.find(name.as_bytes(), 0, name.len()).map(|index| KindId(index as u16))
     }
 
     /// The id that a target's spelling means, with the alias it was (from 1; 0 for the name itself).
     pub fn read(&self, spelled: &str) -> Option<(KindId, u16)> {
-        let alias = || self.alias_of.find(spelled.as_bytes());
+        let alias = || self.alias_of.find(spelled.as_bytes(), 0, spelled.len());
         self.find(spelled)
             .map(|kind| (kind, 0))
             .or_else(|| alias().map(|index| (self.aliases[index].1, index as u16 + 1)))
@@ -253,7 +301,7 @@ impl Trie {
         if !pointer.is_empty() {
             for token in pointer.strip_prefix('/')?.split('/') {
                 let token = unescape(token)?;
-                at = match self.nodes[at].child(token.as_bytes()) {
+                at = match self.nodes[at].child(token.as_bytes(), 0, token.len()) {
                     Some(child) => self.nodes[at].children[child].1,
                     None => {
                         let next = self.nodes.len();
@@ -385,14 +433,23 @@ mod tests {
             let all: Vec<String> = std::iter::once(word.clone()).chain(others).collect();
             let mut words = Words::default();
             all.iter().enumerate().for_each(|(index, word)| words.add(word, index));
-            let found: Vec<_> = all.iter().map(|word| words.find(word.as_bytes())).collect();
+            // Alone, and as a name within a text.
+            let find = |word: &str| {
+                let alone = words.find(word.as_bytes(), 0, word.len());
+                let text = format!("{{\"id\":\"{word}\",\"n\":1}}");
+                assert_eq!(words.find(text.as_bytes(), 7, 7 + word.len()), alone, "{word}");
+                alone
+            };
+            let found: Vec<_> = all.iter().map(|word| find(word)).collect();
             assert_eq!(found, (0..all.len()).map(Some).collect::<Vec<_>>(), "of length {length}");
-            assert_eq!(words.find(word.replacen('m', "o", 1).as_bytes()), None);
-            assert_eq!(words.find(format!("{word}m").as_bytes()), None);
+            assert_eq!(find(&word.replacen('m', "o", 1)), None);
+            assert_eq!(find(&format!("{word}m")), None);
         }
         let mut words = Words::default();
+        assert_eq!(words.find(b"", 0, 0), None);
         words.add("", 7);
-        assert_eq!((words.find(b""), words.find(b"m")), (Some(7), None));
+        words.add("", 8);
+        assert_eq!((words.find(b"", 0, 0), words.find(b"m", 0, 1), words.find(b"mm", 1, 1)), (Some(7), None, Some(7)));
     }
 
     #[test]
