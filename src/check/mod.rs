@@ -50,7 +50,7 @@ pub use conclude::{
 };
 pub use copies::Unmarked;
 pub use course::{Course, PassedRun};
-pub use flight::{Events, Flight};
+pub use flight::{Crowd, Events, Flight};
 pub use judgement::{Counts, FindingLog, Judgement, Latencies, LeakRow, Window};
 pub use lane::Move;
 pub use ledger::{Borne, ForeignMark, Ledger, OpenId, Sighting};
