@@ -8,8 +8,8 @@ use std::fmt;
 
 use crate::event::{Envelope, KindId};
 use crate::expect::{
-    Asserted, Between, Budget, BudgetName, Date, Deadline, Exceptions, Expectations, IdRole, Known, Level, Origin,
-    Reliability, ReliabilityOf, Segment, Statistic,
+    Asserted, Between, Budget, BudgetName, Claims, Date, Deadline, Exceptions, Expectations, IdRole, Known, Level,
+    Origin, Reliability, ReliabilityOf, Segment, Statistic,
 };
 use crate::finding::{Deviation, Evidence, Excerpt, Finding, Subject, counted};
 use crate::identity::{Iteration, UserNumber};
@@ -18,6 +18,7 @@ use crate::stats::{self, Doubt, Histogram, Judged, LimitJudgement};
 use crate::time::{Micros, Stamp};
 
 use super::alike::alike;
+use super::flight::Crowd;
 use super::judgement::{Judgement, Latencies, Window};
 use super::leaks;
 use super::ledger::{Ledger, OpenId};
@@ -228,7 +229,8 @@ pub fn conclude(mut judgement: Judgement, expect: &Expectations, interrupted: bo
         judgement.ledger.groups.clear();
     }
     settle(&mut judgement, expect);
-    let overlap = judgement.overlap();
+    let crowd = judgement.crowd();
+    let overlap = crowd.share;
     let census = census(&judgement, expect);
     if expect.claims.uniform_envelope.is_some() {
         for finding in mixed_envelopes(&census) {
@@ -282,7 +284,7 @@ pub fn conclude(mut judgement: Judgement, expect: &Expectations, interrupted: bo
         origin: change.origin.clone(),
     });
     let rules = rules.collect();
-    let court = Court { judgement: &judgement, expect, overlap };
+    let court = Court { judgement: &judgement, expect, crowd };
     let mut all = court.concerns();
     all.append(&mut claims);
     all.extend(expect.claims.reliability.as_ref().map(|reliability| court.reliability(reliability)));
@@ -519,7 +521,7 @@ fn known_issues(judgement: &mut Judgement, exceptions: &Exceptions, today: Optio
 struct Court<'a> {
     judgement: &'a Judgement,
     expect: &'a Expectations,
-    overlap: f64,
+    crowd: Crowd,
 }
 
 impl Court<'_> {
@@ -589,17 +591,20 @@ impl Court<'_> {
             }
             Concern::Answer => format!("{} judged", counted(counts.answers, "answer")),
             Concern::Isolation => {
-                let leaks = stats::upper_bound(0, counts.runs, stats::CONFIDENCE);
-                let clean = self.failing(Concern::Isolation) == 0 && counts.runs > 0;
-                let bound =
-                    if clean { format!(", leaks in under {} of runs", percent_up(leaks)) } else { String::new() };
+                let clean = self.failing(Concern::Isolation) == 0 && self.crowd.runs > 0;
+                let bound = if clean {
+                    format!(", leaks in under {} of runs ({} overlapped)", percent_up(self.leaks()), self.crowd.runs)
+                } else {
+                    String::new()
+                };
                 let unmarked = match counts.unmarked {
                     0 => String::new(),
                     some => format!(", {} unmarked", percent(share(some, counts.texts))),
                 };
                 format!(
-                    "{} overlapped, {} of frames attributed{unmarked}, {} seen{bound}",
-                    percent(self.overlap),
+                    "{} overlapped, up to {} at once, {} of frames attributed{unmarked}, {} seen{bound}",
+                    percent(self.crowd.share),
+                    self.crowd.most,
                     percent(share(counts.attributed, counts.texts)),
                     counted(counts.canaries, "own mark")
                 )
@@ -696,8 +701,16 @@ impl Court<'_> {
         self.claim(Concern::Answer, asserted, seen)
     }
 
+    /// The largest share of leaking runs that so many without a leak allow. Only runs that overlapped another user's could
+    /// have shown one.
+    fn leaks(&self) -> f64 {
+        stats::upper_bound(0, self.crowd.runs, stats::CONFIDENCE)
+    }
+
     fn isolation(&self, asserted: &Asserted) -> Claim {
         let counts = &self.judgement.counts;
+        let attributed = share(counts.attributed, counts.texts);
+        let Claims { min_attributed, leaks_under, .. } = self.expect.claims;
         let least = self.expect.claims.min_overlap;
         let Judgement { flights: asked, recognised, .. } = self.judgement;
         let seen = if self.failing(Concern::Isolation) > 0 {
@@ -716,17 +729,32 @@ impl Court<'_> {
                  name the ids in the profile"
                     .to_owned(),
             )
-        } else if self.overlap <= 0.0 || self.overlap < least {
+        } else if self.crowd.share <= 0.0 || self.crowd.share < least {
             Seen::Nothing(format!(
                 "{} of users had a run while another user's was in flight, and {} were asked for; use more users or longer \
                  runs",
-                percent(self.overlap),
+                percent(self.crowd.share),
                 if least > 0.0 { percent(least) } else { "some".to_owned() }
             ))
         } else if recognised.len() < 2 || share(recognised.len() as u64, asked.len() as u64) < least {
             Seen::Nothing(format!(
                 "only of {} a run was known to be theirs, by an id or a mark in its events",
                 counted(recognised.len() as u64, "user")
+            ))
+        } else if attributed < min_attributed {
+            Seen::Nothing(format!(
+                "{} of frames carried an id or a mark of their receiver, and {} were asked for; name more ids in the profile, or \
+                 ask the agent to repeat the reference in the prompt",
+                percent(attributed),
+                percent(min_attributed)
+            ))
+        } else if let Some(under) = leaks_under.filter(|under| self.leaks() > *under) {
+            let needed = stats::trials_needed_clean(1.0 - under, stats::CONFIDENCE);
+            let overlapping = counted(self.crowd.runs, "run");
+            Seen::Nothing(format!(
+                "{overlapping} that overlapped another user's show that leaks happen in under {}; to show {} takes {needed}",
+                percent_up(self.leaks()),
+                percent(under)
             ))
         } else {
             Seen::Enough
@@ -795,7 +823,7 @@ impl Court<'_> {
             format!("{} attributed", percent(share(counts.attributed, counts.texts))),
         ];
         if self.expect.claims.isolation.is_some() {
-            why.push(format!("{} of users overlapped", percent(self.overlap)));
+            why.push(format!("{} of users overlapped", percent(self.crowd.share)));
         }
         why.push(format!("{} seen", counted(counts.canaries, "own mark")));
         why

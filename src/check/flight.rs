@@ -67,39 +67,61 @@ impl FromIterator<usize> for Events {
     }
 }
 
+/// How much went on at once.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Crowd {
+    /// The share of users whose run was in flight while another user's was, 0 to 1.
+    pub share: f64,
+    /// How many runs were.
+    pub runs: u64,
+    /// How many runs were in flight at once, at most.
+    pub most: u64,
+}
+
 impl Judgement {
+    /// The share of users whose run was in flight while another user's was, 0 to 1; see [`Judgement::crowd`].
+    pub fn overlap(&self) -> f64 {
+        self.crowd().share
+    }
+
     /// The share of users whose run was in flight while another user's was, 0 to 1; of the users that asked. Where no event
     /// of a run came there was nothing to be mixed up, so such a run overlaps none.
-    pub fn overlap(&self) -> f64 {
-        let mut edges: Vec<(Stamp, bool, UserNumber)> = Vec::new();
+    pub fn crowd(&self) -> Crowd {
+        // When, whether it begins, whose, and which of his.
+        let mut edges: Vec<(Stamp, bool, UserNumber, usize)> = Vec::new();
         for (user, runs) in &self.flights {
-            let alive = runs.iter().filter(|run| !run.came.is_empty());
-            edges.extend(alive.flat_map(|run| [(run.asked, true, *user), (run.over, false, *user)]));
+            let alive = runs.iter().enumerate().filter(|(_, run)| !run.came.is_empty() && run.over > run.asked);
+            edges.extend(alive.flat_map(|(nth, run)| [(run.asked, true, *user, nth), (run.over, false, *user, nth)]));
         }
         // An end at the very instant of a begin does not overlap it: `false` sorts first.
         edges.sort_unstable();
         let circle = self.ledger.circles();
-        // The users in flight by circle, each as often as a run of theirs is.
-        let mut flying: BTreeMap<UserNumber, Vec<UserNumber>> = BTreeMap::new();
-        let mut overlapped = BTreeSet::new();
-        for (_, begins, user) in edges {
+        let mut flying: BTreeMap<UserNumber, BTreeSet<(UserNumber, usize)>> = BTreeMap::new();
+        let (mut overlapped, mut now, mut most) = (BTreeSet::new(), 0_u64, 0_u64);
+        for (_, begins, user, nth) in edges {
             let mine = flying.entry(circle(user)).or_default();
             if !begins {
-                mine.iter().position(|flying| *flying == user).map(|index| mine.swap_remove(index));
+                now -= 1;
+                mine.remove(&(user, nth));
                 if mine.is_empty() {
                     flying.remove(&circle(user));
                 }
                 continue;
             }
-            mine.push(user);
+            mine.insert((user, nth));
             let first = mine.len() == 1;
+            now += 1;
+            most = most.max(now);
             if first && flying.len() == 2 {
                 overlapped.extend(flying.values().flatten().copied());
             } else if flying.len() > 1 {
-                overlapped.insert(user);
+                overlapped.insert((user, nth));
             }
         }
-        if self.flights.is_empty() { 0.0 } else { overlapped.len() as f64 / self.flights.len() as f64 }
+        let runs = overlapped.len() as u64;
+        let overlapped: BTreeSet<UserNumber> = overlapped.into_iter().map(|(user, _)| user).collect();
+        let share = overlapped.len() as f64 / self.flights.len().max(1) as f64;
+        Crowd { share, runs, most }
     }
 }
 
@@ -131,5 +153,11 @@ mod tests {
         ] {
             assert_eq!(in_flight(&runs).overlap(), share, "{runs:?}");
         }
+        let runs = [(1, 0, 10), (2, 9, 20), (1, 15, 18), (3, 30, 40), (3, 35, 40), (4, 50, 60)];
+        let Crowd { runs, most, .. } = in_flight(&runs).crowd();
+        assert_eq!((runs, most), (3, 2), "runs of one user do not overlap one another");
+        let mut groups = in_flight(&[(1, 0, 10), (2, 5, 12), (3, 11, 20)]);
+        groups.ledger.groups = [1, 2].map(|user| (UserNumber(user), "red".to_owned())).into();
+        assert_eq!(groups.crowd(), Crowd { share: 2.0 / 3.0, runs: 2, most: 2 });
     }
 }

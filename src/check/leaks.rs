@@ -111,6 +111,16 @@ impl Crossing {
         }
     }
 
+    /// It stands in place of what would be the receiver's, so that it may be one half of a swap.
+    fn swaps(&self) -> bool {
+        let Borne { events, both, .. } = self.seen.borne;
+        match self.class {
+            LeakClass::Misrouted => true,
+            LeakClass::ContentOnly => !both && !events.is_empty(),
+            _ => false,
+        }
+    }
+
     fn overlaps(&self, other: &Crossing) -> bool {
         let (Some(mine), Some(theirs)) = (self.flight, other.flight) else { return false };
         mine.asked <= theirs.over && theirs.asked <= mine.over
@@ -138,9 +148,8 @@ fn classify(crossings: &mut BTreeMap<Way, Crossing>) {
         .filter(|((user, owner, _), crossing)| {
             let back =
                 crossings.range((*owner, *user, None)..).take_while(|(way, _)| (way.0, way.1) == (*owner, *user));
-            let alike = |other: &Crossing| other.class == crossing.class && crossing.overlaps(other);
-            let swaps = matches!(crossing.class, LeakClass::Misrouted | LeakClass::ContentOnly);
-            swaps && back.into_iter().any(|(_, other)| alike(other))
+            let alike = |other: &Crossing| other.class == crossing.class && other.swaps() && crossing.overlaps(other);
+            crossing.swaps() && back.into_iter().any(|(_, other)| alike(other))
         })
         .map(|(way, _)| *way)
         .collect();

@@ -85,6 +85,8 @@ pub struct Borne {
     pub events: Events,
     /// All of it was its receiver's otherwise, by ids, by its place in a run, or as the answer to a request.
     pub own: bool,
+    /// Some of it carried a mark of its receiver besides.
+    pub both: bool,
     /// The hashes of the frames, the `HASHES_KEPT` smallest.
     pub hashes: BTreeSet<u64>,
 }
@@ -97,6 +99,7 @@ impl Borne {
     pub fn add(&mut self, other: &Borne) {
         self.events = self.events.and(other.events);
         self.own &= other.own;
+        self.both |= other.both;
         self.hashes.extend(&other.hashes);
         while self.hashes.len() > HASHES_KEPT {
             self.hashes.pop_last();

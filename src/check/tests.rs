@@ -112,6 +112,8 @@ pub(super) fn expectations(users: u32) -> Expectations {
             isolation: (users > 1).then(asserted),
             between: Between::Users,
             min_overlap: 0.0,
+            min_attributed: 0.0,
+            leaks_under: None,
             reliability: None,
             exceptions: Exceptions::default(),
         },

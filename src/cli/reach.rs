@@ -35,6 +35,14 @@ pub fn check(scenario: &Scenario, cx: &mut Context) {
         let advice = "limit `max` instead, or raise users or iterations";
         short(scenario, *place, &what, budget.required, (passes, needed), advice, cx);
     }
+    let claims = &scenario.expect.claims;
+    if let (Some(under), Some(place), Some(isolation)) =
+        (claims.leaks_under, scenario.written.leaks_under, &claims.isolation)
+    {
+        let needed = stats::trials_needed_clean(1.0 - under, stats::CONFIDENCE);
+        let advice = "ask for a larger share, or raise users or iterations";
+        short(scenario, place, "this share", isolation.required, (planned.runs, needed), advice, cx);
+    }
     if let (Some(reliability), Some(place)) = (&scenario.expect.claims.reliability, scenario.written.reliability) {
         let needed = stats::trials_needed_clean(reliability.at_least, reliability.confidence);
         let passes = match reliability.of {
@@ -109,5 +117,8 @@ mod tests {
         let short = "this share needs 2,995 values, and this plan yields 20".to_owned();
         assert_eq!(told("count: 5", "reliability: { at_least: 99.9% }"), [(Level::Mistake, short)]);
         assert_eq!(told("count: 5", "reliability: { at_least: 85% }"), []);
+        let short = "this share needs 299 values, and this plan yields 296".to_owned();
+        assert_eq!(told("count: 74", "isolation: { leaks_under: 1% }"), [(Level::Mistake, short)]);
+        assert_eq!(told("count: 75", "isolation: { leaks_under: 1% }"), []);
     }
 }

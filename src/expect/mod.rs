@@ -258,6 +258,10 @@ pub struct Claims {
     pub between: Between,
     /// Share of users whose run must have overlapped another user's, 0 to 1.
     pub min_overlap: f64,
+    /// Share of text frames that must have carried an id or a mark of their receiver, 0 to 1.
+    pub min_attributed: f64,
+    /// The share of runs, above 0 and below 1, of which it must be shown that fewer than that leak.
+    pub leaks_under: Option<f64>,
     /// Failed iterations judged as a proportion.
     pub reliability: Option<Reliability>,
     /// What does not fail although it deviates.

@@ -304,8 +304,14 @@ fn check_isolation(isolation: &IsolationDef, users: &UsersDef, load: Option<&Loa
         let help = "name a `users.file` with a column `group`, or write `between: users`";
         cx.report(mistake.also(users.count.span, "these users").help(help));
     }
+    if let Some(share) = isolation.leaks_under.filter(|share| [0.0, 1.0].contains(&share.value.fraction())) {
+        let mistake = Diagnostic::mistake(share.span, "no number of runs shows this, or any does");
+        cx.report(mistake.help("write a share above 0% and below 100%"));
+    }
     let required = isolation.required.filter(|required| required.value);
-    let asked = isolation.min_overlap.map(|share| share.span).or(required.map(|required| required.span));
+    let shares = [isolation.min_overlap, isolation.min_attributed, isolation.leaks_under];
+    let asked = shares.into_iter().flatten().next().map(|share| share.span);
+    let asked = asked.or(required.map(|required| required.span));
     let (Some(place), 1) = (asked, work::users(users, load)) else { return };
     let mistake = Diagnostic::mistake(place, "isolation cannot be judged with a single user")
         .also(users.count.span, "one user")

@@ -535,6 +535,11 @@ record! {
     pub struct IsolationDef {
         /// The share of users whose run must have overlapped another user's. Default: `50%`.
         pub min_overlap: Option<Spanned<Percent>>,
+        /// The share of text frames that must have carried an id or a mark of their receiver. Without it some must.
+        pub min_attributed: Option<Spanned<Percent>>,
+        /// The share of runs, above 0% and below 100%, of which it must be shown (at 95 % confidence) that fewer than that leak.
+        /// Runs count that overlapped another user's: 1% takes 299 of them without a leak.
+        pub leaks_under: Option<Spanned<Percent>>,
         /// Frames that are meant for everybody: whose ids they name is nobody's secret, and no run is waiting for them. A mark of
         /// another user is a leak in them as well.
         pub public: Vec<When> = default(Vec::new()),

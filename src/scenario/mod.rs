@@ -75,6 +75,8 @@ pub struct Written {
     pub budgets: Vec<Span>,
     /// Of `expect.reliability.at_least`, if it stands.
     pub reliability: Option<Span>,
+    /// Of `expect.isolation.leaks_under`, if it stands.
+    pub leaks_under: Option<Span>,
     /// Of `expect.isolation.between`, if it says `groups`.
     pub groups: Option<Span>,
 }
@@ -356,6 +358,11 @@ fn build(file: format::ScenarioFile, places: &Places<'_>) -> Scenario {
         iterations: file.load.as_ref().and_then(work::amount),
         budgets: limits.flat_map(|segment| &segment.limits).map(|limit| limit.span).collect(),
         reliability: file.expect.iter().find_map(|expect| expect.reliability.as_ref()).map(|given| given.at_least.span),
+        leaks_under: file
+            .expect
+            .iter()
+            .find_map(|expect| expect.isolation.as_ref()?.leaks_under)
+            .map(|given| given.span),
         groups: file.expect.iter().find_map(|expect| expect.isolation.as_ref()?.groups()),
     };
     let expect = build_expect(file.expect, file.ask.turns(), &users, places);
@@ -459,6 +466,10 @@ fn build_expect(
         min_overlap: isolation
             .and_then(|isolation| isolation.min_overlap)
             .map_or(defaults::MIN_OVERLAP, |share| share.value.fraction()),
+        min_attributed: isolation
+            .and_then(|isolation| isolation.min_attributed)
+            .map_or(0.0, |share| share.value.fraction()),
+        leaks_under: isolation.and_then(|isolation| isolation.leaks_under).map(|share| share.value.fraction()),
         reliability: written.and_then(|expect| expect.reliability.as_ref()).map(|given| reliability(given, places)),
         exceptions: written.map(|expect| exceptions(expect, places)).unwrap_or_default(),
     };

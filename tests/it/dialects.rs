@@ -396,6 +396,8 @@ fn expectations() -> Expectations {
             isolation: None,
             between: Between::Users,
             min_overlap: 0.0,
+            min_attributed: 0.0,
+            leaks_under: None,
             reliability: None,
             exceptions: Default::default(),
         },

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 
@@ -691,6 +692,32 @@ fn a_frame_for_another_user_is_a_leak() {
         let witnesses = met.report.finding("GP202")["witnesses"].as_array().expect("a list");
         assert!(witnesses.iter().all(|witness| witness["subject"]["user"] == 1), "{witnesses:#?}");
         met.ended.exits(1);
+    }
+}
+
+#[test]
+fn another_users_prompt_in_a_history_is_a_leak_and_ones_own_is_not() {
+    for (shown, code, failures) in [("all", 1, &[("GP201", 2)][..]), ("own", 0, &[])] {
+        let prompts: Arc<Mutex<BTreeMap<String, String>>> = Arc::default();
+        let told = Arc::clone(&prompts);
+        let site = Site::new().talking(move |talk| {
+            talk.greet()?;
+            let ask = talk.ask()?;
+            told.lock().unwrap().insert(ask.thread.clone(), ask.prompt.clone());
+            talk.together(2);
+            talk.answer(&ask)
+        });
+        let site = site.answers(move |head, _| {
+            let thread = head.strip_prefix("GET /api/threads/")?.split('/').next()?;
+            let mut prompts = prompts.lock().unwrap().clone();
+            prompts.retain(|of, _| shown == "all" || of == thread);
+            let messages: Vec<&String> = prompts.values().chain([&prompts[thread]]).collect();
+            Some((200, String::new(), json!({ "messages": messages }).to_string()))
+        });
+        let met = meet(site, &[]).is(code, failures);
+        if code == 1 {
+            met.shows("GP201", &["/api/threads/", "content only"]);
+        }
     }
 }
 

@@ -697,6 +697,8 @@ fn expectations(users: u32) -> Expectations {
             isolation: (users > 1).then(asserted),
             between: Between::Users,
             min_overlap: 0.9,
+            min_attributed: 0.0,
+            leaks_under: None,
             reliability: None,
             exceptions: Exceptions::default(),
         },

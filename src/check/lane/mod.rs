@@ -369,7 +369,7 @@ impl Lane {
         let Came { events, own, placed, .. } = std::mem::take(&mut self.came);
         if !marks.foreign.is_empty() {
             let hashes = BTreeSet::from([copies::hash(text)]);
-            self.leaked(bench, marks.foreign, &Borne { events, own: own || placed, hashes });
+            self.leaked(bench, marks.foreign, &Borne { events, own: own || placed, both: marks.mine, hashes });
         }
     }
 

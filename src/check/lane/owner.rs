@@ -133,8 +133,12 @@ impl Lane {
             let elsewhere =
                 symbol.is_some() && strange.iter().any(|(rule, ..)| matches!(rule.role, IdRole::Run | IdRole::Thread));
             let own = my_run || mine && !elsewhere;
-            let borne =
-                Borne { events: symbol.into_iter().collect(), own, hashes: BTreeSet::from([copies::hash(text)]) };
+            let borne = Borne {
+                events: symbol.into_iter().collect(),
+                own,
+                both: false,
+                hashes: BTreeSet::from([copies::hash(text)]),
+            };
             for (rule, value, own_known) in strange {
                 self.open(bench, frame, rule, &value, (own_known, counted), (text, &borne));
             }
