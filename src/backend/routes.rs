@@ -275,6 +275,11 @@ async fn list_messages(
         backend.struck(spec, Some(&user));
         reader = owner;
     }
+    if let Some(spec) = backend.faults.strike(Fault::ErrorTells, &chance) {
+        backend.struck(spec, Some(&user));
+        let request = format!("failed to serve a request with headers {headers:?}");
+        return Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, &request));
+    }
     let mut messages = backend.threads.messages(&id, &reader, page).ok_or_else(Problem::no_thread)?;
     if let Some(spec) = backend.faults.strike(Fault::HistoryLost, &chance) {
         backend.struck(spec, Some(&user));

@@ -26,6 +26,7 @@ use super::record::{Record, Recording};
 use super::resolved::Header;
 use super::show;
 use super::signals::{Signals, end_drain_after};
+use super::trust::TrustArgs;
 use super::unix;
 use crate::backend::{self, Running};
 use crate::check::{self, Judge, Judgement, conclude};
@@ -61,6 +62,10 @@ pub struct Invocation<'a> {
     pub variables: &'a Variables,
     /// Threads to divide users among.
     pub threads: u32,
+    /// Whom to trust.
+    pub tls: &'a Tls,
+    /// The flags that said so.
+    pub trust: &'a TrustArgs,
     /// The users that take part where it is not all of them, sorted.
     pub only: &'a [UserNumber],
     /// The execution to repeat.
@@ -128,7 +133,7 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<E
         lead_to(&mut profile, backend);
     }
     let plan = plan(scenario, seed, execution, invocation.threads, invocation.only);
-    let net = Net::new(Clock::start(), Tls::system());
+    let net = Net::new(Clock::start(), invocation.tls.clone());
     let expect = Arc::new(load::among(loaded.expectations(), plan.participants()));
     let shared = shared(&profile, invocation.variables);
     let local = loaded.target.loopback;
@@ -209,7 +214,9 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<E
     let faulty =
         (!faults.is_empty()).then(|| format!("the embedded backend misbehaves on purpose: {}", faults.join(", ")));
     let ended = mission.ended.get().map(|why| format!("the work was ended before all of it was done: {why}"));
-    circumstances.notes = broke.into_iter().chain(ended).chain(faulty).chain(roots).collect();
+    let unchecked = invocation.trust.unchecked() && roots.is_some();
+    let warning = unchecked.then(|| "--insecure: WHO THE TARGET IS WAS NOT CHECKED".to_owned());
+    circumstances.notes = broke.into_iter().chain(warning).chain(ended).chain(faulty).chain(roots).collect();
     circumstances.recording =
         recording.as_ref().map(|recording| recording_of(recording.path(), recording.tapes().left_out()));
     let report = Report::new(&conclusion, circumstances);
@@ -572,6 +579,7 @@ fn command(loaded: &Loaded, invocation: &Invocation<'_>, plan: &Plan) -> String 
     flag("--only-users", &(!only.is_empty()).then(|| only.join(",")));
     flag("--threads", &(invocation.threads > 1).then(|| invocation.threads.to_string()));
     flag("--seed", &Some(plan.seed.to_string()));
+    words.extend(invocation.trust.words());
     words.join(" ")
 }
 

@@ -23,6 +23,7 @@
 //! output     files that an execution leaves behind
 //! progress   how far an execution is
 //! signals    who asks for the end
+//! trust      whom to trust over TLS
 //! unix       what only Unix systems offer
 //! exit       exit codes
 //! ```
@@ -54,6 +55,7 @@ mod schema;
 mod selftest;
 mod serve;
 mod signals;
+mod trust;
 mod unix;
 mod validate;
 
@@ -84,7 +86,7 @@ Exit codes:
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Drive users, judge what they receive, report
-    Run(run::Args),
+    Run(Box<run::Args>),
     /// Run the embedded backend until it is interrupted
     Serve(serve::Args),
     /// Judge a recording again, without any traffic
@@ -116,7 +118,7 @@ pub fn main() -> ExitCode {
     };
     // A panic is the harness's fault and must not look like a verdict; its message is on stderr already.
     let exit = std::panic::catch_unwind(|| match cli.command {
-        Command::Run(args) => run::run(args),
+        Command::Run(args) => run::run(*args),
         Command::Serve(args) => serve::run(&args),
         Command::Judge(args) => judge::run(&args),
         Command::Selftest(args) => selftest::run(&args),

@@ -18,6 +18,7 @@ use super::plan;
 use super::record::{RECORDING, Record};
 use super::show;
 use super::signals::Signals;
+use super::trust::TrustArgs;
 use crate::engine::Level;
 use crate::identity::{ExecutionId, UserNumber};
 use crate::report::{self, Comparison, Page, Report, Word};
@@ -30,6 +31,8 @@ pub struct Args {
     scenarios: Vec<PathBuf>,
     #[command(flatten)]
     options: RunOptions,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// Show what would be done, with every value and where it is from, and send nothing
     #[arg(long)]
     dry_run: bool,
@@ -117,6 +120,10 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         Ok(baseline) => baseline,
         Err(error) => return usage(&format!("{error:#}")),
     };
+    let tls = match args.trust.tls() {
+        Ok(tls) => tls,
+        Err(mistake) => return usage(&mistake),
+    };
     if args.dry_run {
         for loaded in selected {
             let text = plan::describe(loaded, &loader, &options, args.threads, &only);
@@ -151,6 +158,8 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
                 sources: loader.sources(),
                 variables: &variables,
                 threads: args.threads,
+                tls: &tls,
+                trust: &args.trust,
                 only: &only,
                 execution: args.execution,
                 quiet: args.quiet,

@@ -1,20 +1,42 @@
 //! Whom to trust: one TLS configuration for HTTP and WebSockets.
 //!
 //! It is made at the first `https` or `wss` address, never for plain ones: reading the system's certificates takes longer than
-//! a whole run against a local target. Client certificates are not offered.
+//! a whole run against a local target. `SSL_CERT_FILE` and `SSL_CERT_DIR` are part of what the system trusts.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use rustls::crypto::ring;
-use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 /// Whom to trust, loaded when first needed. Clones share what was loaded.
 #[derive(Debug, Clone, Default)]
 pub struct Tls {
-    only: Option<Arc<[CertificateDer<'static>]>>,
+    whom: Whom,
+    identity: Option<Arc<Identity>>,
     loaded: Arc<OnceLock<Result<Trust, String>>>,
+}
+
+#[derive(Debug, Clone, Default)]
+enum Whom {
+    /// Whom the system trusts.
+    #[default]
+    System,
+    /// These roots.
+    Only(Arc<[CertificateDer<'static>]>),
+    /// Whoever answers.
+    Anybody,
+}
+
+/// Who the harness is to a target that asks for a certificate.
+#[derive(Debug)]
+pub struct Identity {
+    /// The certificate, and those that lead from it to a root.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// Its key.
+    pub key: PrivateKeyDer<'static>,
 }
 
 /// What was loaded.
@@ -44,6 +66,8 @@ pub enum Roots {
         /// How many.
         count: usize,
     },
+    /// None: any certificate is taken, whoever shows it.
+    Unchecked,
 }
 
 impl Tls {
@@ -54,7 +78,17 @@ impl Tls {
 
     /// Trust these roots and no other, as for a staging target with its own authority.
     pub fn only(roots: Vec<CertificateDer<'static>>) -> Tls {
-        Tls { only: Some(roots.into()), loaded: Arc::default() }
+        Tls { whom: Whom::Only(roots.into()), ..Tls::default() }
+    }
+
+    /// Trust whoever answers: for a target whose certificate cannot be had, and never unsaid.
+    pub fn unchecked() -> Tls {
+        Tls { whom: Whom::Anybody, ..Tls::default() }
+    }
+
+    /// The same, with a certificate to show to targets that ask for one.
+    pub fn with_identity(self, identity: Identity) -> Tls {
+        Tls { whom: self.whom, identity: Some(Arc::new(identity)), loaded: Arc::default() }
     }
 
     /// Loads at the first call.
@@ -64,11 +98,16 @@ impl Tls {
     /// When a given root is not a certificate; a fragment of text, the same at each call.
     pub fn trust(&self) -> Result<&Trust, &str> {
         let loaded = self.loaded.get_or_init(|| {
-            let (store, roots) = match &self.only {
-                Some(given) => given_roots(given)?,
-                None => system_roots(),
+            let (store, roots) = match &self.whom {
+                Whom::Only(given) => given_roots(given)?,
+                Whom::System => system_roots(),
+                Whom::Anybody => (RootCertStore::empty(), Roots::Unchecked),
             };
-            let config = client_config(store)?;
+            let mut config = client_config(store, self.identity.as_deref())?;
+            if roots == Roots::Unchecked {
+                let provider = Arc::clone(config.crypto_provider());
+                config.dangerous().set_certificate_verifier(Arc::new(TakesAny(provider)));
+            }
             Ok(Trust { config: Arc::new(config), roots })
         });
         loaded.as_ref().map_err(String::as_str)
@@ -86,19 +125,65 @@ impl fmt::Display for Roots {
             Roots::System { count } => write!(f, "{count} roots of the system"),
             Roots::BuiltIn { count } => write!(f, "{count} built-in roots of Mozilla (the system has none)"),
             Roots::Given { count } => write!(f, "{count} given roots and no other"),
+            Roots::Unchecked => f.write_str("nothing: any certificate was taken"),
         }
     }
 }
 
 /// A configuration that trusts nobody, for clients that are never sent to an `https` address.
 pub(super) fn nobody() -> Result<ClientConfig, String> {
-    client_config(RootCertStore::empty())
+    client_config(RootCertStore::empty(), None)
 }
 
-fn client_config(roots: RootCertStore) -> Result<ClientConfig, String> {
+fn client_config(roots: RootCertStore, identity: Option<&Identity>) -> Result<ClientConfig, String> {
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
     let builder = builder.with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    let builder = builder.with_root_certificates(roots);
+    match identity {
+        None => Ok(builder.with_no_client_auth()),
+        Some(Identity { chain, key }) => builder
+            .with_client_auth_cert(chain.clone(), key.clone_key())
+            .map_err(|error| format!("the client certificate cannot be used: {error}")),
+    }
+}
+
+/// Takes any certificate; that whoever shows it has its key is checked all the same.
+#[derive(Debug)]
+struct TakesAny(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for TakesAny {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
 }
 
 fn given_roots(given: &[CertificateDer<'static>]) -> Result<(RootCertStore, Roots), String> {

@@ -26,5 +26,6 @@ mod steps;
 mod support;
 mod tidy;
 mod trace_cases;
+mod trust;
 mod values;
 mod wire;

@@ -69,6 +69,8 @@ catalogue! {
         "answers that were streamed and never stored", "an empty page after a reload";
     HistoryLeak, "history-leak", History, "shows a thread's messages to whoever asks",
         "a route without an ownership check", "nobody, until somebody guesses an address";
+    ErrorTells, "error-tells", History, "answers reading messages with 500 and the caller's token in the text",
+        "an error handler that prints the request", "a token in a screenshot";
 
     UpgradeForbidden, "upgrade-403", Upgrade, "refuses the upgrade with 403",
         "a load balancer that strips the Authorization header", "`connecting ...`";

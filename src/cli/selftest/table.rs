@@ -172,6 +172,8 @@ mod tests {
     /// Rules that no fault of the backend exercises, and why.
     const BY_NO_FAULT: &[(Rule, &str)] = &[
         (Rule::ArrivalsDropped, "it is about the load that was planned"),
+        (Rule::HarnessLate, "it is about the harness"),
+        (Rule::AskRefused, "the profile names no refusals of an ask: an error frame ends the run"),
         (Rule::ForeignExecution, "it takes two executions against one backend"),
         (Rule::NotReady, "the profile gives a minute, and a selftest has none"),
         (Rule::StepFailed, "the profile has no step but the login before the connection"),

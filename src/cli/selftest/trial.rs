@@ -14,7 +14,9 @@ use crate::cli::execute::{self, Invocation};
 use crate::cli::load::{Loader, Overrides, RunOptions, Unset, Variables};
 use crate::cli::record::Record;
 use crate::cli::signals::Signals;
+use crate::cli::trust::TrustArgs;
 use crate::report::Word;
+use crate::session::tls::Tls;
 
 /// The scenario of all trials: a few users who ask twice at the same moment, each time on a new connection.
 const SCENARIO: &str = include_str!("scenario.yaml");
@@ -111,6 +113,8 @@ impl Trial {
             execution: None,
             quiet: true,
             signals: &Signals::default(),
+            tls: &Tls::system(),
+            trust: &TrustArgs::default(),
             record: Record::None,
             folder: &|_, _| PathBuf::new(),
         };
