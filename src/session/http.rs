@@ -96,7 +96,12 @@ impl Http {
             NetFailure { hung, ..failure::hung(doing, request.timeout) }
         };
         let answered = match timeout_at(deadline, builder.send()).await {
-            Ok(answered) => answered.map_err(|error| failed(error, request, &what))?,
+            Ok(answered) => answered.map_err(|error| {
+                if let Some(name) = request.url.domain().filter(|_| error.is_connect()) {
+                    self.net.names.forget(name);
+                }
+                failed(error, request, &what)
+            })?,
             Err(_) => return Err(out_of_time(format!("waiting for the answer to {what}"))),
         };
         let status = answered.status().as_u16();
@@ -131,6 +136,7 @@ impl Http {
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .no_proxy()
+            .dns_resolver(self.net.names.clone())
             .referer(false)
             .tcp_nodelay(true)
             .connect_timeout(connect_timeout.to_std())

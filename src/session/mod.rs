@@ -13,6 +13,7 @@ mod far_end;
 pub mod http;
 pub mod kernel;
 mod line;
+pub mod names;
 pub mod recorder;
 mod steps;
 pub mod tls;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use clock::Clock;
+use names::Names;
 use tls::Tls;
 
 /// What every connection of an execution shares. Cheap to clone; each thread has its own clone.
@@ -34,6 +36,8 @@ pub struct Net {
     pub clock: Clock,
     /// Whom to trust.
     pub tls: Tls,
+    /// What is known of names.
+    pub names: Names,
     /// How many reads had no stamp of the kernel's, or none that can be.
     pub unstamped: Arc<AtomicU64>,
 }
@@ -41,7 +45,7 @@ pub struct Net {
 impl Net {
     /// With nothing done yet.
     pub fn new(clock: Clock, tls: Tls) -> Net {
-        Net { clock, tls, unstamped: Arc::default() }
+        Net { clock, tls, names: Names::default(), unstamped: Arc::default() }
     }
 }
 

@@ -16,7 +16,7 @@ use std::time::SystemTime;
 use futures_util::{SinkExt, Stream, StreamExt};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -578,8 +578,13 @@ async fn connect(request: &DialRequest, net: &Net, deadline: Instant) -> Result<
     let port = url.port_or_known_default().unwrap_or_default();
     let peer = format!("{host}:{port}");
 
-    let mut addresses = resolve(&host, port, request.timeout, deadline).await?;
-    let tcp = connect_any(&mut addresses, &peer, request.timeout, deadline).await?;
+    let mut addresses = resolve(&host, port, net, request.timeout, deadline).await?;
+    let connected = connect_any(&mut addresses, &peer, request.timeout, deadline).await;
+    let tcp = connected.inspect_err(|_| {
+        if let Host::Domain(name) = host {
+            net.names.forget(name);
+        }
+    })?;
     // Without it a small message waits for the acknowledgement of the one before. A socket that refuses this option works.
     let _ = tcp.set_nodelay(true);
     let tcp = Stamping::new(tcp, net);
@@ -600,6 +605,7 @@ async fn connect(request: &DialRequest, net: &Net, deadline: Instant) -> Result<
 async fn resolve(
     host: &Host<&str>,
     port: u16,
+    net: &Net,
     within: Micros,
     deadline: Instant,
 ) -> Result<Vec<SocketAddr>, NetFailure> {
@@ -609,13 +615,10 @@ async fn resolve(
         Host::Domain(name) => name,
     };
     let doing = || format!("looking up {name}");
-    match timeout_at(deadline, lookup_host((name, port))).await {
+    match timeout_at(deadline, net.names.look_up(name)).await {
         Ok(found) => {
-            let addresses: Vec<_> = found.map_err(|error| failure::failed(doing(), &error))?.collect();
-            match addresses.is_empty() {
-                false => Ok(addresses),
-                true => Err(NetFailure { doing: doing(), error: "the name has no address".to_owned(), hung: false }),
-            }
+            let found = found.map_err(|error| failure::failed(doing(), &error))?;
+            Ok(found.into_iter().map(|address| SocketAddr::new(address, port)).collect())
         }
         Err(_) => Err(NetFailure { hung: false, ..failure::hung(doing(), within) }),
     }

@@ -2,10 +2,15 @@
 //!
 //! Schedules are `plan`'s and their keeping `engine`'s; here it is seen that scenarios reach them and reports tell of them.
 
+use std::sync::OnceLock;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
-use crate::support::process::{Ended, Place};
+use crate::support::process::{Ended, Place, shipped};
 use crate::support::report::Report;
+use crate::support::site::Site;
 
 /// Executes a scenario with this `load` on the embedded backend; more lines may follow.
 fn run(users: &str, load: &str, more: &[&str]) -> (Place, Ended) {
@@ -65,6 +70,36 @@ fn arrivals_that_find_nobody_free_make_latencies_inconclusive() {
     assert_eq!(dropped + report.count("iterations"), 110);
     assert!(dropped > 0 && report.finding("GP901")["count"] == 1, "{dropped}");
     assert_eq!((report.claim("response max"), report.claim("events")), (Some("inconclusive"), Some("pass")));
+}
+
+#[test]
+fn a_target_that_stalls_for_a_second_shows_in_the_response() {
+    let began = OnceLock::new();
+    let site = Site::new().talking(move |talk| {
+        talk.greet()?;
+        let ask = talk.ask()?;
+        // Between half a second and one and a half after the first question nobody is answered.
+        let (from, to) = (Duration::from_millis(500), Duration::from_millis(1_500));
+        let since = began.get_or_init(Instant::now).elapsed();
+        if (from..to).contains(&since) {
+            let (_keep, never) = channel::<()>();
+            let _ = never.recv_timeout(to - since);
+        }
+        talk.answer(&ask)
+    });
+    let site = site.serve();
+    let profile = shipped("scenarios/targets/netra.yaml");
+    let load = "{ open: { rate: 20/s, for: 2s } }";
+    let (place, ended) = run("count: 60", load, &["--target", &profile, "--url", &site.url()]);
+    ended.exits(0);
+    let report = report(&place);
+    assert_eq!((report.count("arrivals"), report.count("arrivals_dropped")), (40, 0));
+    // 20 arrivals met it, and waited half a second on average. A closed workload would have met it once per user.
+    let response = segment(&report, "response").expect("it was measured");
+    let slow =
+        response["histogram"]["values_us"].as_array().expect("values").iter().filter(|us| us.as_u64() > Some(400_000));
+    let (slow, max) = (slow.count(), response["max_us"].as_u64());
+    assert!(slow >= 8 && max > Some(850_000), "{slow} {max:?}");
 }
 
 #[test]
