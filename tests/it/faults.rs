@@ -84,7 +84,7 @@ fn each_leak_is_told_by_how_it_came() {
         ("leak-swap", &["misrouted", "swapped"]),
         ("leak-late", &["copied", "stale_session"]),
         ("leak-state", &["content_only", "cached_answer", "swapped"]),
-        ("answer-cached", &["cached_answer"]),
+        ("answer-cached", &["cached_answer", "content_only"]),
         ("identity-collapse", &["identity_collapse"]),
     ];
     all_at_once(CLASSES, |(fault, classes)| {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::run;
+use super::{Together, run};
 use crate::support::site::{Site, Talk, Upgrade};
 
 const PROFILE: &str = r#"
@@ -140,7 +140,8 @@ fn gateway(fault: Fault) -> Site {
         }
     };
     let site = Site::new().upgrade(Upgrade::AcceptNoSubprotocol).answers(answers);
-    site.talking(move |talk| chat(talk, &desk, fault))
+    let together = Together::default();
+    site.talking(move |talk| chat(talk, &desk, fault, &together))
 }
 
 fn seat<T>(desk: &Desk, user: &str, take: impl FnOnce(&mut (Sender<Asked>, Option<Receiver<Asked>>)) -> T) -> T {
@@ -152,7 +153,7 @@ fn seat<T>(desk: &Desk, user: &str, take: impl FnOnce(&mut (Sender<Asked>, Optio
     take(seat)
 }
 
-fn chat(talk: &mut Talk, desk: &Desk, fault: Fault) -> io::Result<()> {
+fn chat(talk: &mut Talk, desk: &Desk, fault: Fault, together: &Together) -> io::Result<()> {
     let user = talk.head.split("=tick-").nth(1).unwrap_or_default();
     let user = user.split(' ').next().unwrap_or_default().replace("%40", "@");
     if talk.hear()? != Some(format!("hello tok-{user}")) {
@@ -169,6 +170,7 @@ fn chat(talk: &mut Talk, desk: &Desk, fault: Fault) -> io::Result<()> {
     let asked = seat(desk, from, |(_, receiver)| receiver.take());
     let Some(asked) = asked else { return talk.text("denied") };
     let Ok(Asked { run, prompt, begun }) = asked.recv_timeout(PATIENCE) else { return Ok(()) };
+    together.ask();
     // The next connection of the user finds the seat again.
     seat(desk, from, |(_, receiver)| *receiver = Some(asked));
     let over = |begun: Sender<()>| {

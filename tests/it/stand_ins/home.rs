@@ -5,7 +5,7 @@ use std::io;
 
 use serde_json::{Value, json};
 
-use super::run;
+use super::{Together, run};
 use crate::support::site::{Site, Talk, Upgrade};
 
 const PROFILE: &str = r#"
@@ -70,10 +70,11 @@ enum Fault {
 }
 
 fn home(fault: Fault) -> Site {
-    Site::new().upgrade(Upgrade::AcceptNoSubprotocol).talking(move |talk| chat(talk, fault))
+    let together = Together::default();
+    Site::new().upgrade(Upgrade::AcceptNoSubprotocol).talking(move |talk| chat(talk, fault, &together))
 }
 
-fn chat(talk: &mut Talk, fault: Fault) -> io::Result<()> {
+fn chat(talk: &mut Talk, fault: Fault, together: &Together) -> io::Result<()> {
     talk.json(&json!({"type": "auth_required", "ha_version": "2025.1"}))?;
     let Some(first) = talk.hear()? else { return Ok(()) };
     let first: Value = serde_json::from_str(&first)?;
@@ -101,6 +102,9 @@ fn chat(talk: &mut Talk, fault: Fault) -> io::Result<()> {
         last = id;
         if command["type"] != "assist_pipeline/run" {
             continue;
+        }
+        if fault == Fault::None {
+            together.ask();
         }
         if fault == Fault::NoAgent {
             talk.json(&json!({"id": id, "type": "result", "success": false, "error": {"code": "no_agent"}}))?;

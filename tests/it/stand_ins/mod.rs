@@ -12,9 +12,28 @@ mod gateway;
 mod home;
 mod kernel;
 
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
 use crate::support::process::Place;
 use crate::support::report::Report;
 use crate::support::site::Served;
+
+/// Where the two users who ask wait for one another before either is answered, so that their runs overlap on any machine.
+#[derive(Clone, Default)]
+struct Together(Arc<(Mutex<usize>, Condvar)>);
+
+impl Together {
+    /// One asks. Whoever stays alone is answered after a while.
+    fn ask(&self) {
+        let (asked, came) = &*self.0;
+        let mut asked = asked.lock().expect("no panic");
+        *asked += 1;
+        came.notify_all();
+        let alone = came.wait_timeout_while(asked, Duration::from_secs(5), |asked| *asked < 2);
+        drop(alone.expect("no panic"));
+    }
+}
 
 /// Runs `scenario` against a site by its profile, in which `HTTP` and `WS` stand for its addresses, to this exit code.
 #[track_caller]
