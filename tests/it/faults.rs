@@ -6,27 +6,33 @@
 use std::collections::BTreeMap;
 
 use goldenpath::backend::{self, Envelope, Fault, Options, Running, Spec};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::process::Place;
 use crate::support::report::Report;
 
-/// Faults after which a client does not receive what was sent: it must end the connection, or the frame is no text. Leaks are
-/// sent to users who may be gone.
-const NOT_RECEIVED: [&str; 5] = ["upgrade-wrong-key", "broken-text", "binary", "giant", "garbage"];
+/// Faults after which a client does not receive what was sent: it must end the connection, the frame is no text, a reset takes
+/// with it what was not read yet, or it comes when nobody waits any more. Leaks are sent to users who may be gone.
+const NOT_RECEIVED: [&str; 6] = ["upgrade-wrong-key", "broken-text", "binary", "giant", "cut", "late-event"];
 
 #[test]
 fn a_selftest_finds_every_fault_by_its_name_and_agrees_with_the_journal() {
     let place = Place::new();
     let words = ["selftest", "--seeds", "1", "--envelope", "flat,mixed", "--pace", "2", "--jobs", "12"];
     let ended = place.run(&[&words[..], &["--format", "json"]].concat());
-    assert_eq!(ended.status.code(), Some(0), "{}", ended.stdout);
     let told: Value = serde_json::from_str(&ended.stdout).expect("JSON");
-    assert_eq!(told["outcome"], "pass");
     let rows = told["rows"].as_array().expect("a list");
+    let wrong: Vec<_> = rows.iter().filter(|row| row["wrong"] != json!([])).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    // A machine that is busy with something else may have starved a few.
+    let of_all = |what: &str| rows.iter().map(|row| count(row, what)).sum::<u64>();
+    let starved = of_all("starved");
+    assert!(20 * starved <= of_all("executions"), "{starved} executions told nothing");
+    let (code, outcome) = if starved == 0 { (0, "pass") } else { (4, "inconclusive") };
+    assert_eq!((ended.status.code(), told["outcome"].as_str()), (Some(code), Some(outcome)));
     for fault in Fault::ALL {
         let tried = rows.iter().filter(|row| name(row) == fault.name()).map(|row| count(row, "executions"));
-        assert!(tried.sum::<u64>() > 0, "{} was not tried", fault.name());
+        assert!(starved > 0 || tried.sum::<u64>() > 0, "{} was not tried", fault.name());
     }
     for row in rows {
         let (sent, received) = (count(row, "sent"), count(row, "received"));
