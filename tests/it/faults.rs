@@ -51,6 +51,41 @@ fn count(row: &Value, of: &str) -> u64 {
 }
 
 #[test]
+fn a_selftest_says_what_ones_own_scenario_would_not_notice_and_what_helps() {
+    let place = Place::new();
+    let mine = scenario(30).replace("count: 4", "count: 1").replace("iterations: 2", "iterations: 1");
+    place.write(
+        "mine.yaml",
+        &mine.replace("answer: { preset: business-value, min_chars: 0 }", "answer: { min_chars: 9 }"),
+    );
+    let faults = ["drop-thinking", "leak-copy", "answer-apology", "silent", "accept-missing"];
+    let words = [&["selftest", "--scenario", "mine.yaml"], &faults[..]].concat();
+    let ended = place.run(&words).exits(1);
+    let told = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    for line in [
+        "mine.yaml notices 2 of 5 faults of the embedded backend, tried one by one with 1 user x 1 iteration",
+        "would not with --set 'load={\"closed\":{\"iterations\":2}}', although the backend takes a request and says nothing \
+         (silent:connection=2, GP301 then)",
+        "would not with --set users.count=4, although the backend sends all events to another user as well (leak-copy, GP201",
+        "would not with --set expect.answer=business-value, although the backend answers with an apology",
+        "by GP101: drop-thinking",
+        "Not tried accept-missing: nobody comes without a token",
+    ] {
+        assert!(told.contains(line), "{line}\n{}", ended.stdout);
+    }
+    assert!(ended.stdout.lines().all(|line| line.chars().count() <= 80), "{}", ended.stdout);
+    let all = place.run(&["selftest", "--scenario", "mine.yaml", "drop-thinking"]).exits(0);
+    assert!(all.stdout.starts_with("mine.yaml notices 1 of 1 faults"), "{}", all.stdout);
+
+    place.write("never.yaml", &mine.replace("min_chars: 0", "all_of: [unicorns]"));
+    let never = place.run(&["selftest", "--scenario", "never.yaml"]).exits(4);
+    assert!(never.stdout.contains("nothing can be tried") && never.stdout.contains("GP504"), "{}", never.stdout);
+    place.write("wrong.yaml", &mine.replace("ask:", "asks:"));
+    let wrong = place.run(&["selftest", "--scenario", "wrong.yaml"]).exits(2);
+    assert!(wrong.stderr.contains("wrong.yaml:"), "{}", wrong.stderr);
+}
+
+#[test]
 fn healthy_variants_raise_nothing_however_often() {
     let place = Place::new();
     let ended = place.run(&["selftest", "--clean", "60", "--jobs", "12", "--pace", "2"]).exits(0);

@@ -6,17 +6,20 @@
 //! late       how late this machine was meanwhile
 //! verdict    what trials say of a row of the table
 //! told       what was found, as text, Markdown and JSON
+//! mine       somebody's own scenario against the same faults
 //! ```
 //!
 //! Nothing is retried, and nothing is forgiven: a fault that is missed, misnamed, or raised without cause fails.
 
 mod late;
+mod mine;
 mod table;
 mod told;
 mod trial;
 mod verdict;
 
 use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -30,6 +33,7 @@ use super::{show, unix};
 use crate::backend::{Envelope, Fault, Spec};
 use crate::engine::Level;
 use late::Lateness;
+use mine::Mine;
 use table::{Expected, Row};
 use told::Told;
 use trial::Trial;
@@ -58,6 +62,9 @@ pub struct Args {
     #[arg(long, value_name = "N", conflicts_with_all = ["faults", "seeds"],
           value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     clean: Option<u64>,
+    /// Say which faults this scenario would not notice, and what to add so that it does
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["envelope", "seeds", "clean", "format"])]
+    scenario: Option<PathBuf>,
     /// Trials at the same time [default: 12 for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
@@ -86,6 +93,9 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         return Ok(Exit::Usage);
     }
     let mut rows = table::rows().map_err(|why| anyhow::anyhow!("the table of what must come of faults: {why}"))?;
+    if let Some(path) = &args.scenario {
+        return try_mine(path, &rows, args);
+    }
     if args.clean.is_some() {
         rows.retain(|row| row.spec.fault.is_variant() && row.expected == Expected::Legal);
     }
@@ -117,13 +127,32 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     Ok(told.exit())
 }
 
+/// Tries somebody's own scenario.
+fn try_mine(path: &Path, rows: &[Row], args: &Args) -> anyhow::Result<Exit> {
+    let Some(mine) = Mine::load(path, args.pace)? else { return Ok(Exit::Usage) };
+    let wanted = |row: &&Row| asked_for(args, row.spec.fault);
+    let rows: Vec<Row> = rows.iter().filter(wanted).cloned().collect();
+    unix::raise_open_files();
+    let (text, exit) = mine::run(&mine, &rows, jobs(args), &Signals::catch()?)?;
+    std::io::stdout().lock().write_all(text.as_bytes()).context("failed to print what was found")?;
+    Ok(exit)
+}
+
+fn asked_for(args: &Args, fault: Fault) -> bool {
+    args.faults.is_empty() || args.faults.iter().any(|name| name == fault.name())
+}
+
+fn jobs(args: &Args) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    args.jobs.map_or(12 * cores, usize::from)
+}
+
 /// Which row a trial is about, and what is tried.
 type Planned = (usize, Trial);
 
 fn trials_of(rows: &[Row], args: &Args) -> Vec<Planned> {
-    let wanted = |fault: Fault| args.faults.is_empty() || args.faults.iter().any(|name| name == fault.name());
     let mut trials = Vec::new();
-    for (index, row) in rows.iter().enumerate().filter(|(_, row)| wanted(row.spec.fault)) {
+    for (index, row) in rows.iter().enumerate().filter(|(_, row)| asked_for(args, row.spec.fault)) {
         for envelope in chosen(row, args) {
             trials.extend((1..=args.seeds).map(|seed| (index, trial(row, envelope, seed, args))));
         }
@@ -162,8 +191,7 @@ fn trial(row: &Row, envelope: Envelope, seed: u64, args: &Args) -> Trial {
 
 /// Tries everything, much of it side by side, as most of the time is spent waiting.
 fn try_all(rows: Vec<Row>, trials: &[Planned], args: &Args, signals: &Signals) -> Vec<Tally> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let jobs = args.jobs.map_or(12 * cores, usize::from).min(trials.len());
+    let jobs = jobs(args).min(trials.len());
     // A healthy event may be as late as this without being taken for a missing one.
     let bearable = Duration::from_millis(20) * args.pace;
     let tallies: Mutex<Vec<Tally>> = Mutex::new(rows.into_iter().map(Tally::new).collect());

@@ -13,6 +13,7 @@ use crate::backend::{self, Delays, Envelope, Options, Script, Spec};
 use crate::cli::execute::{self, Invocation};
 use crate::cli::load::{Loader, Overrides, RunOptions, Unset, Variables};
 use crate::cli::record::Record;
+use crate::cli::show;
 use crate::cli::signals::Signals;
 use crate::cli::trust::TrustArgs;
 use crate::report::Word;
@@ -80,30 +81,69 @@ impl Trial {
     ///
     /// The backend or the harness broke, which says nothing of the fault.
     pub fn execute(&self) -> anyhow::Result<Observed> {
-        let step = Duration::from_millis(if self.slow { 200 } else { 8 }) * self.pace;
-        let backend = backend::start(Options {
-            envelope: self.envelope,
-            script: Script { delays: Delays::every(step), ..Script::default() },
-            journal: true,
-            faults: vec![Spec { by: self.by(), ..self.fault.clone() }],
-            seed: self.seed,
-            ..Options::default()
-        })
-        .context("failed to start the embedded backend")?;
-        let patience = u64::from(self.pace) * if self.waits { 600 } else { 30_000 };
-        let quiet = u64::from(self.pace) * 100;
-        let times = ["stall", "first_event", "greeting", "connect"].map(|name| format!("timeouts.{name}={patience}ms"));
-        let set = times.into_iter().chain([format!("timeouts.quiet={quiet}ms")]).chain(self.asks.clone()).collect();
+        let delay = Duration::from_millis(if self.slow { 200 } else { 8 }) * self.pace;
+        let fault = Spec { by: self.by(), ..self.fault.clone() };
+        let mut set = times(self.waits, self.pace);
+        set.extend(self.asks.clone());
+        let overrides = Overrides { set, ..Overrides::default() };
+        let play =
+            Play { held: Some(SCENARIO), path: Path::new("selftest.yaml"), overrides, variables: Variables::new() };
+        play.against(Options { envelope: self.envelope, seed: self.seed, ..misbehaving(Some(fault), delay) })
+    }
+}
+
+/// A backend that keeps a journal and misbehaves in one way, or in none.
+pub fn misbehaving(fault: Option<Spec>, delay: Duration) -> Options {
+    Options {
+        script: Script { delays: Delays::every(delay), ..Script::default() },
+        journal: true,
+        faults: fault.into_iter().collect(),
+        ..Options::default()
+    }
+}
+
+/// What is laid over a scenario so that nobody waits longer than it takes to tell: patience, short only where something is not
+/// going to come, and quiet time.
+pub fn times(waits: bool, pace: u32) -> Vec<String> {
+    let patience = u64::from(pace) * if waits { 600 } else { 30_000 };
+    let quiet = u64::from(pace) * 100;
+    let times = ["stall", "first_event", "greeting", "connect"].map(|name| format!("timeouts.{name}={patience}ms"));
+    times.into_iter().chain([format!("timeouts.quiet={quiet}ms")]).collect()
+}
+
+/// Users of a scenario, to be let loose on a backend.
+pub struct Play<'a> {
+    /// The scenario's text, where it is not in a file.
+    pub held: Option<&'static str>,
+    /// The scenario's file.
+    pub path: &'a Path,
+    /// What is laid over it; the address is the backend's.
+    pub overrides: Overrides,
+    /// The process's variables.
+    pub variables: Variables,
+}
+
+impl Play<'_> {
+    /// Lets them loose.
+    ///
+    /// # Errors
+    ///
+    /// The scenario is wrong, or the backend or the harness broke.
+    pub fn against(self, backend: Options) -> anyhow::Result<Observed> {
+        let seed = backend.seed;
+        let backend = backend::start(backend).context("failed to start the embedded backend")?;
         let options = RunOptions {
-            overrides: Overrides { url: Some(backend.http_url()), set, ..Overrides::default() },
-            seed: Some(self.seed),
+            overrides: Overrides { url: Some(backend.http_url()), ..self.overrides },
+            seed: Some(seed),
             ..RunOptions::default()
         };
-        let variables = Variables::new();
+        let variables = self.variables;
         let mut loader = Loader::new(&options.overrides, variables.clone(), Unset::Refuse);
-        let path = Path::new("selftest.yaml");
-        loader.hold(path, SCENARIO);
-        let loaded = loader.load(path).map_err(|mistakes| anyhow::anyhow!("the scenario is wrong: {mistakes:?}"))?;
+        if let Some(text) = self.held {
+            loader.hold(self.path, text);
+        }
+        let loaded = loader.load(self.path);
+        let loaded = loaded.map_err(|mistakes| anyhow::anyhow!("{}", show::to_text(&mistakes, loader.sources())))?;
         let invocation = Invocation {
             options: &options,
             sources: loader.sources(),
