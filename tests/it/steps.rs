@@ -40,6 +40,7 @@ name: steps
 target: by-cookie.yaml
 users: { count: 2, email: "qa${user.number}@example.com", password: { env: PASSWORD, on_loopback: golden-path } }
 ask: { prompt: "Which services drive our cloud bill? (ref ${canary})" }
+expect: { isolation: { required: false } } # runs of a site are so short that they need not overlap
 timeouts: { quiet: 50ms }
 "#;
 

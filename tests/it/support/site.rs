@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -15,8 +15,17 @@ use base64::Engine;
 use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
+/// How long a whole good run takes, so that those of users who ask together overlap, as real ones do.
+const THOUGHT: Duration = Duration::from_millis(40);
+
 /// How long a server thread waits for a client that neither speaks nor leaves; no test waits for it.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The pace of a server; nobody waits for it in hope.
+fn pause(time: Duration) {
+    let (_keep, never) = mpsc::channel::<()>();
+    let _ = never.recv_timeout(time);
+}
 
 type Reply = dyn Fn(&str) -> (u16, String) + Send + Sync;
 /// An answer with header lines, each ended by CR LF; nothing for a path that somebody else answers.
@@ -355,6 +364,7 @@ impl Talk {
     /// A whole good run.
     pub fn answer(&mut self, ask: &Ask) -> io::Result<()> {
         self.work(ask)?;
+        pause(THOUGHT);
         self.complete(ask)
     }
 
