@@ -212,7 +212,7 @@ pub fn run(mine: &Mine, rows: &[Row], jobs: usize, signals: &Signals) -> anyhow:
         let working: Vec<_> = (0..jobs.min(tried.len())).map(|_| scope.spawn(work)).collect();
         let ended: Vec<_> = working.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
         lateness.end();
-        for panic in ended.into_iter().filter_map(Result::err) {
+        if let Some(panic) = ended.into_iter().find_map(Result::err) {
             std::panic::resume_unwind(panic);
         }
     });
