@@ -7,11 +7,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::late::Lateness;
+use super::side_by_side;
 use super::table::{Expected, Row};
 use super::trial::{Observed, Play, misbehaving, times};
 use crate::backend::{Envelope, Spec};
@@ -20,7 +20,6 @@ use crate::cli::exit::Exit;
 use crate::cli::load::{self, Loaded, Loader, Overrides, Unset, Variables};
 use crate::cli::show;
 use crate::cli::signals::Signals;
-use crate::engine::Level;
 use crate::finding::counted;
 use crate::report::{Word, wrap};
 use crate::scenario::load::Work;
@@ -108,7 +107,7 @@ impl Mine {
     }
 
     fn fate(&self, row: &Row, lateness: &Lateness) -> Fate {
-        let spec = Spec { by: row.spec.by * self.pace, ..row.spec.clone() };
+        let spec = row.fault(self.pace);
         let begun = Instant::now();
         let observed = match self.play(Some(spec.clone()), row.waits, None) {
             Ok(observed) => observed,
@@ -198,23 +197,10 @@ pub fn run(mine: &Mine, rows: &[Row], jobs: usize, signals: &Signals) -> anyhow:
         .filter(|row| row.asks.is_empty() && !row.spec.fault.is_variant() && row.envelopes.contains(&Envelope::Flat))
         .partition(|row| row.must_be_caught());
     let fates: Mutex<BTreeMap<usize, Fate>> = Mutex::default();
-    let (next, lateness) = (AtomicUsize::new(0), Lateness::default());
-    std::thread::scope(|scope| {
-        scope.spawn(|| lateness.watch());
-        let work = || {
-            while signals.stop.level() == Level::Run
-                && let Some((index, row)) = tried.iter().enumerate().nth(next.fetch_add(1, Ordering::Relaxed))
-            {
-                let fate = mine.fate(row, &lateness);
-                fates.lock().unwrap_or_else(PoisonError::into_inner).insert(index, fate);
-            }
-        };
-        let working: Vec<_> = (0..jobs.min(tried.len())).map(|_| scope.spawn(work)).collect();
-        let ended: Vec<_> = working.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
-        lateness.end();
-        if let Some(panic) = ended.into_iter().find_map(Result::err) {
-            std::panic::resume_unwind(panic);
-        }
+    let numbered: Vec<(usize, &Row)> = tried.iter().copied().enumerate().collect();
+    side_by_side(&numbered, jobs, signals, |(index, row), lateness| {
+        let fate = mine.fate(row, lateness);
+        fates.lock().unwrap_or_else(PoisonError::into_inner).insert(*index, fate);
     });
     let fates = fates.into_inner().unwrap_or_else(PoisonError::into_inner);
     let told = Told { mine, tried: &tried, untried: &untried, fates: &fates };

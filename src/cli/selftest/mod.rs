@@ -22,6 +22,7 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -110,7 +111,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     unix::raise_open_files();
     let signals = Signals::catch()?;
     let begun = Instant::now();
-    let tallies = try_all(rows, &trials, args, &signals);
+    let tallies = try_all(&rows, &trials, args, &signals);
     let told = Told {
         tallies: tallies.into_iter().filter(|tally| tally.tried + tally.starved > 0).collect(),
         clean: args.clean.is_some(),
@@ -148,76 +149,73 @@ fn jobs(args: &Args) -> usize {
 }
 
 /// Which row a trial is about, and what is tried.
-type Planned = (usize, Trial);
+type Planned<'a> = (usize, Trial<'a>);
 
-fn trials_of(rows: &[Row], args: &Args) -> Vec<Planned> {
+fn trials_of<'a>(rows: &'a [Row], args: &Args) -> Vec<Planned<'a>> {
     let mut trials = Vec::new();
     for (index, row) in rows.iter().enumerate().filter(|(_, row)| asked_for(args, row.spec.fault)) {
         for envelope in chosen(row, args) {
-            trials.extend((1..=args.seeds).map(|seed| (index, trial(row, envelope, seed, args))));
+            trials.extend((1..=args.seeds).map(|seed| (index, Trial { row, envelope, seed, pace: args.pace })));
         }
     }
     // What takes longest begins first, so that nobody waits for it at the end.
-    trials.sort_by_key(|(_, trial)| std::cmp::Reverse((trial.longest(), trial.waits)));
+    trials.sort_by_key(|(_, trial)| std::cmp::Reverse((trial.longest(), trial.row.waits)));
     trials
 }
 
 /// So many executions, dealt to all healthy variants and envelopes in turn.
-fn clean_trials(rows: &[Row], count: u64, args: &Args) -> Vec<Planned> {
+fn clean_trials<'a>(rows: &'a [Row], count: u64, args: &Args) -> Vec<Planned<'a>> {
     let each: Vec<(usize, Envelope)> = rows
         .iter()
         .enumerate()
         .flat_map(|(index, row)| chosen(row, args).map(move |envelope| (index, envelope)))
         .collect();
     let dealt = each.iter().cycle().zip(1..=if each.is_empty() { 0 } else { count });
-    dealt.map(|((index, envelope), seed)| (*index, trial(&rows[*index], *envelope, seed, args))).collect()
+    dealt
+        .map(|((index, envelope), seed)| {
+            (*index, Trial { row: &rows[*index], envelope: *envelope, seed, pace: args.pace })
+        })
+        .collect()
 }
 
 fn chosen<'a>(row: &'a Row, args: &'a Args) -> impl Iterator<Item = Envelope> + 'a {
     row.envelopes.iter().copied().filter(|envelope| args.envelope.is_empty() || args.envelope.contains(envelope))
 }
 
-fn trial(row: &Row, envelope: Envelope, seed: u64, args: &Args) -> Trial {
-    Trial {
-        fault: row.spec.clone(),
-        asks: row.asks.clone(),
-        envelope,
-        seed,
-        waits: row.waits,
-        slow: row.slow,
-        pace: args.pace,
-    }
-}
-
-/// Tries everything, much of it side by side, as most of the time is spent waiting.
-fn try_all(rows: Vec<Row>, trials: &[Planned], args: &Args, signals: &Signals) -> Vec<Tally> {
-    let jobs = jobs(args).min(trials.len());
+/// Tries everything.
+fn try_all(rows: &[Row], trials: &[Planned<'_>], args: &Args, signals: &Signals) -> Vec<Tally> {
     // A healthy event may be as late as this without being taken for a missing one.
     let bearable = Duration::from_millis(20) * args.pace;
-    let tallies: Mutex<Vec<Tally>> = Mutex::new(rows.into_iter().map(Tally::new).collect());
+    let tallies: Mutex<Vec<Tally>> = Mutex::new(rows.iter().cloned().map(Tally::new).collect());
+    side_by_side(trials, jobs(args), signals, |(row, trial), lateness| {
+        let begun = Instant::now();
+        let observed = trial.execute();
+        let late = lateness.between(begun, Instant::now()) > bearable;
+        tallies.lock().unwrap_or_else(PoisonError::into_inner)[*row].add(trial, &observed, late);
+    });
+    let mut tallies = tallies.into_inner().unwrap_or_else(PoisonError::into_inner);
+    tallies.iter_mut().for_each(Tally::sort);
+    tallies
+}
+
+/// Does `each` to all of `items` in their order, so many at a time, as most of the time is spent waiting, and watches how late
+/// this machine is meanwhile. What a signal keeps from beginning is left out.
+fn side_by_side<T: Sync>(items: &[T], jobs: usize, signals: &Signals, each: impl Fn(&T, &Lateness) + Sync) {
     let (next, lateness) = (AtomicUsize::new(0), Lateness::default());
     std::thread::scope(|scope| {
         scope.spawn(|| lateness.watch());
         let work = || {
             while signals.stop.level() == Level::Run
-                && let Some((row, trial)) = trials.get(next.fetch_add(1, Ordering::Relaxed))
+                && let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed))
             {
-                let begun = Instant::now();
-                let observed = trial.execute();
-                let late = lateness.between(begun, Instant::now()) > bearable;
-                tallies.lock().unwrap_or_else(PoisonError::into_inner)[*row].add(trial, &observed, late);
+                each(item, &lateness);
             }
         };
-        let working: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
-        for worker in working {
-            if let Err(panic) = worker.join() {
-                lateness.end();
-                std::panic::resume_unwind(panic);
-            }
-        }
+        let working: Vec<_> = (0..jobs.min(items.len())).map(|_| scope.spawn(work)).collect();
+        let ended: Vec<_> = working.into_iter().map(ScopedJoinHandle::join).collect();
         lateness.end();
+        if let Some(panic) = ended.into_iter().find_map(Result::err) {
+            std::panic::resume_unwind(panic);
+        }
     });
-    let mut tallies = tallies.into_inner().unwrap_or_else(PoisonError::into_inner);
-    tallies.iter_mut().for_each(Tally::sort);
-    tallies
 }

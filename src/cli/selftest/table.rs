@@ -52,6 +52,11 @@ impl Row {
         }
     }
 
+    /// The fault with its time multiplied by `pace`.
+    pub fn fault(&self, pace: u32) -> Spec {
+        Spec { by: self.spec.by * pace, ..self.spec.clone() }
+    }
+
     /// Whether it is a misbehaviour that must be caught.
     pub fn must_be_caught(&self) -> bool {
         matches!(self.expected, Expected::Caught(_))

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use super::table::Row;
 use crate::backend::journal::Outcome;
 use crate::backend::{self, Delays, Envelope, Options, Script, Spec};
 use crate::cli::execute::{self, Invocation};
@@ -24,19 +25,13 @@ const SCENARIO: &str = include_str!("scenario.yaml");
 
 /// What is tried.
 #[derive(Debug, Clone)]
-pub struct Trial {
-    /// The misbehaviour, or healthy variant.
-    pub fault: Spec,
-    /// What the scenario asks beside what it asks of all.
-    pub asks: Vec<String>,
+pub struct Trial<'a> {
+    /// The misbehaviour, or healthy variant, and what the scenario asks.
+    pub row: &'a Row,
     /// How events are wrapped.
     pub envelope: Envelope,
     /// From which the draws of faults come.
     pub seed: u64,
-    /// Something is not going to come, so that patience is short.
-    pub waits: bool,
-    /// A healthy run takes a second.
-    pub slow: bool,
     /// By which all times are multiplied, for a slow machine.
     pub pace: u32,
 }
@@ -65,14 +60,10 @@ pub struct Found {
     pub blamed: bool,
 }
 
-impl Trial {
+impl Trial<'_> {
     /// How long the fault takes where it is about time, if that is worth waiting for: at most until patience has ended.
     pub fn longest(&self) -> Duration {
-        if self.waits { Duration::ZERO } else { self.by() }
-    }
-
-    fn by(&self) -> Duration {
-        self.fault.by * self.pace
+        if self.row.waits { Duration::ZERO } else { self.row.spec.by * self.pace }
     }
 
     /// Tries it.
@@ -81,14 +72,14 @@ impl Trial {
     ///
     /// The backend or the harness broke, which says nothing of the fault.
     pub fn execute(&self) -> anyhow::Result<Observed> {
-        let delay = Duration::from_millis(if self.slow { 200 } else { 8 }) * self.pace;
-        let fault = Spec { by: self.by(), ..self.fault.clone() };
-        let mut set = times(self.waits, self.pace);
-        set.extend(self.asks.clone());
+        let Trial { row, pace, .. } = *self;
+        let delay = Duration::from_millis(if row.slow { 200 } else { 8 }) * pace;
+        let mut set = times(row.waits, pace);
+        set.extend(row.asks.clone());
         let overrides = Overrides { set, ..Overrides::default() };
         let play =
             Play { held: Some(SCENARIO), path: Path::new("selftest.yaml"), overrides, variables: Variables::new() };
-        play.against(Options { envelope: self.envelope, seed: self.seed, ..misbehaving(Some(fault), delay) })
+        play.against(Options { envelope: self.envelope, seed: self.seed, ..misbehaving(Some(row.fault(pace)), delay) })
     }
 }
 

@@ -114,7 +114,7 @@ impl Tally {
     }
 
     /// Counts a trial.
-    pub fn add(&mut self, trial: &Trial, observed: &anyhow::Result<Observed>, late: bool) {
+    pub fn add(&mut self, trial: &Trial<'_>, observed: &anyhow::Result<Observed>, late: bool) {
         let said = judge(&self.row, observed, late);
         if said == Said::Starved {
             self.starved += 1;
@@ -227,17 +227,10 @@ mod tests {
 
     #[test]
     fn a_tally_counts_what_was_tried_and_names_what_had_no_cause() {
-        let mut tally = Tally::new(row(Expected::Caught(vec!["GP414".to_owned()])));
-        let trial = |seed| Trial {
-            fault: tally.row.spec.clone(),
-            asks: Vec::new(),
-            envelope: crate::backend::Envelope::Flat,
-            seed,
-            waits: false,
-            slow: false,
-            pace: 1,
-        };
-        let trials: Vec<Trial> = (1..=4).map(trial).collect();
+        let row = row(Expected::Caught(vec!["GP414".to_owned()]));
+        let mut tally = Tally::new(row.clone());
+        let trial = |seed| Trial { row: &row, envelope: crate::backend::Envelope::Flat, seed, pace: 1 };
+        let trials: Vec<Trial<'_>> = (1..=4).map(trial).collect();
         tally.add(&trials[3], &observed(&["GP414", "GP302"], Word::Fail, true), false);
         tally.add(&trials[1], &observed(&[], Word::Pass, true), true);
         assert!(tally.failed() && !tally.unsettled());
@@ -259,17 +252,10 @@ mod tests {
 
     #[test]
     fn a_row_that_only_told_nothing_is_unsettled() {
-        let mut tally = Tally::new(row(Expected::Legal));
+        let row = row(Expected::Legal);
+        let mut tally = Tally::new(row.clone());
         assert_eq!(tally.rate(), None);
-        let trial = Trial {
-            fault: tally.row.spec.clone(),
-            asks: Vec::new(),
-            envelope: crate::backend::Envelope::Flat,
-            seed: 1,
-            waits: true,
-            slow: false,
-            pace: 1,
-        };
+        let trial = Trial { row: &row, envelope: crate::backend::Envelope::Flat, seed: 1, pace: 1 };
         tally.add(&trial, &observed(&["GP302"], Word::Fail, true), true);
         assert!(tally.unsettled() && !tally.failed());
     }
