@@ -76,6 +76,8 @@ fn a_selftest_says_what_ones_own_scenario_would_not_notice_and_what_helps() {
     assert!(ended.stdout.lines().all(|line| line.chars().count() <= 80), "{}", ended.stdout);
     let all = place.run(&["selftest", "--scenario", "mine.yaml", "drop-thinking"]).exits(0);
     assert!(all.stdout.starts_with("mine.yaml notices 1 of 1 faults"), "{}", all.stdout);
+    let nothing = place.run(&["selftest", "--scenario", "mine.yaml", "accept-missing"]).exits(4);
+    assert!(nothing.stdout.starts_with("mine.yaml notices 0 of 0 faults"), "{}", nothing.stdout);
 
     place.write("never.yaml", &mine.replace("min_chars: 0", "all_of: [unicorns]"));
     let never = place.run(&["selftest", "--scenario", "never.yaml"]).exits(4);
@@ -111,6 +113,8 @@ fn a_selftest_is_read_on_eighty_columns_and_says_what_it_cannot_try() {
     );
     let unknown = place.run(&["selftest", "drop-thinkin"]).exits(2);
     assert!(unknown.stderr.contains("did you mean `drop-thinking`?"), "{}", unknown.stderr);
+    let set = place.run(&["selftest", "cut:p=0.5", "drop-thinking"]).exits(2);
+    assert!(set.stderr.contains("write `cut`"), "{}", set.stderr);
     let nowhere = place.run(&["selftest", "accept-missing", "--envelope", "mixed"]).exits(2);
     assert!(nowhere.stderr.contains("there is nothing to try"), "{}", nowhere.stderr);
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::late::Lateness;
@@ -43,8 +43,16 @@ pub struct Mine {
     /// What was cut, for people.
     told: String,
     /// What could be asked in addition.
-    additions: Vec<String>,
+    additions: Vec<Addition>,
     pace: u32,
+}
+
+/// What could be asked in addition.
+struct Addition {
+    /// As `--set` takes it.
+    set: String,
+    /// Whether a healthy backend passes with it, once that was tried.
+    healthy: OnceLock<bool>,
 }
 
 /// What became of a fault.
@@ -93,7 +101,8 @@ impl Mine {
             );
             return Ok(None);
         };
-        let additions = additions(&loaded, users, iterations);
+        let asked = additions(&loaded, users, iterations).into_iter();
+        let additions = asked.map(|set| Addition { set, healthy: OnceLock::new() }).collect();
         Ok(Some(Mine { path: path.to_owned(), variables, cut, told, additions, pace }))
     }
 
@@ -117,19 +126,28 @@ impl Mine {
             return Fate::Untold("this machine was too late".to_owned());
         }
         let codes = |observed: &Observed| observed.findings.keys().cloned().collect::<Vec<_>>();
-        if observed.outcome != Word::Pass {
-            return Fate::Noticed(codes(&observed));
+        match observed.outcome {
+            Word::Pass => {}
+            Word::Broke | Word::Interrupted => return Fate::Untold("the harness did not get through".to_owned()),
+            Word::Fail | Word::Blocked | Word::Inconclusive => return Fate::Noticed(codes(&observed)),
         }
-        if !observed.struck.contains_key(spec.fault.name()) && self.additions.is_empty() {
-            return Fate::Untold("there was no occasion for it".to_owned());
+        let helped = self.additions.iter().find_map(|addition| {
+            let with = self.play(Some(spec.clone()), row.waits, Some(&addition.set)).ok()?;
+            let helps = with.outcome == Word::Fail && self.is_healthy_with(addition);
+            helps.then(|| (addition.set.clone(), codes(&with)))
+        });
+        match helped {
+            None if !observed.struck.contains_key(spec.fault.name()) => {
+                Fate::Untold("there was no occasion for it".to_owned())
+            }
+            helped => Fate::Unnoticed(helped),
         }
-        // What makes a healthy backend fail as well would help nobody.
-        let helps = |addition: &&String| {
-            let with = self.play(Some(spec.clone()), row.waits, Some(addition)).ok()?;
-            let healthy = || self.play(None, false, Some(addition)).is_ok_and(|seen| seen.outcome == Word::Pass);
-            (with.outcome == Word::Fail && healthy()).then(|| ((*addition).clone(), codes(&with)))
-        };
-        Fate::Unnoticed(self.additions.iter().find_map(|addition| helps(&addition)))
+    }
+
+    /// What makes a healthy backend fail as well would help nobody.
+    fn is_healthy_with(&self, addition: &Addition) -> bool {
+        let passes = || self.play(None, false, Some(&addition.set)).is_ok_and(|seen| seen.outcome == Word::Pass);
+        *addition.healthy.get_or_init(passes)
     }
 }
 
@@ -207,7 +225,8 @@ pub fn run(mine: &Mine, rows: &[Row], jobs: usize, signals: &Signals) -> anyhow:
     let exit = match () {
         () if signals.signalled() => Exit::Interrupted,
         () if fates.values().any(|fate| matches!(fate, Fate::Unnoticed(_))) => Exit::Failed,
-        () if fates.values().any(|fate| matches!(fate, Fate::Untold(_))) => Exit::Inconclusive,
+        // Where nothing was tried, nothing was noticed.
+        () if fates.is_empty() || fates.values().any(|fate| matches!(fate, Fate::Untold(_))) => Exit::Inconclusive,
         () => Exit::Pass,
     };
     Ok((told.text(show::width()), exit))
@@ -266,7 +285,9 @@ impl Told<'_> {
                 paragraph(&mut out, 6, &format!("in life: {}; users see: {}", fault.stands_for(), fault.noticed()));
             }
         }
-        writeln!(out, "\nIt notices").ok();
+        if !noticed.is_empty() {
+            writeln!(out, "\nIt notices").ok();
+        }
         let mut by_rules: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (row, fate) in noticed {
             if let Fate::Noticed(codes) = fate {

@@ -89,8 +89,16 @@ enum Format {
 
 /// Tries everything that is asked for.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
-    if let Some(stranger) = args.faults.iter().find_map(|name| name.parse::<Spec>().err()) {
-        eprintln!("goldenpath: {stranger}");
+    for written in &args.faults {
+        let mistake = match written.parse::<Spec>() {
+            Err(stranger) => stranger.to_string(),
+            Ok(spec) if spec.fault.name() != written => {
+                let name = spec.fault.name();
+                format!("`{written}`: a selftest has settings of its own for each fault; write `{name}`")
+            }
+            Ok(_) => continue,
+        };
+        eprintln!("goldenpath: {mistake}");
         return Ok(Exit::Usage);
     }
     let mut rows = table::rows().map_err(|why| anyhow::anyhow!("the table of what must come of faults: {why}"))?;
