@@ -9,6 +9,7 @@
 //! record     the file of a recording
 //! resolved   what stands in it beside what was observed
 //! judge      recordings judged again
+//! replay     how: a recording opened, by what it is judged, one judge told a tape
 //! plan       what an execution would do
 //! faults     which misbehaviour of the embedded backend is asked for
 //! serve      the embedded backend by itself
@@ -48,6 +49,7 @@ mod output;
 mod plan;
 mod progress;
 mod record;
+mod replay;
 mod report;
 mod resolved;
 mod run;
