@@ -207,20 +207,12 @@ fn judge(expect: &Arc<Expectations>, streams: &[Stream]) -> Judgement {
     // Users are observed side by side: entry by entry in order of time, each user's in its own order.
     let mut next = vec![0; streams.len()];
     loop {
-        let due = |index: &usize| streams[*index].entries.get(next[*index]).map(time_of);
+        let due = |index: &usize| streams[*index].entries.get(next[*index]).map(Observed::at);
         let waiting = (0..streams.len()).filter(|index| due(index).is_some());
         let Some(first) = waiting.min_by_key(|index| due(index)) else { return judge.finish() };
         let stream = &streams[first];
         judge.replay(&Entry { user: Some(stream.user), observed: stream.entries[next[first]].clone() });
         next[first] += 1;
-    }
-}
-
-fn time_of(observed: &Observed<'_>) -> Stamp {
-    match observed {
-        Observed::Frame(frame) => frame.at,
-        Observed::Quiet(at) => *at,
-        Observed::Fact(fact) => fact.at(),
     }
 }
 
@@ -730,7 +722,7 @@ fn a_misrouted_run_does_not_spray_findings() {
     for (index, event) in simple(2).into_iter().enumerate() {
         streams[0].text(115 + 10 * index as u64, event);
     }
-    streams[0].entries.sort_by_key(time_of);
+    streams[0].entries.sort_by_key(Observed::at);
     let conclusion = concluded(&ended(streams));
     let rules: Vec<_> = conclusion.judgement.findings.rules().map(|(rule, ..)| rule).collect();
     assert_eq!(rules, [Rule::ForeignIdentity]);

@@ -74,6 +74,20 @@ impl Recorded {
             || replayed.live.is_none() && self.header.everything_up_to.is_some_and(|most| self.size >= most);
         Ok(replayed)
     }
+
+    /// Everything that was recorded, in memory.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be read.
+    pub fn everything(&mut self) -> Result<Everything, String> {
+        let (mut tapes, mut left_out) = (BTreeMap::<u32, Vec<_>>::new(), 0_u64);
+        let (live, _) = read(&mut self.reader, &mut |tape, line| match line {
+            Line::Entry(entry) => tapes.entry(tape).or_default().push(entry.into_owned()),
+            Line::LeftOut { entries, .. } => left_out = left_out.saturating_add(entries),
+        })?;
+        Ok(Everything { tapes: tapes.into_values().collect(), live, left_out })
+    }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -216,6 +230,16 @@ fn replay<R: std::io::Read>(
     Ok(Replayed { judgement, live, torn, left_out, partial: left_out > 0, last })
 }
 
+/// Everything that a recording holds.
+pub struct Everything {
+    /// Per judge, what it was told.
+    pub tapes: Vec<Vec<Entry<'static>>>,
+    /// The report that was made live; none if the execution did not come so far.
+    pub live: Option<Report>,
+    /// So many entries are missing.
+    pub left_out: u64,
+}
+
 /// Shows every line of a recording with its tape. Returns the report that was made live, if the execution came so far, and where
 /// the last block is torn, if it is.
 fn read<R: std::io::Read>(
@@ -264,7 +288,7 @@ struct Open {
 impl Replay {
     /// Returns when it was.
     fn tell(&mut self, entry: &Entry<'_>) -> Stamp {
-        let at = time_of(&entry.observed);
+        let at = entry.observed.at();
         if let Some(user) = entry.user {
             match &entry.observed {
                 Observed::Fact(Fact::Began { .. }) => drop(self.open.insert(user, Open { last: at, missing: false })),
@@ -291,14 +315,6 @@ impl Replay {
             self.judge.fact(user, &Fact::Interrupted { at: open.last });
             self.judge.fact(user, &Fact::Ended { at: open.last });
         }
-    }
-}
-
-fn time_of(observed: &Observed<'_>) -> Stamp {
-    match observed {
-        Observed::Frame(frame) => frame.read_at,
-        Observed::Quiet(until) => *until,
-        Observed::Fact(fact) => fact.at(),
     }
 }
 

@@ -88,6 +88,64 @@ fn a_selftest_says_what_ones_own_scenario_would_not_notice_and_what_helps() {
 }
 
 #[test]
+fn a_recording_is_bent_to_say_what_a_scenario_would_not_notice() {
+    let place = Place::new();
+    let lax = scenario(30).replace("answer: { preset: business-value, min_chars: 0 }", "answer: { min_chars: 9 }");
+    place.write("lax.yaml", &lax.replace("count: 4", "count: 2"));
+    place.run(&["run", "lax.yaml", "-q", "--record", "all", "--out", "lax"]).exits(0);
+    let ended = place.run(&["selftest", "--from", "lax"]).exits(1);
+    assert!(ended.stdout.lines().all(|line| line.chars().count() <= 80), "{}", ended.stdout);
+    let told = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    for line in [
+        "The recorded scenario notices 37 of 42 faults of a stream, each applied to lax/recording.gpr (2 users, 4 runs)",
+        "would not with --set expect.answer=business-value, although the backend answers with an apology (answer-apology, GP514 then)",
+        "although the backend sends `agent_thinking` 10 s late (delay-agent_thinking, GP304 then)",
+        "by GP301: lose-all",
+        "by GP201: answer-foreign, misroute, misroute-end, copy, copy-end",
+        "lose-agent_completed",
+        "by GP414: cut",
+        "by GP501: answer-empty",
+        "by GP511: answer-echo",
+        "Not tried double-agent_thinking: it may come as often as it likes",
+    ] {
+        assert!(told.contains(line), "{line}\n{}", ended.stdout);
+    }
+
+    // What was advised helps: with another scenario nothing goes unnoticed.
+    let strict =
+        scenario(30).replace("count: 4", "count: 1").replace("expect: {", "expect: { budgets: { run: { max: 9s } },");
+    place.write("strict.yaml", &strict);
+    let all = place.run(&["selftest", "--from", "lax", "--scenario", "strict.yaml"]).exits(0);
+    assert!(all.stdout.starts_with("strict.yaml notices 42 of 42 faults of a stream"), "{}", all.stdout);
+    assert!(!all.stdout.contains("It would pass"), "{}", all.stdout);
+
+    // A budget over many runs may well bear one that is slow.
+    place.write("median.yaml", &strict.replace("max: 9s", "p50: 2s"));
+    let some = place.run(&["selftest", "--from", "lax", "--scenario", "median.yaml"]).exits(0);
+    assert!(some.stdout.contains("It notices only what happens to every run"), "{}", some.stdout);
+
+    place.write("alone.yaml", &lax.replace("count: 4", "count: 1"));
+    place.run(&["run", "alone.yaml", "-q", "--record", "all", "--out", "alone"]).exits(0);
+    let alone = place.run(&["selftest", "--from", "alone/recording.gpr"]).exits(1);
+    let told = alone.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("misroute: at no run's events was another user connected"), "{told}");
+
+    place.run(&["run", "lax.yaml", "-q", "--record", "failures", "--out", "part"]).exits(0);
+    for (words, code, told) in [
+        (&["selftest", "--from", "part"][..], 2, "it is not complete, so it cannot be bent; record with `run --record"),
+        (&["selftest", "--from", "nowhere"], 2, "there is no recording"),
+        (&["selftest", "--from", "lax", "--scenario", "nowhere.yaml"], 2, "nowhere.yaml"),
+        (&["selftest", "--from", "lax", "cut"], 2, "cannot be used with"),
+    ] {
+        let ended = place.run(words).exits(code);
+        assert!(ended.stderr.split_whitespace().collect::<Vec<_>>().join(" ").contains(told), "{}", ended.stderr);
+    }
+    place.write("never.yaml", &lax.replace("min_chars: 9", "all_of: [unicorns]"));
+    let never = place.run(&["selftest", "--from", "lax", "--scenario", "never.yaml"]).exits(4);
+    assert!(never.stderr.contains("nothing can be tried") && never.stderr.contains("GP504"), "{}", never.stderr);
+}
+
+#[test]
 fn healthy_variants_raise_nothing_however_often() {
     let place = Place::new();
     let ended = place.run(&["selftest", "--clean", "60", "--jobs", "12", "--pace", "2"]).exits(0);

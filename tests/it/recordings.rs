@@ -81,14 +81,7 @@ impl Recorded {
 fn owned(line: Line<'_>) -> Line<'static> {
     match line {
         Line::LeftOut { user, entries } => Line::LeftOut { user, entries },
-        Line::Entry(Entry { user, observed }) => {
-            let observed = match observed {
-                Observed::Frame(frame) => Observed::Frame(frame.into_owned()),
-                Observed::Fact(fact) => Observed::Fact(fact),
-                Observed::Quiet(until) => Observed::Quiet(until),
-            };
-            Line::Entry(Entry { user, observed })
-        }
+        Line::Entry(entry) => Line::Entry(entry.into_owned()),
     }
 }
 

@@ -5,17 +5,16 @@
 //! profile that the embedded backend does not speak cannot be tried; that is said, and nothing is made up.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::fate::{Fate, Fates, Tried};
 use super::late::Lateness;
 use super::side_by_side;
 use super::table::{Expected, Row};
 use super::trial::{Observed, Play, misbehaving, times};
 use crate::backend::{Envelope, Spec};
-use crate::cli::execute::quoted;
 use crate::cli::exit::Exit;
 use crate::cli::load::{self, Loaded, Loader, Overrides, Unset, Variables};
 use crate::cli::show;
@@ -33,6 +32,14 @@ const MOST_RUNS: u64 = 500;
 
 /// Time before each event of a healthy run.
 const DELAY: Duration = Duration::from_millis(8);
+
+/// What a scenario could expect in addition, as `--set` takes it; the least first.
+pub const ASKS: [&str; 4] = [
+    "expect.events=golden-path",
+    "expect.answer=business-value",
+    "expect.answer={\"canary\":\"echoed\"}",
+    "expect.answer={\"distinct\":true}",
+];
 
 /// A scenario on trial.
 pub struct Mine {
@@ -53,16 +60,6 @@ struct Addition {
     set: String,
     /// Whether a healthy backend passes with it, once that was tried.
     healthy: OnceLock<bool>,
-}
-
-/// What became of a fault.
-enum Fate {
-    /// The verdict was no pass, over these rules.
-    Noticed(Vec<String>),
-    /// It passed; what was added for it to be noticed, and the rules then.
-    Unnoticed(Option<(String, Vec<String>)>),
-    /// Nothing can be said.
-    Untold(String),
 }
 
 impl Mine {
@@ -178,14 +175,8 @@ fn additions(loaded: &Loaded, users: u32, iterations: u32) -> Vec<String> {
     {
         additions.push(format!("ask.prompt={prompt} (ref ${{canary}})"));
     }
-    let asks = [
-        "expect.events=golden-path",
-        "expect.answer=business-value",
-        "expect.answer={\"canary\":\"echoed\"}",
-        "expect.answer={\"distinct\":true}",
-        "expect.budgets.run.max=500ms",
-    ];
-    additions.extend(asks.map(str::to_owned));
+    additions.extend(ASKS.map(str::to_owned));
+    additions.push("expect.budgets.run.max=500ms".to_owned());
     additions
 }
 
@@ -221,99 +212,33 @@ pub fn run(mine: &Mine, rows: &[Row], jobs: usize, signals: &Signals) -> anyhow:
         fates.lock().unwrap_or_else(PoisonError::into_inner).insert(*index, fate);
     });
     let fates = fates.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let told = Told { mine, tried: &tried, untried: &untried, fates: &fates };
-    let exit = match () {
-        () if signals.signalled() => Exit::Interrupted,
-        () if fates.values().any(|fate| matches!(fate, Fate::Unnoticed(_))) => Exit::Failed,
-        // Where nothing was tried, nothing was noticed.
-        () if fates.is_empty() || fates.values().any(|fate| matches!(fate, Fate::Untold(_))) => Exit::Inconclusive,
-        () => Exit::Pass,
-    };
-    Ok((told.text(show::width()), exit))
-}
-
-/// What became of all faults.
-struct Told<'a> {
-    mine: &'a Mine,
-    tried: &'a [&'a Row],
-    untried: &'a [&'a Row],
-    fates: &'a BTreeMap<usize, Fate>,
-}
-
-impl Told<'_> {
-    fn text(&self, width: usize) -> String {
-        let mut out = String::new();
-        let of = |wanted: fn(&Fate) -> bool| {
-            self.fates.iter().filter(move |(_, fate)| wanted(fate)).map(|(index, fate)| (self.tried[*index], fate))
-        };
-        let noticed: Vec<_> = of(|fate| matches!(fate, Fate::Noticed(_))).collect();
-        let paragraph = |out: &mut String, indent: usize, text: &str| {
-            for line in wrap(text, width.saturating_sub(indent)) {
-                writeln!(out, "{}{line}", " ".repeat(indent)).ok();
-            }
-        };
-        let mine = self.mine;
-        let head = format!(
-            "{} notices {} of {} faults of the embedded backend, tried one by one with {}, and with little patience where \
-             something does not come.",
-            mine.path.display(),
-            noticed.len(),
-            self.fates.len(),
+    let fates = Fates {
+        whose: mine.path.display().to_string(),
+        what: format!(
+            "faults of the embedded backend, tried one by one with {}, and with little patience where something does not come.",
             mine.told
-        );
-        paragraph(&mut out, 0, &head);
-        let mut unnoticed: BTreeMap<Option<&str>, Vec<(&Row, &[String])>> = BTreeMap::new();
-        for (row, fate) in of(|fate| matches!(fate, Fate::Unnoticed(_))) {
-            let Fate::Unnoticed(helped) = fate else { continue };
-            let (addition, codes) =
-                helped.as_ref().map_or((None, &[][..]), |(with, codes)| (Some(&**with), &codes[..]));
-            unnoticed.entry(addition).or_default().push((row, codes));
-        }
-        for (addition, rows) in unnoticed {
-            let head = match addition {
-                Some(addition) => {
-                    format!("It would pass, but would not with --set {}, although the backend", quoted(addition))
-                }
-                None => "It would pass, and nothing that was tried helps, although the backend".to_owned(),
-            };
-            out.push('\n');
-            paragraph(&mut out, 0, &head);
-            for (row, codes) in rows {
-                let fault = row.spec.fault;
-                let by = if codes.is_empty() { String::new() } else { format!(", {} then", codes.join(" ")) };
-                paragraph(&mut out, 2, &format!("{} ({}{by})", fault.does(), row.spec));
-                paragraph(&mut out, 6, &format!("in life: {}; users see: {}", fault.stands_for(), fault.noticed()));
-            }
-        }
-        if !noticed.is_empty() {
-            writeln!(out, "\nIt notices").ok();
-        }
-        let mut by_rules: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for (row, fate) in noticed {
-            if let Fate::Noticed(codes) = fate {
-                by_rules.entry(codes.join(" ")).or_default().push(row.spec.to_string());
-            }
-        }
-        for (codes, names) in by_rules {
-            let by = if codes.is_empty() { "by what was missing".to_owned() } else { format!("by {codes}") };
-            paragraph(&mut out, 2, &format!("{by}: {}", names.join(", ")));
-        }
-        let untold: Vec<_> = of(|fate| matches!(fate, Fate::Untold(_))).collect();
-        if !(untold.is_empty() && self.untried.is_empty()) {
-            writeln!(out, "\nNot tried").ok();
-        }
-        for (row, fate) in untold {
-            if let Fate::Untold(why) = fate {
-                paragraph(&mut out, 2, &format!("{}: {why}", row.spec));
-            }
-        }
-        for row in self.untried {
-            let why = match &row.expected {
-                Expected::Unseen(why) | Expected::Perhaps(_, why) => why.as_str(),
-                _ => "it is no failure",
-            };
-            paragraph(&mut out, 2, &format!("{}: {why}", row.spec));
-        }
-        out
+        ),
+        tried: fates.into_iter().map(|(index, fate)| told(tried[index], fate)).collect(),
+        untried: untried.into_iter().map(|row| (row.spec.to_string(), why_not(row))).collect(),
+    };
+    let exit = if signals.signalled() { Exit::Interrupted } else { fates.exit() };
+    Ok((fates.text(show::width()), exit))
+}
+
+fn told(row: &Row, fate: Fate) -> Tried {
+    let fault = row.spec.fault;
+    Tried {
+        name: row.spec.to_string(),
+        does: fault.does().to_owned(),
+        stands_for: fault.stands_for(),
+        noticed: fault.noticed(),
+        fate,
+    }
+}
+
+fn why_not(row: &Row) -> String {
+    match &row.expected {
+        Expected::Unseen(why) | Expected::Perhaps(_, why) => why.clone(),
+        _ => "it is no failure".to_owned(),
     }
 }

@@ -7,13 +7,21 @@
 //! verdict    what trials say of a row of the table
 //! told       what was found, as text, Markdown and JSON
 //! mine       somebody's own scenario against the same faults
+//! from       somebody's own scenario against a recording that is bent
+//! stream     in which ways
+//! tape       what is recorded, judged with something changed on the way
+//! fate       what became of faults that somebody's own scenario met
 //! ```
 //!
 //! Nothing is retried, and nothing is forgiven: a fault that is missed, misnamed, or raised without cause fails.
 
+mod fate;
+mod from;
 mod late;
 mod mine;
+mod stream;
 mod table;
+mod tape;
 mod told;
 mod trial;
 mod verdict;
@@ -33,6 +41,7 @@ use super::signals::Signals;
 use super::{show, unix};
 use crate::backend::{Envelope, Fault, Spec};
 use crate::engine::Level;
+use from::From;
 use late::Lateness;
 use mine::Mine;
 use table::{Expected, Row};
@@ -66,6 +75,9 @@ pub struct Args {
     /// Say which faults this scenario would not notice, and what to add so that it does
     #[arg(long, value_name = "FILE", conflicts_with_all = ["envelope", "seeds", "clean", "format"])]
     scenario: Option<PathBuf>,
+    /// Bend a healthy recording in place of a backend, and say what the scenario, or the one recorded, would not notice
+    #[arg(long, value_name = "RECORDING", conflicts_with_all = ["faults", "envelope", "seeds", "clean", "pace", "format"])]
+    from: Option<PathBuf>,
     /// Trials at the same time [default: 12 for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
@@ -89,6 +101,9 @@ enum Format {
 
 /// Tries everything that is asked for.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
+    if let Some(recording) = &args.from {
+        return bend(recording, args);
+    }
     for written in &args.faults {
         let mistake = match written.parse::<Spec>() {
             Err(stranger) => stranger.to_string(),
@@ -143,6 +158,21 @@ fn try_mine(path: &Path, rows: &[Row], args: &Args) -> anyhow::Result<Exit> {
     let rows: Vec<Row> = rows.iter().filter(wanted).cloned().collect();
     unix::raise_open_files();
     let (text, exit) = mine::run(&mine, &rows, jobs(args), &Signals::catch()?)?;
+    std::io::stdout().lock().write_all(text.as_bytes()).context("failed to print what was found")?;
+    Ok(exit)
+}
+
+/// Bends a recording.
+fn bend(recording: &Path, args: &Args) -> anyhow::Result<Exit> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let jobs = args.jobs.map_or(cores, usize::from);
+    let (text, exit) = match From::load(recording, args.scenario.as_deref()) {
+        Ok(from) => from.run(jobs, &Signals::catch()?),
+        Err(refused) => {
+            eprint!("{}", refused.text);
+            return Ok(refused.exit);
+        }
+    };
     std::io::stdout().lock().write_all(text.as_bytes()).context("failed to print what was found")?;
     Ok(exit)
 }

@@ -44,6 +44,29 @@ pub enum Observed<'a> {
     Quiet(Stamp),
 }
 
+impl Entry<'_> {
+    /// The same with its own text, for keeping.
+    pub fn into_owned(self) -> Entry<'static> {
+        let observed = match self.observed {
+            Observed::Frame(frame) => Observed::Frame(frame.into_owned()),
+            Observed::Fact(fact) => Observed::Fact(fact),
+            Observed::Quiet(until) => Observed::Quiet(until),
+        };
+        Entry { user: self.user, observed }
+    }
+}
+
+impl Observed<'_> {
+    /// When the harness knew of it.
+    pub fn at(&self) -> Stamp {
+        match self {
+            Observed::Frame(frame) => frame.read_at,
+            Observed::Fact(fact) => fact.at(),
+            Observed::Quiet(until) => *until,
+        }
+    }
+}
+
 /// One line of a tape.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Line<'a> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Together, run};
+use super::{Together, bent, run};
 use crate::support::site::{Site, Talk, Upgrade};
 
 const PROFILE: &str = r#"
@@ -237,4 +237,17 @@ fn a_gateway_that_misbehaves_fails_for_that_reason() {
     }
     let report = run(&gateway(Fault::Crossed).serve(), PROFILE, SCENARIO, &[], 1);
     assert!(report.finding("GP201")["count"].as_u64() >= Some(2), "{:?}", report.failures());
+}
+
+#[test]
+fn a_recording_of_a_gateway_is_bent() {
+    let told = bent(&gateway(Fault::None).serve(), PROFILE, SCENARIO, &[], 1);
+    assert!(told.starts_with("The recorded scenario notices 27 of 30 faults of a stream"), "{told}");
+    for part in
+        ["by GP301: lose-all", "by GP103: double-run_started", "answer-empty: no answer stands as a text in one frame"]
+    {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    // Which of the tokens comes before the question is not held by the grammar.
+    assert!(told.contains("although the backend sends `question` before `token` (swap-token-question)"), "{told}");
 }

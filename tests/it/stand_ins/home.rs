@@ -5,7 +5,7 @@ use std::io;
 
 use serde_json::{Value, json};
 
-use super::{Together, run};
+use super::{Together, bent, run};
 use crate::support::site::{Site, Talk, Upgrade};
 
 const PROFILE: &str = r#"
@@ -175,5 +175,15 @@ fn the_session_of_a_frame_stays_out_of_what_is_written() {
             let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
             assert!(!found, "{secret} stands in {}", path.display());
         }
+    }
+}
+
+#[test]
+fn a_recording_of_a_home_is_bent() {
+    let told = bent(&home(Fault::None).serve(), PROFILE, SCENARIO, &[("users.csv", USERS)], 0);
+    assert!(told.starts_with("The recorded scenario notices 26 of 26 faults of a stream"), "{told}");
+    // Its lists carry several events, and its ids are small numbers that stand for other things as well.
+    for part in ["by GP103: double-run_started", "by GP201: misroute, misroute-end, copy, copy-end", "GP411: garble"] {
+        assert!(told.contains(part), "{part}: {told}");
     }
 }

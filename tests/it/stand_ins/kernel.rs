@@ -4,7 +4,7 @@ use std::io;
 
 use serde_json::{Value, json};
 
-use super::{Together, run};
+use super::{Together, bent, run};
 use crate::support::site::{Site, Talk, Upgrade};
 
 const PROFILE: &str = r#"
@@ -211,4 +211,15 @@ fn a_kernel_that_misbehaves_fails_for_that_reason() {
     }
     let report = run(&kernel(Fault::Misrouted).serve(), PROFILE, SCENARIO, &[], 1);
     assert_eq!(report.finding("GP202")["count"], 1, "each got what was the other's: {:?}", report.failures());
+}
+
+#[test]
+fn a_recording_of_a_kernel_is_bent() {
+    let told = bent(&kernel(Fault::None).serve(), PROFILE, SCENARIO, &[], 1);
+    assert!(told.starts_with("The recorded scenario notices 26 of 30 faults of a stream"), "{told}");
+    // Both ends must come, in any order.
+    assert!(told.contains("sends `run_idle` before `run_output` (swap-run_output-run_idle)"), "{told}");
+    for part in ["by GP202: misroute-end, copy-end", "rename-run_idle: no name of it stands in its frames"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
 }

@@ -38,10 +38,26 @@ impl Together {
 /// Runs `scenario` against a site by its profile, in which `HTTP` and `WS` stand for its addresses, to this exit code.
 #[track_caller]
 fn run(site: &Served, profile: &str, scenario: &str, more: &[(&str, &str)], code: i32) -> Report {
+    let place = recorded(site, profile, scenario, more, code);
+    Report::in_folder(&place.path().join("out"))
+}
+
+/// As `run`; what was left behind stands in `out`.
+#[track_caller]
+fn recorded(site: &Served, profile: &str, scenario: &str, more: &[(&str, &str)], code: i32) -> Place {
     let place = Place::new();
     place.write("profile.yaml", &profile.replace("HTTP", &site.url()).replace("WS", &site.url().replace("http", "ws")));
     place.write("scenario.yaml", scenario);
     more.iter().for_each(|(name, text)| place.write(name, text));
-    place.run(&["run", "scenario.yaml", "-q", "--out", "out"]).exits(code);
-    Report::in_folder(&place.path().join("out"))
+    place.run(&["run", "scenario.yaml", "-q", "--out", "out", "--record", "all"]).exits(code);
+    place
+}
+
+/// What `selftest --from` says of what a healthy site left behind.
+#[track_caller]
+fn bent(site: &Served, profile: &str, scenario: &str, more: &[(&str, &str)], code: i32) -> String {
+    let place = recorded(site, profile, scenario, more, 0);
+    let ended = place.run(&["selftest", "--from", "out"]).exits(code);
+    assert!(ended.stdout.lines().all(|line| line.chars().count() <= 80), "{}", ended.stdout);
+    ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ")
 }
