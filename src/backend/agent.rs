@@ -16,7 +16,7 @@ use super::answer::Advice;
 use super::auth::User;
 use super::delivery::{Form, Frame};
 use super::envelope::{self, Body, Event};
-use super::fault::{Chance, Strikes, World, bend};
+use super::fault::{Chance, Fault, Strikes, World, bend};
 use super::threads::Turn;
 use super::{Backend, lock};
 
@@ -293,7 +293,7 @@ impl Run {
         let backend = Arc::clone(&self.backend);
         let mut steps = backend.options.script.plan(&prompt, &turn, || backend.ids.next("call_"));
         if backend.faults.any() {
-            self.bend(&mut steps, &prompt, &asker);
+            self.bend(&mut steps, &prompt, &turn, &asker);
         }
         let mut due = time::Instant::from_std(self.requested);
         for Step { after, act } in steps {
@@ -324,7 +324,7 @@ impl Run {
     }
 
     /// Lets the faults that strike this run change its plan.
-    fn bend(&mut self, steps: &mut Vec<Step>, prompt: &str, asker: &Asker) {
+    fn bend(&mut self, steps: &mut Vec<Step>, prompt: &str, turn: &Turn, asker: &Asker) {
         let backend = Arc::clone(&self.backend);
         let (runs, other) = backend.faults.began(&self.user_id, prompt);
         self.counted = true;
@@ -336,8 +336,17 @@ impl Run {
             turn: asker.turn,
         };
         let id = |prefix: &str| backend.ids.next(prefix);
-        let world = World { prompt, thread_id: &self.thread_id, other: other.as_ref(), id: &id };
-        for spec in backend.faults.strike_all(Strikes::Run, &chance) {
+        let supervised = |names: &[&str]| {
+            let sub_agents = names.iter().map(|name| (*name).to_owned()).collect();
+            let script = Script { sub_agents, ..backend.options.script.clone() };
+            script.plan(prompt, turn, || backend.ids.next("call_"))
+        };
+        let world =
+            World { prompt, thread_id: &self.thread_id, other: other.as_ref(), supervised: &supervised, id: &id };
+        let mut struck = backend.faults.strike_all(Strikes::Run, &chance);
+        // Who does the work is settled before what becomes of it.
+        struck.sort_by_key(|spec| spec.fault != Fault::Supervised);
+        for spec in struck {
             if bend(spec, steps, &world)
                 && let Some(journal) = &backend.journal
             {

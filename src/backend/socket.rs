@@ -268,7 +268,11 @@ impl Line {
                     let text = begun.to_string().into();
                     self.send(Frame { kind: "odd", run_id: None, ends_run: false, form: Form::Text, text }).await?;
                 }
-                Fault::LateReconnect | Fault::ReplayDoubled | Fault::ReplayForeign | Fault::Replayed => {
+                Fault::LateReconnect
+                | Fault::ReplayDoubled
+                | Fault::ReplayForeign
+                | Fault::ReplayGap
+                | Fault::Replayed => {
                     let replayed = self.replay(spec.fault, asker);
                     if replayed.is_empty() {
                         continue;
@@ -297,10 +301,18 @@ impl Line {
         if asker.connection < 2 {
             return Vec::new();
         }
+        let marked = || faults.said(&asker.user.id).iter().filter_map(|text| recovered(text)).collect();
         match fault {
             Fault::ReplayForeign => faults.said_by_another(&asker.user.id),
             Fault::LateReconnect => faults.said(&asker.user.id).pop().into_iter().collect(),
-            Fault::Replayed => faults.said(&asker.user.id).iter().filter_map(|text| recovered(text)).collect(),
+            Fault::Replayed => marked(),
+            Fault::ReplayGap => {
+                let mut marked: Vec<Utf8Bytes> = marked();
+                if marked.len() > 1 {
+                    marked.remove(marked.len() / 2);
+                }
+                marked
+            }
             _ => faults.said(&asker.user.id),
         }
     }

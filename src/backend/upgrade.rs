@@ -43,6 +43,9 @@ enum Carrier {
     Nothing,
 }
 
+/// What is said while nobody may connect.
+const BREAKER: &str = "too many failed authentications";
+
 /// The handler of `/ws`.
 pub(super) async fn upgrade(State(backend): State<Arc<Backend>>, mut request: Request) -> Response {
     let (mut accept, mut protocol, user) = match welcome(&backend, request.headers(), request.uri()) {
@@ -50,6 +53,9 @@ pub(super) async fn upgrade(State(backend): State<Arc<Backend>>, mut request: Re
         Err(problem) => return problem.into_response(),
     };
     let chance = Chance { email: user.as_ref().map(|user| &*user.email), ..Chance::default() };
+    if backend.faults.is_tripped(Instant::now()) {
+        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, BREAKER).into_response();
+    }
     for spec in backend.faults.strike_all(Strikes::Upgrade, &chance) {
         backend.struck(spec, user.as_ref());
         match spec.fault {
@@ -58,6 +64,10 @@ pub(super) async fn upgrade(State(backend): State<Arc<Backend>>, mut request: Re
             }
             Fault::UpgradeUnavailable => {
                 return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no healthy upstream").into_response();
+            }
+            Fault::UpgradeBreaker => {
+                backend.faults.trip(Instant::now() + spec.by);
+                return Problem::new(StatusCode::SERVICE_UNAVAILABLE, BREAKER).into_response();
             }
             Fault::UpgradeHang => {
                 return backend.never().await;

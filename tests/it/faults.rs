@@ -88,6 +88,25 @@ fn a_selftest_says_what_ones_own_scenario_would_not_notice_and_what_helps() {
 }
 
 #[test]
+fn every_known_way_to_fail_has_a_fault_or_a_reason() {
+    let page = include_str!("../../docs/detection.md");
+    let (_, known) = page.split_once("| what goes wrong | faults |").expect("the table");
+    let rows = known.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let mut count = 0;
+    for row in rows {
+        let faults = row.split('|').nth(2).expect("a second column").trim();
+        let (listed, reason) =
+            faults.split_once(": ").filter(|(listed, _)| !listed.contains(':')).unwrap_or((faults, ""));
+        let specs = listed.split('`').skip(1).step_by(2).filter(|spec| *spec != "first=N");
+        let wrong = specs.clone().filter(|spec| spec.replace("=N", "=1").parse::<Spec>().is_err());
+        assert_eq!(wrong.collect::<Vec<_>>(), [""; 0], "{row}");
+        assert!(specs.count() > 0 || !reason.is_empty(), "neither a fault nor a reason: {row}");
+        count += 1;
+    }
+    assert_eq!(count, 44);
+}
+
+#[test]
 fn a_recording_is_bent_to_say_what_a_scenario_would_not_notice() {
     let place = Place::new();
     let lax = scenario(30).replace("answer: { preset: business-value, min_chars: 0 }", "answer: { min_chars: 9 }");

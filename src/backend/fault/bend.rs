@@ -3,7 +3,6 @@
 //! Plain data in, plain data out: a fault takes steps away, adds some, moves them, or changes what one says and who hears it.
 //! Faults that are about HTTP, upgrades and connections strike where those are served.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -20,6 +19,8 @@ pub(in crate::backend) struct World<'a> {
     pub(in crate::backend) thread_id: &'a str,
     /// What another user asked last.
     pub(in crate::backend) other: Option<&'a Asked>,
+    /// The plan of the same run if sub-agents of these names did the work.
+    pub(in crate::backend) supervised: &'a dyn Fn(&[&str]) -> Vec<Step>,
     /// Makes ids that look like the backend's.
     pub(in crate::backend) id: &'a dyn Fn(&str) -> String,
 }
@@ -67,6 +68,16 @@ pub(in crate::backend) fn bend(spec: &Spec, steps: &mut Vec<Step>, world: &World
             let at = middle(steps);
             steps.truncate(at);
             steps.push(Step::say(Duration::ZERO, error()));
+        }
+        Fault::AgentDeath => {
+            let at = middle(steps);
+            steps.truncate(at);
+            let mut death = Step::say(Duration::ZERO, error());
+            if let Act::Say(saying) = &mut death.act {
+                saying.name = Some("agent_death");
+                saying.patch.push(("death_cause", Some("out of memory".into())));
+            }
+            steps.push(death);
         }
         Fault::ErrorThenCompleted => {
             let end = steps.len().saturating_sub(1);
@@ -175,28 +186,7 @@ pub(in crate::backend) fn bend(spec: &Spec, steps: &mut Vec<Step>, world: &World
         Fault::MalformedUser => {
             each(steps, |saying| saying.patch.push(("user_id", Some(world.thread_id.into()))));
         }
-        Fault::Supervised => {
-            let mut work = Vec::new();
-            for name in ["data", "report"] {
-                let agent: Arc<str> = name.into();
-                let call_id = (world.id)("call_");
-                let mut own = steps.clone();
-                for step in &mut own {
-                    let Act::Say(saying) = &mut step.act else { continue };
-                    saying.agent = Some(Arc::clone(&agent));
-                    match &mut saying.body {
-                        Body::ToolExecuting { call_id: id, .. } | Body::ToolCompleted { call_id: id, .. } => {
-                            *id = format!("{call_id}-{id}");
-                        }
-                        Body::Completed { final_response, .. } => *final_response = format!("The {name} is complete."),
-                        _ => {}
-                    }
-                }
-                work.extend(own);
-            }
-            let end = steps.len().saturating_sub(1);
-            steps.splice(end..end, work);
-        }
+        Fault::Supervised => *steps = (world.supervised)(&["data", "report"]),
         Fault::UnknownKinds => {
             for at in (1..steps.len()).rev() {
                 let mut step = Step::say(
@@ -341,12 +331,22 @@ fn end_within(steps: &mut Vec<Step>, ending: Ending) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::super::agent::Script;
     use super::super::Strikes;
     use super::*;
 
+    const PROMPT: &str = "What costs most? (ref own)";
+
+    fn planned(sub_agents: &[&str]) -> Vec<Step> {
+        let script =
+            Script { sub_agents: sub_agents.iter().map(|name| (*name).to_owned()).collect(), ..Script::default() };
+        script.plan(PROMPT, &Turn { number: 1, earlier: Vec::new() }, || "call_1".to_owned())
+    }
+
     fn world<'a>(other: Option<&'a Asked>, id: &'a dyn Fn(&str) -> String) -> World<'a> {
-        World { prompt: "What costs most? (ref own)", thread_id: "thread_own", other, id }
+        World { prompt: PROMPT, thread_id: "thread_own", other, supervised: &planned, id }
     }
 
     fn other() -> Asked {
@@ -355,9 +355,7 @@ mod tests {
     }
 
     fn bent(fault: Fault, other: Option<&Asked>) -> Option<Vec<Step>> {
-        let script = Script { sub_agents: vec!["data".to_owned()], ..Script::default() };
-        let turn = Turn { number: 1, earlier: Vec::new() };
-        let mut steps = script.plan("What costs most? (ref own)", &turn, || "call_1".to_owned());
+        let mut steps = planned(&["data"]);
         let id = |prefix: &str| format!("{prefix}new");
         bend(&Spec::always(fault), &mut steps, &world(other, &id)).then_some(steps)
     }
@@ -398,6 +396,7 @@ mod tests {
         assert_eq!(spoken(Fault::StartedLate)[..2], ["agent_thinking", "agent_started"]);
         assert_eq!(spoken(Fault::LateEvent).last().map(String::as_str), Some("agent_thinking"));
         assert_eq!(spoken(Fault::AgentError).last().map(String::as_str), Some("agent_error"));
+        assert_eq!(spoken(Fault::AgentDeath).last().map(String::as_str), Some("agent_death"));
         assert_eq!(spoken(Fault::Stall).last().map(String::as_str), Some("tool_executing"));
         assert_eq!(spoken(Fault::Cut).last().map(String::as_str), Some("Cut"));
         let twice = spoken(Fault::DoubleAll);
@@ -407,8 +406,8 @@ mod tests {
     #[test]
     fn what_is_dropped_keeps_the_pace_of_the_rest() {
         let total = |steps: &[Step]| steps.iter().map(|step| step.after).sum::<Duration>();
-        let whole = total(&Script::default().plan("x", &Turn { number: 1, earlier: vec![] }, String::new));
-        let mut steps = Script::default().plan("x", &Turn { number: 1, earlier: vec![] }, String::new);
+        let whole = total(&planned(&[]));
+        let mut steps = planned(&[]);
         let id = |prefix: &str| prefix.to_owned();
         assert!(bend(&Spec::always(Fault::DropTools), &mut steps, &world(None, &id)));
         assert_eq!(total(&steps), whole);

@@ -76,6 +76,8 @@ catalogue! {
         "a load balancer that strips the Authorization header", "`connecting ...`";
     UpgradeUnavailable, "upgrade-503", Upgrade, "refuses the upgrade with 503",
         "a gateway without a healthy backend", "`connecting ...`";
+    UpgradeBreaker, "upgrade-breaker", Upgrade, "refuses every upgrade with 503 for a while (`by`, 1 s)",
+        "a circuit breaker around the auth service", "nobody can connect for a quarter of a minute";
     UpgradeHang, "upgrade-hang", Upgrade, "accepts the connection and never answers the upgrade",
         "a load balancer before a dead container", "`connecting ...` for ever";
     UpgradeSlow, "upgrade-slow", Upgrade, "answers the upgrade late (`by`, 1 s)",
@@ -120,6 +122,9 @@ catalogue! {
         "a replay that does not know what was delivered", "yesterday's conversation once more";
     ReplayForeign, "replay-foreign", Connection, "replays another user's last run after a reconnect",
         "a replay buffer that is kept by connection number", "somebody else's conversation";
+    ReplayGap, "replay-gap", Connection,
+        "replays the run before after a reconnect, marked, but for one event",
+        "a buffer for what may not have arrived that overflowed", "a hole, if the client relies on it";
 
     AckOnly, "ack-only", Request, "acknowledges a request and starts no run",
         "a bridge that is missing between router and agent", "`message received`, and nothing else";
@@ -175,6 +180,8 @@ catalogue! {
         "a task that is not awaited", "an agent that thinks after it answered";
     AgentError, "agent-error", Run, "ends the run with `agent_error` after thinking",
         "a model that cannot be reached", "an error in place of the answer";
+    AgentDeath, "agent-death", Run, "ends in the middle with `agent_death`",
+        "a supervisor that notices that its worker is gone", "an error in place of an answer";
     ErrorThenCompleted, "error-then-completed", Run, "sends `agent_error`, and then completes",
         "a handler that reports and then falls through", "an error and an answer";
     CompletedFailed, "completed-failed", Run, "completes with `status: failed` inside",

@@ -16,7 +16,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(super) use bend::{World, bend};
 pub use catalogue::Fault;
@@ -273,6 +273,8 @@ struct Seen {
     /// The events of each user's last run, as they were sent.
     said: BTreeMap<Arc<str>, Vec<Utf8Bytes>>,
     runs: u64,
+    /// Until when nobody may connect.
+    tripped: Option<Instant>,
 }
 
 /// What another user asked last.
@@ -316,6 +318,16 @@ impl Faults {
             return false;
         }
         armed.spec.first.is_none_or(|first| armed.struck.fetch_add(1, Ordering::Relaxed) < first)
+    }
+
+    /// From now on and until `until` nobody may connect.
+    pub(super) fn trip(&self, until: Instant) {
+        lock(&self.seen).tripped = Some(until);
+    }
+
+    /// Nobody may connect at `now`.
+    pub(super) fn is_tripped(&self, now: Instant) -> bool {
+        self.any() && lock(&self.seen).tripped.is_some_and(|until| now < until)
     }
 
     /// Counts a connection of a user; which one it is, from 1.

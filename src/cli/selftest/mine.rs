@@ -203,7 +203,12 @@ pub fn run(mine: &Mine, rows: &[Row], jobs: usize, signals: &Signals) -> anyhow:
     }
     let (tried, untried): (Vec<&Row>, Vec<&Row>) = rows
         .iter()
-        .filter(|row| row.asks.is_empty() && !row.spec.fault.is_variant() && row.envelopes.contains(&Envelope::Flat))
+        .filter(|row| {
+            row.asks.is_empty()
+                && row.sub_agents.is_empty()
+                && !row.spec.fault.is_variant()
+                && row.envelopes.contains(&Envelope::Flat)
+        })
         .partition(|row| row.must_be_caught());
     let fates: Mutex<BTreeMap<usize, Fate>> = Mutex::default();
     let numbered: Vec<(usize, &Row)> = tried.iter().copied().enumerate().collect();

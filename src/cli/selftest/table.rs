@@ -31,6 +31,8 @@ pub struct Row {
     pub spec: Spec,
     /// The envelopes it is tried in.
     pub envelopes: Vec<Envelope>,
+    /// The agents that do the work; none if the agent itself does it.
+    pub sub_agents: Vec<String>,
     /// What the scenario asks beside what it asks of all, as `--set` takes it.
     pub asks: Vec<String>,
     /// What must come of it.
@@ -75,6 +77,9 @@ impl Row {
             () if others.len() < own.len() => name += &format!(" not in {}", names(&others)),
             () => name += &format!(" in {}", names(&own)),
         }
+        if !self.sub_agents.is_empty() {
+            name += &format!(" of {}", self.sub_agents.join(","));
+        }
         self.asks.iter().for_each(|ask| name += &format!(" with {ask}"));
         name
     }
@@ -108,7 +113,8 @@ fn read(table: &str) -> Result<Vec<Row>, String> {
     let whole = |row: &Row| row.envelopes.len() == envelopes_of(row.spec.fault.strikes()).len();
     let some: Vec<Row> = rows.iter().filter(|row| !whole(row)).cloned().collect();
     for row in rows.iter_mut().filter(|row| whole(row)) {
-        let same = |other: &&Row| other.spec == row.spec && other.asks == row.asks;
+        let same =
+            |other: &&Row| (&other.spec, &other.asks, &other.sub_agents) == (&row.spec, &row.asks, &row.sub_agents);
         let taken: Vec<Envelope> = some.iter().filter(same).flat_map(|row| row.envelopes.clone()).collect();
         row.envelopes.retain(|envelope| !taken.contains(envelope));
     }
@@ -119,14 +125,16 @@ fn read_row(line: &str) -> Result<Row, String> {
     let (fault, rest) = line.split_once(char::is_whitespace).ok_or("nothing is said of it")?;
     let spec: Spec = fault.parse().map_err(|error| format!("{error}"))?;
     let mut rest = rest.trim_start();
-    let (mut envelopes, mut asks) = (envelopes_of(spec.fault.strikes()), Vec::new());
-    while let Some((word @ ("in" | "with"), more)) = rest.split_once(' ') {
+    let (mut envelopes, mut sub_agents, mut asks) = (envelopes_of(spec.fault.strikes()), Vec::new(), Vec::new());
+    while let Some((word @ ("in" | "of" | "with"), more)) = rest.split_once(' ') {
         let (value, more) = more.split_once(char::is_whitespace).ok_or("nothing is said of it")?;
-        if word == "with" {
-            asks.push(value.to_owned());
-        } else {
-            let read = |name: &str| Envelope::from_str(name, false).map_err(|_| format!("no envelope `{name}`"));
-            envelopes = value.split(',').map(read).collect::<Result<Vec<_>, _>>()?;
+        match word {
+            "with" => asks.push(value.to_owned()),
+            "of" => sub_agents = value.split(',').map(str::to_owned).collect(),
+            _ => {
+                let read = |name: &str| Envelope::from_str(name, false).map_err(|_| format!("no envelope `{name}`"));
+                envelopes = value.split(',').map(read).collect::<Result<Vec<_>, _>>()?;
+            }
         }
         rest = more.trim_start();
     }
@@ -151,7 +159,7 @@ fn read_row(line: &str) -> Result<Row, String> {
         _ => return Err("it is neither caught, perhaps, noted, legal nor unseen".to_owned()),
     };
     let beside = codes_of(beside);
-    Ok(Row { spec, envelopes, asks, expected, beside, waits, slow })
+    Ok(Row { spec, envelopes, sub_agents, asks, expected, beside, waits, slow })
 }
 
 fn word_of(said: &str) -> &str {
@@ -222,6 +230,10 @@ mod tests {
         assert_eq!((most.expected.clone(), most.waits), (Expected::Caught(vec!["GP414".to_owned()]), false));
         assert_eq!(some.name(), "cut in flat, demo");
         assert_eq!((some.expected.clone(), some.waits), (Expected::Noted(vec!["GP113".to_owned()]), true));
+        let of = "sub-agents-lost in flat of data,report with expect.events=supervisor caught GP101";
+        let [of] = &read(of).unwrap()[..] else { panic!() };
+        assert_eq!(of.sub_agents, ["data", "report"]);
+        assert!(of.name().ends_with(" of data,report with expect.events=supervisor"), "{}", of.name());
         let [row] = &read("evict  perhaps GP413 GP414: it depends").unwrap()[..] else { panic!() };
         let codes = vec!["GP413".to_owned(), "GP414".to_owned()];
         assert_eq!(row.expected, Expected::Perhaps(codes, "it depends".to_owned()));

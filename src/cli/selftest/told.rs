@@ -95,7 +95,10 @@ impl Told {
             Some((share, bound)) => format!("{:>10}{:>12}{:>11}", tally.tried, percent(share), percent(bound)),
         };
         let found = found(tally);
-        writeln!(out, "  {fault:<rest$}{found:<CODES$}{figures}", rest = NAME - 2).ok();
+        // A name that fills its column keeps a line of its own.
+        let rest = NAME - 2;
+        let fault = if fault.len() < rest { fault.to_owned() } else { format!("{fault}\n{:NAME$}", "") };
+        writeln!(out, "  {fault:<rest$}{found:<CODES$}{figures}").ok();
         let mut note = |first: &str, text: &str| {
             for (index, line) in wrap(text, width - 6 - first.len()).iter().enumerate() {
                 let lead = if index == 0 { first.to_owned() } else { " ".repeat(first.len()) };

@@ -79,7 +79,9 @@ impl Trial<'_> {
         let overrides = Overrides { set, ..Overrides::default() };
         let play =
             Play { held: Some(SCENARIO), path: Path::new("selftest.yaml"), overrides, variables: Variables::new() };
-        play.against(Options { envelope: self.envelope, seed: self.seed, ..misbehaving(Some(row.fault(pace)), delay) })
+        let mut backend = misbehaving(Some(row.fault(pace)), delay);
+        backend.script.sub_agents.clone_from(&row.sub_agents);
+        play.against(Options { envelope: self.envelope, seed: self.seed, ..backend })
     }
 }
 
