@@ -24,6 +24,7 @@
 //! progress   how far an execution is
 //! signals    who asks for the end
 //! trust      whom to trust over TLS
+//! way        which way leads to a target
 //! unix       what only Unix systems offer
 //! exit       exit codes
 //! ```
@@ -58,6 +59,7 @@ mod signals;
 mod trust;
 mod unix;
 mod validate;
+mod way;
 
 use std::process::ExitCode;
 

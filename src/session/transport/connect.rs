@@ -1,4 +1,4 @@
-//! From an address to a stream of bytes: name, TCP and, for `wss`, TLS.
+//! From an address to a stream of bytes: name, TCP, perhaps a proxy's way and, for `wss`, TLS.
 //!
 //! Each step that fails is named; none is tried again.
 
@@ -9,10 +9,10 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
-use url::Host;
+use url::{Host, Url};
 
-use super::DialRequest;
 use super::wire::{Layer, Stamping, Wire};
+use super::{DialRequest, proxy};
 use crate::session::{Net, failure};
 use crate::time::Micros;
 use crate::trace::NetFailure;
@@ -32,13 +32,11 @@ pub(super) async fn connect(request: &DialRequest, net: &Net, deadline: Instant)
     let port = url.port_or_known_default().unwrap_or_default();
     let peer = format!("{host}:{port}");
 
-    let mut addresses = resolve(&host, port, net, request.timeout, deadline).await?;
-    let connected = connect_any(&mut addresses, &peer, request.timeout, deadline).await;
-    let tcp = connected.inspect_err(|_| {
-        if let Host::Domain(name) = host {
-            net.names.forget(name);
-        }
-    })?;
+    let (within, proxy) = (request.timeout, net.proxy_to(url));
+    let tcp = match &proxy {
+        None => reach(url, &host, &peer, net, within, deadline).await?,
+        Some(proxy) => proxy::tunnel(proxy, &peer, net, within, deadline).await?,
+    };
     // Without it a small message waits for the acknowledgement of the one before. A socket that refuses this option works.
     let _ = tcp.set_nodelay(true);
     let tcp = Stamping::new(tcp, net);
@@ -54,6 +52,41 @@ pub(super) async fn connect(request: &DialRequest, net: &Net, deadline: Instant)
         Err(_) => return Err(failure::hung(doing(), request.timeout)),
     };
     Ok((Wire { peer: peer.clone(), layer: Layer::Tls(Box::new(tls)) }, peer))
+}
+
+/// Name and TCP, straight to `url`.
+async fn reach(
+    url: &Url,
+    host: &Host<&str>,
+    peer: &str,
+    net: &Net,
+    within: Micros,
+    deadline: Instant,
+) -> Result<TcpStream, NetFailure> {
+    match net.names.pin(url) {
+        Some(pinned) => connect_any(&pinned.addresses(), peer, within, deadline).await,
+        None => {
+            look_up_and_connect(host, url.port_or_known_default().unwrap_or_default(), peer, net, within, deadline)
+                .await
+        }
+    }
+}
+
+/// The first address of `host` that answers at `port`. A name none of whose addresses does is forgotten.
+pub(super) async fn look_up_and_connect(
+    host: &Host<&str>,
+    port: u16,
+    peer: &str,
+    net: &Net,
+    within: Micros,
+    deadline: Instant,
+) -> Result<TcpStream, NetFailure> {
+    let addresses = resolve(host, port, net, within, deadline).await?;
+    connect_any(&addresses, peer, within, deadline).await.inspect_err(|_| {
+        if let Host::Domain(name) = host {
+            net.names.forget(name);
+        }
+    })
 }
 
 async fn resolve(
@@ -80,7 +113,7 @@ async fn resolve(
 
 /// The first address that answers; each has its share of the time that is left.
 async fn connect_any(
-    addresses: &mut [SocketAddr],
+    addresses: &[SocketAddr],
     peer: &str,
     within: Micros,
     deadline: Instant,

@@ -6,9 +6,11 @@
 //! | file | what for |
 //! |---|---|
 //! | `connect.rs` | from an address to a stream of bytes: name, TCP, TLS |
+//! | `proxy.rs` | the way through a proxy |
 //! | `wire.rs` | that stream, each read of which is stamped |
 
 mod connect;
+pub(super) mod proxy;
 #[cfg(test)]
 mod tests;
 mod wire;
