@@ -28,6 +28,7 @@ use super::show;
 use super::signals::{Signals, end_drain_after};
 use super::trust::TrustArgs;
 use super::unix;
+use super::way::Way;
 use crate::backend::{self, Running};
 use crate::check::{self, Judge, Judgement, conclude};
 use crate::document::Sources;
@@ -66,6 +67,8 @@ pub struct Invocation<'a> {
     pub tls: &'a Tls,
     /// The flags that said so.
     pub trust: &'a TrustArgs,
+    /// Which way leads to it.
+    pub way: &'a Way,
     /// The users that take part where it is not all of them, sorted.
     pub only: &'a [UserNumber],
     /// The execution to repeat.
@@ -133,7 +136,7 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<E
         lead_to(&mut profile, backend);
     }
     let plan = plan(scenario, seed, execution, invocation.threads, invocation.only);
-    let net = Net::new(Clock::start(), invocation.tls.clone());
+    let net = invocation.way.net(invocation.tls);
     let expect = Arc::new(load::among(loaded.expectations(), plan.participants()));
     let shared = shared(&profile, invocation.variables);
     let local = loaded.target.loopback;
@@ -216,7 +219,14 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<E
     let ended = mission.ended.get().map(|why| format!("the work was ended before all of it was done: {why}"));
     let unchecked = invocation.trust.unchecked() && roots.is_some();
     let warning = unchecked.then(|| "--insecure: WHO THE TARGET IS WAS NOT CHECKED".to_owned());
-    circumstances.notes = broke.into_iter().chain(warning).chain(ended).chain(faulty).chain(roots).collect();
+    circumstances.notes = broke
+        .into_iter()
+        .chain(warning)
+        .chain(ended)
+        .chain(faulty)
+        .chain(roots)
+        .chain(invocation.way.notes(&net))
+        .collect();
     circumstances.recording =
         recording.as_ref().map(|recording| recording_of(recording.path(), recording.tapes().left_out()));
     let report = Report::new(&conclusion, circumstances);
@@ -580,6 +590,7 @@ fn command(loaded: &Loaded, invocation: &Invocation<'_>, plan: &Plan) -> String 
     flag("--threads", &(invocation.threads > 1).then(|| invocation.threads.to_string()));
     flag("--seed", &Some(plan.seed.to_string()));
     words.extend(invocation.trust.words());
+    words.extend(invocation.way.words());
     words.join(" ")
 }
 

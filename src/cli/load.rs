@@ -29,6 +29,7 @@ use crate::scenario::load::Open;
 use crate::scenario::people::People;
 use crate::scenario::{self, Password, ProfileRef, Scenario, TargetRef, defaults};
 use crate::secret::Secret;
+use crate::session::names;
 use crate::target::{self, Profile};
 
 /// The process's variables, read once.
@@ -909,13 +910,7 @@ fn collect_texts(node: &Node, texts: &mut Vec<Text>) {
 
 /// Whether an address leads to this machine.
 fn is_loopback(address: &str) -> bool {
-    match url::Url::parse(address).ok().as_ref().and_then(url::Url::host) {
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        // RFC 6761, section 6.3: names under `localhost` are loopback.
-        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        None => false,
-    }
+    url::Url::parse(address).ok().as_ref().and_then(url::Url::host).is_some_and(|host| names::is_loopback(&host))
 }
 
 /// The bytes of a file that may be read: one that exists, is no folder and not larger than a file may be. `advice` is

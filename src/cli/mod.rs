@@ -25,6 +25,7 @@
 //! progress   how far an execution is
 //! signals    who asks for the end
 //! trust      whom to trust over TLS
+//! way        which way leads to a target
 //! unix       what only Unix systems offer
 //! exit       exit codes
 //! ```
@@ -60,6 +61,7 @@ mod signals;
 mod trust;
 mod unix;
 mod validate;
+mod way;
 
 use std::process::ExitCode;
 

@@ -19,6 +19,7 @@ use super::record::{RECORDING, Record};
 use super::show;
 use super::signals::Signals;
 use super::trust::TrustArgs;
+use super::way::WayArgs;
 use crate::engine::Level;
 use crate::identity::{ExecutionId, UserNumber};
 use crate::report::{self, Comparison, Page, Report, Word};
@@ -33,6 +34,8 @@ pub struct Args {
     options: RunOptions,
     #[command(flatten)]
     trust: TrustArgs,
+    #[command(flatten)]
+    way: WayArgs,
     /// Show what would be done, with every value and where it is from, and send nothing
     #[arg(long)]
     dry_run: bool,
@@ -124,6 +127,10 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         Ok(tls) => tls,
         Err(mistake) => return usage(&mistake),
     };
+    let way = match args.way.way(&variables, selected.iter().all(|loaded| loaded.target.loopback)) {
+        Ok(way) => way,
+        Err(mistake) => return usage(&mistake),
+    };
     if args.dry_run {
         for loaded in selected {
             let text = plan::describe(loaded, &loader, &options, args.threads, &only);
@@ -160,6 +167,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
                 threads: args.threads,
                 tls: &tls,
                 trust: &args.trust,
+                way: &way,
                 only: &only,
                 execution: args.execution,
                 quiet: args.quiet,

@@ -1,18 +1,22 @@
 //! One HTTP request and its answer.
 //!
 //! It reports what was answered; whether that is a success, whether to try again and whether to go after a redirect is the
-//! profile's business. Here no redirect is followed, no proxy is asked, no cookie is kept: each would hide what the target did.
+//! profile's business. Here no redirect is followed and no cookie is kept: each would hide what the target did. What a proxy on the
+//! way did is told apart from the target as far as it can be.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 pub use reqwest::{Method, Url};
 use rustls::ClientConfig;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 use url::Position;
 
+use super::proxies::{Proxy, with_port};
+use super::transport::proxy::tunnel;
 use super::{Net, failure, tls};
 use crate::time::{Micros, Stamp};
 use crate::trace::NetFailure;
@@ -32,6 +36,8 @@ pub struct Http {
     connect_timeout: Micros,
     plain: OnceCell<Result<reqwest::Client, String>>,
     secure: OnceCell<Result<reqwest::Client, String>>,
+    /// For hosts whose address somebody pinned, by what is pinned and whether it is `https`.
+    pinned: RefCell<BTreeMap<(String, bool), Result<reqwest::Client, String>>>,
 }
 
 /// A request.
@@ -60,6 +66,8 @@ pub struct HttpAnswer {
     pub body: Vec<u8>,
     /// The body had more.
     pub truncated: bool,
+    /// The proxy it came through, which could read and answer it: of `http` addresses only.
+    pub by: Option<String>,
     /// Before the connection was looked for, and the first byte written.
     pub sent: Stamp,
     /// When the last byte was read.
@@ -69,7 +77,8 @@ pub struct HttpAnswer {
 impl Http {
     /// For one runtime thread. `connect_timeout` is for name, TCP and TLS of a new connection.
     pub fn new(net: &Net, connect_timeout: Micros) -> Http {
-        Http { net: net.clone(), connect_timeout, plain: OnceCell::new(), secure: OnceCell::new() }
+        let (plain, secure, pinned) = (OnceCell::new(), OnceCell::new(), RefCell::default());
+        Http { net: net.clone(), connect_timeout, plain, secure, pinned }
     }
 
     /// Sends a request and reads the answer. Dropping the future gives up.
@@ -84,7 +93,8 @@ impl Http {
         let deadline = self.net.clock.instant_of(sent + request.timeout);
         let what = described(request);
         let unusable = |error: String| NetFailure { doing: format!("sending {what}"), error, hung: false };
-        let client = self.client(&request.url).map_err(|error| unusable(error.to_owned()))?;
+        let client = self.client(&request.url).map_err(unusable)?;
+        let proxy = self.net.proxy_to(&request.url);
         let headers = headers_of(request).map_err(unusable)?;
         let mut builder = client.request(request.method.clone(), request.url.clone()).headers(headers);
         if let Some((_, bytes)) = &request.body {
@@ -96,15 +106,25 @@ impl Http {
             NetFailure { hung, ..failure::hung(doing, request.timeout) }
         };
         let answered = match timeout_at(deadline, builder.send()).await {
-            Ok(answered) => answered.map_err(|error| {
+            Ok(Ok(answered)) => answered,
+            Ok(Err(error)) => {
                 if let Some(name) = request.url.domain().filter(|_| error.is_connect()) {
                     self.net.names.forget(name);
                 }
-                failed(error, request, &what)
-            })?,
+                return Err(match &proxy {
+                    Some(proxy) if error.is_connect() => self.not_led(proxy, error, request, deadline).await,
+                    _ => failed(error, request, &what),
+                });
+            }
             Err(_) => return Err(out_of_time(format!("waiting for the answer to {what}"))),
         };
         let status = answered.status().as_u16();
+        let by = proxy.filter(|_| request.url.scheme() == "http");
+        // Only a proxy asks who comes with this status (RFC 9110, section 15.5.8).
+        if let (407, Some(proxy)) = (status, &by) {
+            let doing = format!("asking the proxy {proxy} for {what}");
+            return Err(NetFailure { doing, error: proxy.refusal(status, &what), hung: false });
+        }
         let text = |(name, value): (&HeaderName, &HeaderValue)| {
             (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         };
@@ -115,28 +135,80 @@ impl Http {
             }
             Err(_) => return Err(out_of_time(format!("reading the answer to {what}"))),
         };
-        Ok(HttpAnswer { status, headers, body, truncated, sent, done: self.net.clock.now() })
+        let (by, done) = (by.map(|proxy| proxy.to_string()), self.net.clock.now());
+        Ok(HttpAnswer { status, headers, body, truncated, by, sent, done })
     }
 
-    fn client(&self, url: &Url) -> Result<&reqwest::Client, &str> {
-        let client = match url.scheme() {
-            // reqwest wants a TLS configuration even where none is used.
-            "http" => self.plain.get_or_init(|| self.build(tls::nobody()?)),
-            "https" => self.secure.get_or_init(|| self.build(ClientConfig::clone(&self.net.tls.trust()?.config))),
-            _ => return Err("not an `http` or `https` address"),
+    /// What a proxy made of a request for a way to a target, which the client only calls unsuccessful.
+    async fn not_led(
+        &self,
+        proxy: &Proxy,
+        error: reqwest::Error,
+        request: &HttpRequest,
+        deadline: Instant,
+    ) -> NetFailure {
+        let target = with_port(&request.url);
+        let error = error.without_url();
+        let chain = failure::chain(&error);
+        let has = |words: &str| chain.contains(words);
+        let asking = format!("asking the proxy {proxy} for the way to {target}");
+        if has("proxy authorization required") {
+            return NetFailure { doing: asking, error: proxy.refusal(407, &target), hung: false };
+        }
+        if has("tunnel error: unsuccessful") {
+            // Which status it was is not told, so it is asked again, for the word and not for the way.
+            let again = tunnel(proxy, &target, &self.net, request.timeout, deadline).await;
+            let now = "the proxy led nowhere, and would lead there now".to_owned();
+            return again.err().unwrap_or(NetFailure { doing: asking, error: now, hung: false });
+        }
+        let to_proxy = request.url.scheme() == "http" || has("failed to create underlying connection");
+        let doing = match to_proxy {
+            true => format!("connecting to the proxy {proxy}"),
+            false => format!("connecting to {target} through the proxy {proxy}"),
         };
-        client.as_ref().map_err(String::as_str)
+        NetFailure { doing, error: cause(&error), hung: false }
     }
 
-    fn build(&self, config: ClientConfig) -> Result<reqwest::Client, String> {
+    fn client(&self, url: &Url) -> Result<reqwest::Client, String> {
+        let secure = match url.scheme() {
+            "http" => false,
+            "https" => true,
+            _ => return Err("not an `http` or `https` address".to_owned()),
+        };
+        // reqwest wants a TLS configuration even where none is used.
+        let config = || match secure {
+            false => tls::nobody(),
+            true => Ok(ClientConfig::clone(&self.net.tls.trust()?.config)),
+        };
+        let Some(pinned) = self.net.names.pin(url) else {
+            let cell = if secure { &self.secure } else { &self.plain };
+            let proxies = self.net.proxies.clone();
+            return cell
+                .get_or_init(|| {
+                    let proxy = reqwest::Proxy::custom(move |url| proxies.to(url).map(|proxy| proxy.url()));
+                    self.build(config()?, |builder| builder.dns_resolver(self.net.names.clone()).proxy(proxy))
+                })
+                .clone();
+        };
+        let mut clients = self.pinned.borrow_mut();
+        let build = || {
+            let (host, addresses) = (pinned.host(), pinned.addresses());
+            self.build(config()?, |builder| builder.no_proxy().resolve_to_addrs(host, &addresses))
+        };
+        clients.entry((pinned.to_string(), secure)).or_insert_with(build).clone()
+    }
+
+    fn build(
+        &self,
+        config: ClientConfig,
+        lead: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<reqwest::Client, String> {
         // A little less than a request of the same length has, so that it is known which of the two ran out of time.
         let connect_timeout = Micros(self.connect_timeout.0 - self.connect_timeout.0 / 20);
-        reqwest::Client::builder()
+        lead(reqwest::Client::builder())
             .tls_backend_preconfigured(config)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
-            .no_proxy()
-            .dns_resolver(self.net.names.clone())
             .referer(false)
             .tcp_nodelay(true)
             .connect_timeout(connect_timeout.to_std())
@@ -184,12 +256,15 @@ fn failed(error: reqwest::Error, request: &HttpRequest, what: &str) -> NetFailur
         true => format!("connecting to {}", &url[Position::BeforeHost..Position::AfterPort]),
         false => format!("sending {what}"),
     };
-    // Its own words and those of the layer below only say that something failed while sending.
-    let error = error.without_url();
+    NetFailure { doing, error: cause(&error.without_url()), hung: false }
+}
+
+/// What the client's own words and those of the layer below leave out: they only say that something failed while sending.
+fn cause(error: &reqwest::Error) -> String {
     let below = error.source();
     match below.and_then(|cause| cause.source()).or(below) {
-        Some(cause) => failure::failed(doing, cause),
-        None => failure::failed(doing, &error),
+        Some(cause) => failure::chain(cause),
+        None => failure::chain(error),
     }
 }
 

@@ -14,6 +14,7 @@ pub mod http;
 pub mod kernel;
 mod line;
 pub mod names;
+pub mod proxies;
 pub mod recorder;
 mod steps;
 pub mod tls;
@@ -27,7 +28,9 @@ use std::sync::atomic::AtomicU64;
 
 use clock::Clock;
 use names::Names;
+use proxies::{Proxies, Proxy};
 use tls::Tls;
+use url::Url;
 
 /// What every connection of an execution shares. Cheap to clone; each thread has its own clone.
 #[derive(Debug, Clone)]
@@ -38,6 +41,8 @@ pub struct Net {
     pub tls: Tls,
     /// What is known of names.
     pub names: Names,
+    /// Through which proxies.
+    pub proxies: Proxies,
     /// How many reads had no stamp of the kernel's, or none that can be.
     pub unstamped: Arc<AtomicU64>,
 }
@@ -45,7 +50,12 @@ pub struct Net {
 impl Net {
     /// With nothing done yet.
     pub fn new(clock: Clock, tls: Tls) -> Net {
-        Net { clock, tls, names: Names::default(), unstamped: Arc::default() }
+        Net { clock, tls, names: Names::default(), proxies: Proxies::default(), unstamped: Arc::default() }
+    }
+
+    /// The proxy that leads to `url`. Where somebody says which address it has, that is gone to: a flag beats a variable.
+    fn proxy_to(&self, url: &Url) -> Option<Proxy> {
+        if self.names.pin(url).is_some() { None } else { self.proxies.to(url) }
     }
 }
 

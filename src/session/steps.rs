@@ -242,6 +242,11 @@ fn judged(step: &Step, answer: &HttpAnswer, values: &Values, cookie: impl Fn(&st
     let status = answer.status;
     let text = String::from_utf8_lossy(&answer.body);
     let refused = |why: String| {
+        // A gateway's statuses are a proxy's own as often as a target's.
+        let why = match answer.by.as_ref().filter(|_| matches!(status, 403 | 502..=504)) {
+            Some(proxy) => format!("{why}; it came through the proxy {proxy}, whose answer it may be"),
+            None => why,
+        };
         let kept = text.floor_char_boundary(BODY_KEPT);
         let retry_after = (status == 429 || status == 503).then(|| retry_after(answer)).flatten();
         Tried::Refused { status, why, body: text[..kept].to_owned(), retry_after }

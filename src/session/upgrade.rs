@@ -20,7 +20,7 @@ use crate::time::Micros;
 use crate::trace::{Dial, NetFailure};
 
 /// The answer's head, and all interim heads before it.
-const HEAD_LIMIT: usize = 16 * 1024;
+pub(super) const HEAD_LIMIT: usize = 16 * 1024;
 /// Header lines of one head.
 const LINES_LIMIT: usize = 128;
 /// What is kept of a refusal's body.
@@ -144,20 +144,20 @@ fn authority(url: &Url) -> String {
     url[url::Position::BeforeHost..url::Position::AfterPort].to_owned()
 }
 
-struct Head {
-    status: u16,
+pub(super) struct Head {
+    pub(super) status: u16,
     minor_version: u8,
     lines: Vec<(String, String)>,
-    length: usize,
+    pub(super) length: usize,
 }
 
-enum Parsed {
+pub(super) enum Parsed {
     Partial,
     Head(Head),
     Wrong(String),
 }
 
-fn parse_head(bytes: &[u8]) -> Parsed {
+pub(super) fn parse_head(bytes: &[u8]) -> Parsed {
     let mut lines = [httparse::EMPTY_HEADER; LINES_LIMIT];
     let mut response = httparse::Response::new(&mut lines);
     let length = match response.parse(bytes) {

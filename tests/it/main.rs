@@ -18,6 +18,7 @@ mod model;
 mod notation;
 mod pages;
 mod play;
+mod proxies;
 mod recordings;
 mod report;
 mod run;

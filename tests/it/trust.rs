@@ -1,20 +1,9 @@
 //! Targets behind TLS: whom the harness trusts, who it is to them, and that a report says what was checked.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::thread::JoinHandle;
-
 use rcgen::{CertifiedKey, KeyPair};
-use rustls::crypto::ring;
-use rustls::pki_types::PrivateKeyDer;
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
-use tokio_rustls::TlsAcceptor;
 
 use crate::support::process::{Ended, Place, Process, shipped};
+use crate::support::relay::{Relay, over_tls};
 use crate::support::report::Report;
 use crate::support::site::{Served, Site, Upgrade};
 
@@ -28,71 +17,16 @@ expect: { isolation: { required: false } } # runs of a site are so short that th
 timeouts: { quiet: 50ms }
 "#;
 
-/// TLS in front of a site, as a load balancer is.
+/// TLS in front of a site, as a load balancer is: with `own` as its certificate; clients must show `wanted`, if it is given.
 struct Front {
-    address: SocketAddr,
-    over: Option<oneshot::Sender<()>>,
-    serving: Option<JoinHandle<()>>,
+    relay: Relay,
     _behind: Served,
 }
 
 impl Front {
-    /// With `own` as its certificate; clients must show `wanted`, if it is given.
     fn serve(own: &CertifiedKey<KeyPair>, wanted: Option<&CertifiedKey<KeyPair>>) -> Front {
         let behind = Site::new().upgrade(Upgrade::Accept).serve();
-        let to: SocketAddr = behind.url().trim_start_matches("http://").parse().expect("an address");
-        let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("versions");
-        let builder = match wanted {
-            None => builder.with_no_client_auth(),
-            Some(client) => {
-                let mut roots = RootCertStore::empty();
-                roots.add(client.cert.der().clone()).expect("a root");
-                let provider = Arc::new(ring::default_provider());
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-                builder.with_client_cert_verifier(verifier.expect("a verifier"))
-            }
-        };
-        let key = PrivateKeyDer::Pkcs8(own.signing_key.serialize_der().into());
-        let config = builder.with_single_cert(vec![own.cert.der().clone()], key).expect("a certificate");
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        let (bound, is_bound) = std::sync::mpsc::channel();
-        let (over, is_over) = oneshot::channel();
-        let serving = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            let accepting = async {
-                let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-                bound.send(listener.local_addr().expect("an address")).expect("somebody waits");
-                loop {
-                    let Ok((tcp, _)) = listener.accept().await else { return };
-                    let acceptor = acceptor.clone();
-                    tokio::spawn(async move {
-                        // A client that does not trust us hangs up, and that is its right.
-                        let Ok(mut tls) = acceptor.accept(tcp).await else { return };
-                        let Ok(mut site) = TcpStream::connect(to).await else { return };
-                        let _ = copy_bidirectional(&mut tls, &mut site).await;
-                    });
-                }
-            };
-            runtime.block_on(async {
-                tokio::select! {
-                    () = accepting => {}
-                    _ = is_over => {}
-                }
-            });
-        });
-        let address = is_bound.recv().expect("an address");
-        Front { address, over: Some(over), serving: Some(serving), _behind: behind }
-    }
-}
-
-impl Drop for Front {
-    fn drop(&mut self) {
-        drop(self.over.take());
-        if let Some(serving) = self.serving.take() {
-            let _ = serving.join();
-        }
+        Front { relay: over_tls(behind.address(), own, wanted), _behind: behind }
     }
 }
 
@@ -105,7 +39,7 @@ fn drive(front: &Front, place: &Place, flags: &[&str], variables: &[(&str, &str)
     // Nobody waits for a target to become trusted.
     let profile = std::fs::read_to_string(shipped("scenarios/targets/netra.yaml")).expect("a profile");
     place.write("profile.yaml", &profile.replace("within: 60s", "within: 1s"));
-    let url = format!("https://localhost:{}", front.address.port());
+    let url = format!("https://localhost:{}", front.relay.address.port());
     let mut arguments = vec!["run", "scenario.yaml", "--url", &url, "-q", "--out", "out"];
     arguments.extend(flags);
     let mut command = place.goldenpath(&arguments);

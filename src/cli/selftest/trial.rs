@@ -17,6 +17,7 @@ use crate::cli::record::Record;
 use crate::cli::show;
 use crate::cli::signals::Signals;
 use crate::cli::trust::TrustArgs;
+use crate::cli::way::Way;
 use crate::report::Word;
 use crate::session::tls::Tls;
 
@@ -148,6 +149,7 @@ impl Play<'_> {
             signals: &Signals::default(),
             tls: &Tls::system(),
             trust: &TrustArgs::default(),
+            way: &Way::default(),
             record: Record::None,
             folder: &|_, _| PathBuf::new(),
         };

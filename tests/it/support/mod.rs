@@ -4,6 +4,7 @@
 
 pub mod process;
 pub mod redact;
+pub mod relay;
 pub mod report;
 pub mod site;
 pub mod stream;

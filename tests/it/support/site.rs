@@ -224,6 +224,10 @@ pub struct Served {
 }
 
 impl Served {
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }

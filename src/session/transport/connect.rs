@@ -1,0 +1,133 @@
+//! From an address to a stream of bytes: name, TCP, perhaps a proxy's way and, for `wss`, TLS.
+//!
+//! Each step that fails is named; none is tried again.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsConnector;
+use url::{Host, Url};
+
+use super::wire::{Layer, Stamping, Wire};
+use super::{DialRequest, proxy};
+use crate::session::{Net, failure};
+use crate::time::Micros;
+use crate::trace::NetFailure;
+
+/// Name, TCP and, for `wss`, TLS. The text is the peer, for messages.
+pub(super) async fn connect(request: &DialRequest, net: &Net, deadline: Instant) -> Result<(Wire, String), NetFailure> {
+    let url = &request.url;
+    // Path and query may hold secrets.
+    let doing = || format!("connecting to {}://{}", url.scheme(), url.host_str().unwrap_or_default());
+    let unusable = |error: &str| NetFailure { doing: doing(), error: error.to_owned(), hung: false };
+    let tls = match url.scheme() {
+        "ws" => None,
+        "wss" => Some(net.tls.trust().map_err(unusable)?),
+        _ => return Err(unusable("not a `ws` or `wss` address")),
+    };
+    let host = url.host().ok_or_else(|| unusable("the address names no host"))?;
+    let port = url.port_or_known_default().unwrap_or_default();
+    let peer = format!("{host}:{port}");
+
+    let (within, proxy) = (request.timeout, net.proxy_to(url));
+    let tcp = match &proxy {
+        None => reach(url, &host, &peer, net, within, deadline).await?,
+        Some(proxy) => proxy::tunnel(proxy, &peer, net, within, deadline).await?,
+    };
+    // Without it a small message waits for the acknowledgement of the one before. A socket that refuses this option works.
+    let _ = tcp.set_nodelay(true);
+    let tcp = Stamping::new(tcp, net);
+
+    let Some(trust) = tls else { return Ok((Wire { peer: peer.clone(), layer: Layer::Plain(tcp) }, peer)) };
+    let doing = || format!("agreeing on TLS with {peer}");
+    let name = host.to_string();
+    let name = ServerName::try_from(name.trim_matches(['[', ']']).to_owned())
+        .map_err(|error| failure::failed(doing(), &error))?;
+    let handshake = TlsConnector::from(Arc::clone(&trust.config)).connect(name, tcp);
+    let tls = match timeout_at(deadline, handshake).await {
+        Ok(agreed) => agreed.map_err(|error| failure::failed(doing(), &error))?,
+        Err(_) => return Err(failure::hung(doing(), request.timeout)),
+    };
+    Ok((Wire { peer: peer.clone(), layer: Layer::Tls(Box::new(tls)) }, peer))
+}
+
+/// Name and TCP, straight to `url`.
+async fn reach(
+    url: &Url,
+    host: &Host<&str>,
+    peer: &str,
+    net: &Net,
+    within: Micros,
+    deadline: Instant,
+) -> Result<TcpStream, NetFailure> {
+    match net.names.pin(url) {
+        Some(pinned) => connect_any(&pinned.addresses(), peer, within, deadline).await,
+        None => {
+            look_up_and_connect(host, url.port_or_known_default().unwrap_or_default(), peer, net, within, deadline)
+                .await
+        }
+    }
+}
+
+/// The first address of `host` that answers at `port`. A name none of whose addresses does is forgotten.
+pub(super) async fn look_up_and_connect(
+    host: &Host<&str>,
+    port: u16,
+    peer: &str,
+    net: &Net,
+    within: Micros,
+    deadline: Instant,
+) -> Result<TcpStream, NetFailure> {
+    let addresses = resolve(host, port, net, within, deadline).await?;
+    connect_any(&addresses, peer, within, deadline).await.inspect_err(|_| {
+        if let Host::Domain(name) = host {
+            net.names.forget(name);
+        }
+    })
+}
+
+async fn resolve(
+    host: &Host<&str>,
+    port: u16,
+    net: &Net,
+    within: Micros,
+    deadline: Instant,
+) -> Result<Vec<SocketAddr>, NetFailure> {
+    let name = match *host {
+        Host::Ipv4(address) => return Ok(vec![(address, port).into()]),
+        Host::Ipv6(address) => return Ok(vec![(address, port).into()]),
+        Host::Domain(name) => name,
+    };
+    let doing = || format!("looking up {name}");
+    match timeout_at(deadline, net.names.look_up(name)).await {
+        Ok(found) => {
+            let found = found.map_err(|error| failure::failed(doing(), &error))?;
+            Ok(found.into_iter().map(|address| SocketAddr::new(address, port)).collect())
+        }
+        Err(_) => Err(NetFailure { hung: false, ..failure::hung(doing(), within) }),
+    }
+}
+
+/// The first address that answers; each has its share of the time that is left.
+async fn connect_any(
+    addresses: &[SocketAddr],
+    peer: &str,
+    within: Micros,
+    deadline: Instant,
+) -> Result<TcpStream, NetFailure> {
+    let mut errors: Vec<String> = Vec::new();
+    for (index, address) in addresses.iter().enumerate() {
+        let left = (addresses.len() - index) as u32;
+        let share = deadline.saturating_duration_since(Instant::now()) / left;
+        let error = match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(tcp)) => return Ok(tcp),
+            Ok(Err(error)) => failure::chain(&error),
+            Err(_) => format!("nothing within {}", Micros::from(share).min(within)),
+        };
+        errors.push(if addresses.len() == 1 { error } else { format!("{address}: {error}") });
+    }
+    Err(NetFailure { doing: format!("connecting to {peer}"), error: errors.join("; "), hung: false })
+}

@@ -1,0 +1,67 @@
+//! The way through a proxy: `CONNECT` (RFC 9110, section 9.3.6), for sockets of either scheme.
+//!
+//! Behind a good answer the stream is the target's. What a refusal said beside its status is not kept.
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+
+use super::connect::look_up_and_connect;
+use crate::session::proxies::Proxy;
+use crate::session::upgrade::{HEAD_LIMIT, Parsed, parse_head};
+use crate::session::{Net, failure};
+use crate::time::Micros;
+use crate::trace::NetFailure;
+
+/// A stream to `target`, host and port, by the favour of `proxy`.
+///
+/// # Errors
+///
+/// When the proxy is not reached, does not answer by `deadline`, which is after `within`, or does not lead there.
+pub(in crate::session) async fn tunnel(
+    proxy: &Proxy,
+    target: &str,
+    net: &Net,
+    within: Micros,
+    deadline: Instant,
+) -> Result<TcpStream, NetFailure> {
+    let (host, port) = proxy.address();
+    let mut tcp = look_up_and_connect(&host, port, &format!("the proxy {proxy}"), net, within, deadline).await?;
+    let doing = || format!("asking the proxy {proxy} for the way to {target}");
+    match timeout_at(deadline, ask(&mut tcp, proxy, target)).await {
+        Ok(Ok(())) => Ok(tcp),
+        Ok(Err(error)) => Err(NetFailure { doing: doing(), error, hung: false }),
+        Err(_) => Err(failure::hung(doing(), within)),
+    }
+}
+
+async fn ask<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, proxy: &Proxy, target: &str) -> Result<(), String> {
+    let mut text = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
+    if let Some(authorization) = &proxy.authorization {
+        text.push_str(&format!("Proxy-Authorization: {authorization}\r\n"));
+    }
+    text.push_str("\r\n");
+    stream.write_all(text.as_bytes()).await.map_err(|error| failure::chain(&error))?;
+    let mut read = Vec::new();
+    loop {
+        match parse_head(&read) {
+            // The target says nothing before it is spoken to, so whatever follows is not the target's.
+            Parsed::Head(head) if (200..300).contains(&head.status) && read.len() > head.length => {
+                return Err("the proxy said more than that there is a way".to_owned());
+            }
+            Parsed::Head(head) if (200..300).contains(&head.status) => return Ok(()),
+            Parsed::Head(head) => return Err(proxy.refusal(head.status, target)),
+            Parsed::Wrong(why) => return Err(why),
+            Parsed::Partial if read.len() >= HEAD_LIMIT => {
+                return Err(format!("the answer's head has more than {HEAD_LIMIT} bytes"));
+            }
+            Parsed::Partial => {
+                let room = (HEAD_LIMIT - read.len()) as u64;
+                let got = (&mut *stream).take(room).read_buf(&mut read).await;
+                if got.map_err(|error| failure::chain(&error))? == 0 {
+                    return Err("the proxy hung up without an answer".to_owned());
+                }
+            }
+        }
+    }
+}
