@@ -201,7 +201,7 @@ rules! {
     Broadcast = "GP206" "broadcast" Failure Isolation
         causes "a broadcast where a send to one user was meant, a sender that lost track of whose event it is"
         advice "treat it as a data leak: look at how the event shown finds its sockets, and send it to its user's alone";
-    /// A refusal holds a secret: a token, a password, a key.
+    /// A refusal or a frame that reports an error holds a secret: a token, a password, a key.
     SecretTold = "GP207" "secret-told" Failure Isolation
         causes "an error handler that prints the request or its state, a debug mode that was left on"
         advice "errors end up in logs and on screens: leave the secret out, and renew what was shown";

@@ -18,10 +18,10 @@ use super::cookies::{Jar, over_http};
 use super::http::Http;
 use super::line::{GOOD_BYE, Line, rendered};
 use super::recorder::{Recorder, Tapes};
-use super::steps::{ANSWER, Captured, Performed, Requester, foreign, scrubbed, told};
+use super::steps::{ANSWER, Captured, Performed, Requester, foreign, named, scrubbed, told};
 use super::transport::{self, DialRequest};
 use super::values::{Shared, Values};
-use crate::check::{Judge, Judgement, Move};
+use crate::check::{EMAIL, Judge, Judgement, Move};
 use crate::document::text::Text;
 use crate::engine::{Level, Limiter, Opened, Progress, Seat, Stage, Stop, Turn, Turns};
 use crate::expect::{Between, Expectations, IdRole, IdSource};
@@ -128,7 +128,12 @@ pub async fn make_ready(bench: &Bench<'_>) -> bool {
         }
         let fact = scrubbed(performed.fact, &bench.scrubber());
         let good = succeeded(&fact);
+        let at = fact.at();
         bench.tell_all(fact);
+        let any = mission.plan.canary(nobody.number, Iteration(0));
+        let marked = foreign(&step.name, &performed.marks, any, at);
+        let named = named(&step.name, performed.words, &bench.scrubber(), at);
+        marked.into_iter().chain(named).for_each(|fact| bench.tell_all(fact));
         if !good {
             return false;
         }
@@ -263,7 +268,7 @@ impl<'a> User<'a> {
             bench.guard(&column, Some(planned.number.0));
             values.set(&format!("user.{}", column.name), column.value);
         }
-        let credentials = [("user.email", &mission.scenario.users.email), ("user.password", &mission.password)];
+        let credentials = [(EMAIL, &mission.scenario.users.email), ("user.password", &mission.password)];
         for (name, text) in credentials {
             let rendered = text.as_ref().and_then(|text| text.render(&|name| values.get(name)).ok());
             if let Some(rendered) = rendered {
@@ -328,6 +333,9 @@ impl<'a> User<'a> {
             && let Some(group) = mission.people.as_ref().and_then(|people| people.group(self.number))
         {
             self.line.tell(Fact::Grouped { group, at });
+        }
+        if let Some(Json::String(email)) = self.values.get(EMAIL).as_deref() {
+            self.line.tell_once(EMAIL, email);
         }
         self.begin(iteration);
         self.resumed = 0;
@@ -515,6 +523,11 @@ impl<'a> User<'a> {
             self.line.tell(fact);
         }
         self.tell_captured(&performed.captured, at);
+        // What is taken away afterwards is nobody's business any more.
+        if phase != Phase::Finally {
+            let named = named(&step.name, performed.words, &self.bench.scrubber(), at);
+            named.into_iter().for_each(|fact| self.line.tell(fact));
+        }
         good
     }
 

@@ -61,6 +61,15 @@ pub enum Fact {
         /// When the answer was read.
         at: Stamp,
     },
+    /// Words made like identities stood in the answer to a step that was as expected.
+    Named {
+        /// The step, as in `Step`.
+        name: String,
+        /// The words, each once, the first few.
+        words: Vec<String>,
+        /// When the answer was read.
+        at: Stamp,
+    },
     /// A connection was tried.
     Dialed {
         /// Which.
@@ -138,6 +147,7 @@ impl Fact {
             | Fact::Grouped { at, .. }
             | Fact::Captured { at, .. }
             | Fact::Marked { at, .. }
+            | Fact::Named { at, .. }
             | Fact::Asked { at, .. }
             | Fact::Closed { at, .. }
             | Fact::Interrupted { at }

@@ -249,7 +249,8 @@ impl Stage {
     /// if that follows.
     fn filled(&self, index: usize, text: &str) -> String {
         static HOLE: LazyLock<Regex> = LazyLock::new(|| {
-            let pattern = r"\$\{(user|run|thread|canary)(?: (\d+|elsewhere))?(?: (base64|capitals|escaped))?\}";
+            let pattern =
+                r"\$\{(user|run|thread|canary)(?: (\d+|elsewhere))?(?: (base64|capitals|escaped|first|rest))?\}";
             Regex::new(pattern).expect("a pattern")
         });
         let fill = |hole: &regex::Captures<'_>| {
@@ -267,6 +268,8 @@ impl Stage {
             };
             match hole.get(3).map(|form| form.as_str()) {
                 Some("escaped") => value.bytes().map(|byte| format!("\\u{byte:04x}")).collect(),
+                Some("first") => value[..20].to_owned(),
+                Some("rest") => value[20..].to_owned(),
                 Some("base64") => STANDARD.encode(format!("(ref {value})")),
                 Some(_) => value.to_uppercase(),
                 None => value,
@@ -366,6 +369,16 @@ impl Stage {
                 }
                 Fact::Marked { name: "GET /messages".to_owned(), marks: vec![body], at }
             }
+            ["history", "names"] => {
+                self.tell(index, &step(Phase::After, "GET /messages", good));
+                let words = body.split_whitespace().map(str::to_owned).collect();
+                Fact::Named { name: "GET /messages".to_owned(), words, at }
+            }
+            ["ready", "names"] => {
+                let words = body.split_whitespace().map(str::to_owned).collect();
+                let fact = Fact::Named { name: "GET /health/ready".to_owned(), words, at };
+                return self.judge.for_all(&fact);
+            }
             ["cleanup", "refused", code] => step(Phase::Finally, "DELETE /thread", refused(code)),
             ["unready", code] => return self.judge.for_all(&step(Phase::Ready, "GET /health/ready", refused(code))),
             ["arrival", "dropped"] => return self.judge.for_all(&Fact::Dropped { scheduled: before, at }),
@@ -389,6 +402,10 @@ impl Stage {
             ["upgrade", "refused", code] => {
                 let (status, headers) = (status(code), String::new());
                 dial(before, Dial::Refused { status, headers, body: body.clone() })
+            }
+            ["upgrade", "refused", code, "head"] => {
+                let (status, headers) = (status(code), body.replace("; ", "\r\n"));
+                dial(before, Dial::Refused { status, headers, body: String::new() })
             }
             ["upgrade", "invalid"] => dial(before, Dial::Invalid { why: body.clone() }),
             ["upgrade", "hangs", time] => {

@@ -9,11 +9,13 @@
 //! |---|---|
 //! | `setup.rs` | from the beginning of an iteration to the first ask |
 //! | `owner.rs` | whose a frame is |
+//! | `parts.rs` | text that arrives in parts |
 //! | `run.rs` | one run, from the ask to its conclusion |
 //! | `clock.rs` | the target's own timestamps |
 
 mod clock;
 mod owner;
+mod parts;
 mod run;
 mod setup;
 
@@ -34,6 +36,7 @@ use crate::time::{Micros, Stamp};
 use crate::trace::{Content, Direction, Fact, Frame};
 
 use owner::{Came, Owned};
+use parts::OpenMessages;
 use run::{Label, Over, PastRun, Place, Run};
 
 /// What the user must do next.
@@ -101,6 +104,8 @@ pub(super) struct Lane {
     elsewhere: BTreeSet<u32>,
     /// What is known of the frame that is being read.
     came: Came,
+    /// Messages whose text arrives in parts.
+    messages: OpenMessages,
     began: bool,
     was_ready: bool,
     /// The user's own identity was seen.
@@ -176,6 +181,7 @@ impl Lane {
             leaks: BTreeSet::new(),
             elsewhere: BTreeSet::new(),
             came: Came::default(),
+            messages: OpenMessages::default(),
             began: false,
             was_ready: false,
             own_seen: false,
@@ -240,6 +246,10 @@ impl Lane {
             Fact::Captured { name, value, .. } => self.capture(bench, name, value),
             Fact::Marked { name, marks, at } => {
                 self.searched(bench, *at, name, &marks.join(" "), true);
+            }
+            Fact::Named { name, words, at } => {
+                let subject = self.subject();
+                bench.out.ledger.add_told(name, words, self.user, *at, &subject);
             }
             Fact::Dialed { connection, begun, done, outcome } => {
                 self.dialed(bench, *connection, *begun, *done, outcome);
@@ -500,6 +510,24 @@ impl Lane {
 
     /// What a frame carries, `counted` times as far as its ids are concerned; says whether it is this user's by them.
     fn carried(&mut self, bench: &mut Bench<'_>, place: Place<'_, '_>, extract: &Extract<'_>, counted: u64) -> bool {
+        let Place { frame, text, .. } = place;
+        let divided = self.divided(bench, frame.at, extract, text);
+        bench.out.counts.canaries += u64::from(divided.mine);
+        self.came.own |= divided.mine;
+        self.came.strange |= !divided.foreign.is_empty();
+        let place = Place { mine: place.mine || divided.mine, ..place };
+        let mine = self.said_by(bench, place, extract, counted);
+        if !divided.foreign.is_empty() {
+            let Came { events, own, placed, .. } = self.came;
+            let hashes = BTreeSet::from([copies::hash(text)]);
+            let borne = Borne { events, own: own || placed, both: divided.mine, hashes };
+            self.leaked(bench, divided.foreign, &borne);
+        }
+        mine || divided.mine
+    }
+
+    /// What the event is to the profile; says whether it is this user's by its ids.
+    fn said_by(&mut self, bench: &mut Bench<'_>, place: Place<'_, '_>, extract: &Extract<'_>, counted: u64) -> bool {
         let Place { frame, text, .. } = place;
         let public = bench.concerns.of(extract.kind).public.any(extract, text);
         // Whose ids an announcement names says nothing of whom it was meant for.

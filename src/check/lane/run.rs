@@ -222,6 +222,9 @@ impl Lane {
         });
         let replayed = concern.replayed.any(extract, text);
         let bad = concern.bad || concern.bad_ends.any(extract, text);
+        if bad {
+            self.error_told(bench, frame.at, text, mine);
+        }
         let unmarked =
             (!mine && symbol.is_some() && !replayed && !self.came.foreign() && expect.claims.isolation.is_some())
                 .then(|| copies::hash(text));

@@ -6,6 +6,7 @@ use super::owner::own;
 use super::run::Over;
 use super::{Bench, ConnectionState, Heard, IterationState, Lane, Stage, any};
 use crate::check::judgement::NAMES_KEPT;
+use crate::check::ledger::EMAIL;
 use crate::event::Extract;
 use crate::expect::{IdRole, IdSource, ScriptStep, Segment, Unique};
 use crate::finding::{Deviation, Evidence, Excerpt};
@@ -103,6 +104,9 @@ impl Lane {
     }
 
     pub(super) fn capture(&mut self, bench: &mut Bench<'_>, name: &str, value: &str) {
+        if name == EMAIL {
+            own(bench.out, IdRole::User, value, self.user);
+        }
         for rule in &bench.expect.ids {
             if !matches!(&rule.source, IdSource::Captured(from) if **from == *name) || rule.unique != Unique::Target {
                 continue;
@@ -170,6 +174,7 @@ impl Lane {
                 for (part, text) in [("head", headers), ("body", body)] {
                     self.searched(bench, done, &format!("HTTP {status} {part}"), text, true);
                 }
+                self.secrets(bench, done, &format!("HTTP {status} head"), &telling(headers));
                 self.secrets(bench, done, &format!("HTTP {status} body"), body);
                 let mut excerpts = vec![Excerpt::new(done, format!("HTTP {status} head"), headers)];
                 if !body.is_empty() {
@@ -208,6 +213,7 @@ impl Lane {
         let armed = self.run.as_ref().is_some_and(|run| !run.automaton.begun());
         let hit = armed && any(&bench.expect.asking.refused, extract, text);
         if hit {
+            self.error_told(bench, frame.at, text, false);
             let by = extract.name.as_deref().unwrap_or("a frame").to_owned();
             let evidence = self.evidence(bench, Excerpt::new(frame.at, "frame", text));
             self.report(bench, frame.at, Deviation::AskRefused { by }, evidence);
@@ -272,6 +278,7 @@ impl Lane {
                 ScriptStep::Send => false,
             });
         if hit {
+            self.error_told(bench, frame.at, text, false);
             let by = extract.name.as_deref().unwrap_or("a frame").to_owned();
             let evidence = self.evidence(bench, Excerpt::new(frame.at, "frame", text));
             self.run = None;
@@ -304,6 +311,14 @@ impl Lane {
         self.report(bench, at, deviation, evidence);
         self.stage = Stage::Over { good: false };
     }
+}
+
+/// The lines of a refusing answer's head that hold nothing secret by right: a subprotocol is echoed as it was offered, and a
+/// cookie is what it sets.
+fn telling(headers: &str) -> String {
+    let secret = ["sec-websocket-protocol:", "set-cookie:"];
+    let by_right = |line: &&str| !secret.iter().any(|name| line.to_ascii_lowercase().starts_with(name));
+    headers.lines().filter(by_right).collect::<Vec<_>>().join("\n")
 }
 
 struct StepProblem<'a> {
