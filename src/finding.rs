@@ -352,6 +352,15 @@ pub enum Deviation {
         /// The last frame that did come, if any: an acknowledgement, a heartbeat.
         last: Option<String>,
     },
+    /// See `Rule::FirstMessageLost`.
+    FirstMessageLost {
+        /// How long after the upgrade it was sent.
+        after: Micros,
+        /// How long was waited.
+        waited: Micros,
+        /// The last frame that did come, if any: the greeting, a heartbeat.
+        last: Option<String>,
+    },
     /// See `Rule::Stalled`.
     Stalled {
         /// The last event that came.
@@ -614,6 +623,7 @@ impl Deviation {
             Deviation::Broadcast { .. } => Rule::Broadcast,
             Deviation::SecretTold { .. } => Rule::SecretTold,
             Deviation::NeverStarted { .. } => Rule::NeverStarted,
+            Deviation::FirstMessageLost { .. } => Rule::FirstMessageLost,
             Deviation::Stalled { .. } => Rule::Stalled,
             Deviation::RunTooLong { .. } => Rule::RunTooLong,
             Deviation::OverBudget { .. } => Rule::OverBudget,
@@ -765,6 +775,12 @@ impl Deviation {
             Deviation::SecretTold { name, owner: None } => format!("a refusal or an error holds the user's {name}"),
             Deviation::SecretTold { name, owner: Some(owner) } => {
                 format!("a refusal or an error holds the {name} of user {owner}")
+            }
+            Deviation::FirstMessageLost { after, waited, last } => {
+                let last = last.as_ref().map(|last| format!("; the last frame was {last}")).unwrap_or_default();
+                format!(
+                    "what was asked {after} after the upgrade, before the greeting, came to nothing within {waited}{last}"
+                )
             }
             Deviation::NeverStarted { waited, last: None } => format!("nothing came within {waited} of the ask"),
             Deviation::NeverStarted { waited, last: Some(last) } => {

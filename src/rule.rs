@@ -297,6 +297,11 @@ rules! {
     SubprotocolNotOffered = "GP417" "subprotocol-not-offered" Note Setup
         causes "a server that answers with the name of its authentication scheme whatever was offered"
         advice "browsers refuse such a connection; offer the name as well, and write `echo: strict` once it fits";
+    /// What was asked right after the upgrade, without waiting for the greeting, was lost: the connection stood and nothing came of
+    /// it.
+    FirstMessageLost = "GP418" "first-message-lost" Failure Setup
+        causes "messages that are read before their handler is registered, services that start after the socket was accepted"
+        advice "accept the socket only when its messages are handled, or keep those that come before; clients may wait for the greeting until then";
     /// The run ended well and carried no answer.
     EmptyAnswer = "GP501" "empty-answer" Failure Answer
         causes "an agent without a model, an answer at another place than the profile says"

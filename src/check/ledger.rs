@@ -37,6 +37,8 @@ pub struct Ledger {
     open_users: usize,
     /// Users in groups within which nothing is another's.
     pub groups: BTreeMap<UserNumber, String>,
+    /// Further connections of a user, each under a number of its own, and whose they are.
+    pub sockets: BTreeMap<UserNumber, UserNumber>,
     /// Words made like an identity, by who received them: in errors, refusals and frames that could not be read.
     pub words: BTreeMap<(UserNumber, String), Sighting>,
     /// Words made like an identity in answers to steps as they were expected, by step and word: whom they were told to. User 0
@@ -217,13 +219,19 @@ impl Ledger {
 
     /// Whether nothing of the one is foreign to the other.
     pub fn together(&self, one: UserNumber, other: UserNumber) -> bool {
+        let (one, other) = (self.person(one), self.person(other));
         let group = |user| self.groups.get(&user);
         one == other || group(one).is_some_and(|mine| group(other) == Some(mine))
     }
 
+    /// The user whose connection `user` is: itself, unless it is a further one of another.
+    pub fn person(&self, user: UserNumber) -> UserNumber {
+        self.sockets.get(&user).copied().unwrap_or(user)
+    }
+
     /// Whether the one's is foreign to the other, as far as is known here: another thread may know a user's group.
     pub fn surely_apart(&self, one: UserNumber, other: UserNumber, between: Between) -> bool {
-        let known = |user| between == Between::Users || self.groups.contains_key(&user);
+        let known = |user| between == Between::Users || self.groups.contains_key(&self.person(user));
         known(one) && known(other) && !self.together(one, other)
     }
 
@@ -232,17 +240,22 @@ impl Ledger {
         users.first().is_some_and(|first| users.iter().any(|user| !self.together(*first, *user)))
     }
 
-    /// One number for all of a group; who is in none has his own.
+    /// One number for all of a group, and for all connections of a user; who is in none has his own.
     pub fn circles(&self) -> impl Fn(UserNumber) -> UserNumber + use<> {
         let mut first: BTreeMap<&str, UserNumber> = BTreeMap::new();
         let groups = self.groups.iter();
         let of: BTreeMap<UserNumber, UserNumber> =
             groups.map(|(user, group)| (*user, *first.entry(group).or_insert(*user))).collect();
-        move |user| of.get(&user).copied().unwrap_or(user)
+        let sockets = self.sockets.clone();
+        move |user| {
+            let person = sockets.get(&user).copied().unwrap_or(user);
+            of.get(&person).copied().unwrap_or(person)
+        }
     }
 
     pub(super) fn merge(&mut self, other: Ledger) {
         self.groups.extend(other.groups);
+        self.sockets.extend(other.sockets);
         for (value, users) in other.identities {
             self.identities.entry(value).or_default().extend(users);
         }

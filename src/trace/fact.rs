@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::identity::{Connection, Iteration};
+use crate::identity::{Connection, Iteration, UserNumber};
 use crate::time::{Micros, Stamp};
 
 /// Something the harness did, or was answered outside the socket.
@@ -40,6 +40,13 @@ pub enum Fact {
     Grouped {
         /// Its name.
         group: String,
+        /// When that was told.
+        at: Stamp,
+    },
+    /// The user only listens: it connects and never asks.
+    Listens {
+        /// It is a further connection of this user; otherwise it is a user of its own.
+        of: Option<UserNumber>,
         /// When that was told.
         at: Stamp,
     },
@@ -145,6 +152,7 @@ impl Fact {
             Fact::Step { done, .. } | Fact::Dialed { done, .. } => *done,
             Fact::Began { at, .. }
             | Fact::Grouped { at, .. }
+            | Fact::Listens { at, .. }
             | Fact::Captured { at, .. }
             | Fact::Marked { at, .. }
             | Fact::Named { at, .. }

@@ -356,6 +356,10 @@ impl Stage {
                 (user.open, user.turn) = (true, 0);
                 Fact::Began { iteration: Iteration(user.iteration), scheduled: at, at, fresh: spoken.len() == 1 }
             }
+            ["listens"] => Fact::Listens { of: None, at },
+            ["listens", "for", other] => {
+                Fact::Listens { of: Some(UserNumber(other.parse().expect("a number of a user"))), at }
+            }
             ["logs", "in"] => return self.logged_in(index, None, &step(Phase::Login, login, good)),
             ["logs", "in", "as", id] => return self.logged_in(index, Some(id), &step(Phase::Login, login, good)),
             ["login", "refused", code] => step(Phase::Login, login, refused(code)),
@@ -416,7 +420,8 @@ impl Stage {
             }
             ["upgrade", "unanswered"] => dial(before, Dial::Failed(failure(false))),
             ["greeted"] => return self.text(index, r#"{"type":"connection_ready","user_id":"${user}"}"#),
-            ["asks"] => return self.asks(index, said.as_deref().unwrap_or(PROMPT)),
+            ["asks"] => return self.asks(index, said.as_deref().unwrap_or(PROMPT), false),
+            ["asks", "early"] => return self.asks(index, said.as_deref().unwrap_or(PROMPT), true),
             ["closes"] => Fact::Closed { connection: Connection(self.users[index].connection), at },
             ["interrupted"] => Fact::Interrupted { at },
             ["ends"] => {
@@ -448,14 +453,15 @@ impl Stage {
         }
     }
 
-    fn asks(&mut self, index: usize, prompt: &str) {
+    fn asks(&mut self, index: usize, prompt: &str, early: bool) {
         let user = &mut self.users[index];
         let turn = user.turn;
         user.turn += 1;
         user.asked += 1;
         let (run, thread) = (Some(user.run()), Some(user.thread()));
         let due = self.judge.next_move(user.number);
-        assert_eq!(due, Move::Ask(turn), "{}: the user may not ask now", self.place);
+        let waits = if early { Move::Listen } else { Move::Ask(turn) };
+        assert_eq!(due, waits, "{}: the user may not ask now", self.place);
         let prompt = self.filled(index, prompt);
         self.tell(index, &Fact::Asked { turn, at: stamp(self.now), run, thread, prompt });
         self.frame(index, Direction::Sent, Content::Text("{}".into()));

@@ -102,6 +102,10 @@ pub(super) struct Lane {
     leaks: BTreeSet<(UserNumber, Iteration)>,
     /// Users of other executions whose marks were seen.
     elsewhere: BTreeSet<u32>,
+    /// It never asks.
+    listens: bool,
+    /// It is a further connection of this user.
+    of: Option<UserNumber>,
     /// What is known of the frame that is being read.
     came: Came,
     /// Messages whose text arrives in parts.
@@ -118,6 +122,14 @@ pub(super) struct Lane {
     pub(super) heard: Vec<Heard>,
     /// The room that the places of a frame were read into, kept for the next one.
     room: Slots<'static>,
+}
+
+/// The greeting of a connection on which was asked without waiting for it.
+#[derive(Debug, Clone, Copy)]
+struct Outstanding {
+    /// The wait of the socket script.
+    step: usize,
+    since: Stamp,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,6 +171,7 @@ struct ConnectionState {
     replies: VecDeque<usize>,
     /// A wait of the script ended without its frame.
     ungreeted: bool,
+    outstanding: Option<Outstanding>,
     /// The next sent frame is an ask.
     asking: bool,
     reported_malformed: bool,
@@ -180,6 +193,8 @@ impl Lane {
             past: VecDeque::new(),
             leaks: BTreeSet::new(),
             elsewhere: BTreeSet::new(),
+            listens: false,
+            of: None,
             came: Came::default(),
             messages: OpenMessages::default(),
             began: false,
@@ -218,13 +233,14 @@ impl Lane {
 
     /// The next instant at which silence means something.
     pub fn deadline(&self, expect: &Expectations) -> Option<Stamp> {
-        let script = match self.stage {
-            Stage::Script { step, since } => match expect.script.get(step) {
-                Some(ScriptStep::Wait { within, .. }) => Some(since + *within),
-                _ => None,
-            },
-            _ => None,
+        let waiting = match self.stage {
+            Stage::Script { step, since } => Some(Outstanding { step, since }),
+            _ => self.connection.as_ref().and_then(|connection| connection.outstanding),
         };
+        let script = waiting.and_then(|Outstanding { step, since }| match expect.script.get(step) {
+            Some(ScriptStep::Wait { within, .. }) => Some(since + *within),
+            _ => None,
+        });
         let run = self.run.as_ref().map(|run| run.deadline(expect));
         let quiet =
             self.lingering.iter().filter_map(|run| run.over.map(|over| over.latest + expect.timeouts.quiet)).min();
@@ -242,6 +258,7 @@ impl Lane {
         match fact {
             Fact::Began { iteration, scheduled, at, fresh } => self.begin(bench, *iteration, (*scheduled, *at), *fresh),
             Fact::Step { phase, name, sent, done, outcome } => self.step(bench, *phase, name, *sent, *done, outcome),
+            Fact::Listens { of, .. } => self.listens(bench, *of),
             Fact::Grouped { group, .. } => drop(bench.out.ledger.groups.insert(self.user, group.clone())),
             Fact::Captured { name, value, .. } => self.capture(bench, name, value),
             Fact::Marked { name, marks, at } => {
@@ -260,6 +277,7 @@ impl Lane {
             Fact::Closed { .. } => {
                 if let Some(connection) = &mut self.connection {
                     connection.ended = true;
+                    connection.outstanding = None;
                 }
                 self.settle_all(bench);
             }
@@ -313,6 +331,13 @@ impl Lane {
         }
     }
 
+    /// It never asks; nor is what it does an iteration.
+    fn listens(&mut self, bench: &mut Bench<'_>, of: Option<UserNumber>) {
+        bench.out.counts.listeners += u64::from(!std::mem::replace(&mut self.listens, true));
+        self.of = of;
+        bench.out.ledger.sockets.extend(of.map(|of| (self.user, of)));
+    }
+
     /// Nothing more will be told: what is still open is concluded without the findings that only time could have made.
     pub fn finish(&mut self, bench: &mut Bench<'_>) {
         if self.iterations.back().is_some_and(|iteration| !iteration.ended) {
@@ -348,6 +373,9 @@ impl Lane {
             let deviation = Deviation::GreetingMissing { waited: *within, frames };
             return self.fail_setup(bench, now, deviation, Evidence::default());
         }
+        if self.missed_greeting(bench, now) {
+            return;
+        }
         let Some(run) = &self.run else { return };
         let timeouts = bench.expect.timeouts;
         let missing = run.missing(bench.expect);
@@ -360,8 +388,11 @@ impl Lane {
             _ if now >= run.asked + timeouts.run => Deviation::RunTooLong { limit: timeouts.run, last: last() },
             Some(_) if run.automaton.begun() => Deviation::Stalled { last: last(), waited: timeouts.stall, missing },
             _ => {
-                let last = run.last_frame.as_ref().map(|label| label.text(names));
-                Deviation::NeverStarted { waited: timeouts.first_event, last }
+                let (last, waited) = (run.last_frame.as_ref().map(|label| label.text(names)), timeouts.first_event);
+                match run.early {
+                    Some(after) => Deviation::FirstMessageLost { after, waited, last },
+                    None => Deviation::NeverStarted { waited, last },
+                }
             }
         };
         let excerpt = run.degraded.as_ref().map(|(_, excerpt)| excerpt.clone());
@@ -551,7 +582,7 @@ impl Lane {
         }
         // A frame that is another user's by its ids is the ledger's; fed to this user's run it would only add echoes of the
         // same cause.
-        if owned != Owned::Foreign {
+        if owned != Owned::Foreign && self.of.is_none() {
             self.asks_back(bench, extract, text);
             self.event(bench, Place { mine: place.mine || owned == Owned::Mine, ..place }, extract);
         }
@@ -620,7 +651,9 @@ impl Lane {
                 return;
             }
             let counts = &mut bench.out.counts;
-            if front.interrupted {
+            if self.listens {
+                // It is one only to whoever drives it.
+            } else if front.interrupted {
                 counts.iterations_interrupted += 1;
             } else {
                 counts.iterations += 1;

@@ -40,10 +40,11 @@ impl Lane {
                 bench.out.counts.canaries_damaged += 1;
                 continue;
             };
-            match (mark.execution == bench.execution.0, mark.user == self.user.0) {
+            let owner = UserNumber(mark.user);
+            match (mark.execution == bench.execution.0, owner == self.user || Some(owner) == self.of) {
                 (true, true) => marks.mine = true,
                 (true, false) => {
-                    let (owner, iteration) = (UserNumber(mark.user), Iteration(mark.iteration));
+                    let iteration = Iteration(mark.iteration);
                     let mark = ForeignMark { owner, iteration, user: self.user };
                     if marks.foreign.iter().all(|(known, _)| *known != mark) {
                         let evidence = self.evidence(bench, around(at, what, text, found.at));
@@ -137,7 +138,12 @@ impl Lane {
                 }
                 Own::Unclear => {}
                 verdict @ (Own::No | Own::NoneKnown) => {
-                    foreign |= bench.out.ledger.other_owner(rule.role, &value, self.user).is_some();
+                    let owner = bench.out.ledger.other_owner(rule.role, &value, self.user);
+                    if owner.is_some() && owner == self.of {
+                        mine = true;
+                        continue;
+                    }
+                    foreign |= owner.is_some();
                     strange.push((rule, value, verdict == Own::No));
                 }
             }
