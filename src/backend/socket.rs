@@ -275,6 +275,14 @@ impl Line {
                     }
                     again.extend(replayed);
                 }
+                Fault::EarlyLost => while self.spoken_to(spec.by).await? {},
+                Fault::EarlyCloses => {
+                    if self.spoken_to(spec.by).await? {
+                        self.struck(spec);
+                        let code = spec.code.unwrap_or(1011).into();
+                        return Ok(ControlFlow::Break(Goodbye { code, reason: "need to call accept first" }));
+                    }
+                }
                 Fault::PingFirst => self.control(&Control::Ping).await?,
                 Fault::CutUserInGreeting => greeted_as = format!("{}...", &greeted_as[..8.min(greeted_as.len())]),
                 Fault::Ghosts => continue,
@@ -289,6 +297,15 @@ impl Line {
             self.send(Frame { kind: "replay", run_id: None, ends_run: false, form: Form::Text, text }).await?;
         }
         Ok(ControlFlow::Continue(deaf_until))
+    }
+
+    /// Takes one message within `by` and makes nothing of it; says whether there was one.
+    async fn spoken_to(&mut self, by: Duration) -> Result<bool, Gone> {
+        match time::timeout(by, self.first_text()).await {
+            Ok(Some(_)) => Ok(true),
+            Ok(None) => Err(Gone),
+            Err(_) => Ok(false),
+        }
     }
 
     /// What a connection after the first hears of runs before it.

@@ -121,6 +121,12 @@ catalogue! {
     ReplayForeign, "replay-foreign", Connection, "replays another user's last run after a reconnect",
         "a replay buffer that is kept by connection number", "somebody else's conversation";
 
+    EarlyLost, "early-lost", Connection, "loses what it is sent within `by` (1 s) of the upgrade, before it greets",
+        "messages read before their handler is registered", "a first question that nobody answers";
+    EarlyCloses, "early-closes", Connection,
+        "closes with `code` (1011) on whoever speaks within `by` (1 s) of the upgrade, before it greets",
+        "a socket that is used before it was accepted", "a chat that disconnects whoever types too soon";
+
     AckOnly, "ack-only", Request, "acknowledges a request and starts no run",
         "a bridge that is missing between router and agent", "`message received`, and nothing else";
     Silent, "silent", Request, "takes a request and says nothing",
