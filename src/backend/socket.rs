@@ -268,7 +268,7 @@ impl Line {
                     let text = begun.to_string().into();
                     self.send(Frame { kind: "odd", run_id: None, ends_run: false, form: Form::Text, text }).await?;
                 }
-                Fault::LateReconnect | Fault::ReplayDoubled | Fault::ReplayForeign | Fault::Replayed => {
+                Fault::LateReconnect | Fault::ReplayDoubled | Fault::LeakOnReconnect | Fault::Replayed => {
                     let replayed = self.replay(spec.fault, asker);
                     if replayed.is_empty() {
                         continue;
@@ -315,7 +315,7 @@ impl Line {
             return Vec::new();
         }
         match fault {
-            Fault::ReplayForeign => faults.said_by_another(&asker.user.id),
+            Fault::LeakOnReconnect => faults.said_by_another(&asker.user.id),
             Fault::LateReconnect => faults.said(&asker.user.id).pop().into_iter().collect(),
             Fault::Replayed => faults.said(&asker.user.id).iter().filter_map(|text| recovered(text)).collect(),
             _ => faults.said(&asker.user.id),

@@ -877,7 +877,8 @@ fn check_greeting(scenario: &Scenario, profile: &Profile, cx: &mut Context) {
         cx.report(mistake.help("remove `send_after`: with this target nobody can ask before the greeting"));
     }
     if profile.connect.script.is_empty() {
-        let mistake = Diagnostic::mistake(place, "the profile waits for no greeting, so that every ask is an early one");
+        let mistake =
+            Diagnostic::mistake(place, "the profile waits for no greeting, so that every ask is an early one");
         cx.report(mistake.help("remove `send_after`, or let the profile wait for what the target greets with"));
     }
 }
@@ -885,9 +886,10 @@ fn check_greeting(scenario: &Scenario, profile: &Profile, cx: &mut Context) {
 /// What a target that is not on this machine may be loaded with is for its profile to say, and for nobody else.
 fn check_limits(scenario: &Scenario, profile: &Profile, cx: &mut Context) {
     let limits = &profile.limits;
-    for (key, planned, allowed) in
-        [("users", u64::from(scenario.users.count) + u64::from(scenario.listeners()), limits.users), ("runs", scenario.runs(), limits.runs)]
-    {
+    for (key, planned, allowed) in [
+        ("users", u64::from(scenario.users.count) + u64::from(scenario.listeners()), limits.users),
+        ("runs", scenario.runs(), limits.runs),
+    ] {
         if planned > allowed {
             let (planned, allowed) = (grouped(planned.into()), grouped(allowed.into()));
             let title = format!("{planned} {key} are more than the {allowed} that `{}` may get", profile.name);

@@ -234,7 +234,9 @@ fn check_exposure(written: &Spanned<ExposureDef>, load: Option<&LoadDef>, users:
     }
     if let (Some(switch), Some(other)) = (switch, early.or(exposure.pairs.map(|pairs| pairs.span))) {
         let mistake = Diagnostic::mistake(other, "users who take turns connect when the other has hung up");
-        cx.report(mistake.also(switch, "`switch`").help("remove one of them; two scenarios can be run one after the other"));
+        cx.report(
+            mistake.also(switch, "`switch`").help("remove one of them; two scenarios can be run one after the other"),
+        );
     }
     if let (Some(early), Some(hold)) = (switch.or(early), load.and_then(|load| load.hold)) {
         let mistake = Diagnostic::mistake(hold.span, "nobody is held who asks without having waited for the others");
