@@ -290,6 +290,15 @@ pub enum Deviation {
         /// How it came there.
         leak: Leak,
     },
+    /// See `Rule::ForeignIdentity`: an answer to nobody in particular names a user.
+    ToldToAnybody {
+        /// The step.
+        step: String,
+        /// The identity.
+        id: String,
+        /// Whose it is.
+        owner: UserNumber,
+    },
     /// See `Rule::IdentityCollapse`.
     IdentityCollapse {
         /// The identity that several users got.
@@ -341,6 +350,15 @@ pub enum Deviation {
         /// How long was waited.
         waited: Micros,
         /// The last frame that did come, if any: an acknowledgement, a heartbeat.
+        last: Option<String>,
+    },
+    /// See `Rule::FirstMessageLost`.
+    FirstMessageLost {
+        /// How long after the upgrade it was sent.
+        after: Micros,
+        /// How long was waited.
+        waited: Micros,
+        /// The last frame that did come, if any: the greeting, a heartbeat.
         last: Option<String>,
     },
     /// See `Rule::Stalled`.
@@ -598,13 +616,14 @@ impl Deviation {
             Deviation::AskRefused { .. } => Rule::AskRefused,
             Deviation::SubprotocolNotOffered { .. } => Rule::SubprotocolNotOffered,
             Deviation::ForeignCanary { .. } => Rule::ForeignCanary,
-            Deviation::ForeignIdentity { .. } => Rule::ForeignIdentity,
+            Deviation::ForeignIdentity { .. } | Deviation::ToldToAnybody { .. } => Rule::ForeignIdentity,
             Deviation::IdentityCollapse { .. } => Rule::IdentityCollapse,
             Deviation::MalformedIdentity { .. } => Rule::MalformedIdentity,
             Deviation::ForeignExecution { .. } => Rule::ForeignExecution,
             Deviation::Broadcast { .. } => Rule::Broadcast,
             Deviation::SecretTold { .. } => Rule::SecretTold,
             Deviation::NeverStarted { .. } => Rule::NeverStarted,
+            Deviation::FirstMessageLost { .. } => Rule::FirstMessageLost,
             Deviation::Stalled { .. } => Rule::Stalled,
             Deviation::RunTooLong { .. } => Rule::RunTooLong,
             Deviation::OverBudget { .. } => Rule::OverBudget,
@@ -645,7 +664,9 @@ impl Deviation {
     /// Whose the thing was that came to the wrong user.
     pub fn owner(&self) -> Option<UserNumber> {
         match self {
-            Deviation::ForeignCanary { owner, .. } | Deviation::ForeignIdentity { owner, .. } => Some(*owner),
+            Deviation::ForeignCanary { owner, .. }
+            | Deviation::ForeignIdentity { owner, .. }
+            | Deviation::ToldToAnybody { owner, .. } => Some(*owner),
             Deviation::Broadcast { owner, .. } | Deviation::SecretTold { owner, .. } => *owner,
             _ => None,
         }
@@ -733,6 +754,9 @@ impl Deviation {
                 let more = if *count > users.len() as u64 { ", ..." } else { "" };
                 format!("{count} users are all {value} to the target: {}{more}", users.join(", "))
             }
+            Deviation::ToldToAnybody { step, id, owner } => {
+                format!("the answer to {step}, which nobody logged in for, names the user id {id} of user {owner}")
+            }
             Deviation::MalformedIdentity { id, value, frames } => {
                 format!("the {id} id {value} in {} is no known user's", counted(*frames, "frame"))
             }
@@ -748,8 +772,16 @@ impl Deviation {
                 };
                 format!("the same {event} came to users {}{more}, {why}", named(users))
             }
-            Deviation::SecretTold { name, owner: None } => format!("a refusal holds the user's {name}"),
-            Deviation::SecretTold { name, owner: Some(owner) } => format!("a refusal holds the {name} of user {owner}"),
+            Deviation::SecretTold { name, owner: None } => format!("a refusal or an error holds the user's {name}"),
+            Deviation::SecretTold { name, owner: Some(owner) } => {
+                format!("a refusal or an error holds the {name} of user {owner}")
+            }
+            Deviation::FirstMessageLost { after, waited, last } => {
+                let last = last.as_ref().map(|last| format!("; the last frame was {last}")).unwrap_or_default();
+                format!(
+                    "what was asked {after} after the upgrade, before the greeting, came to nothing within {waited}{last}"
+                )
+            }
             Deviation::NeverStarted { waited, last: None } => format!("nothing came within {waited} of the ask"),
             Deviation::NeverStarted { waited, last: Some(last) } => {
                 format!("no event came within {waited} of the ask; the last frame was {last}")

@@ -201,7 +201,7 @@ rules! {
     Broadcast = "GP206" "broadcast" Failure Isolation
         causes "a broadcast where a send to one user was meant, a sender that lost track of whose event it is"
         advice "treat it as a data leak: look at how the event shown finds its sockets, and send it to its user's alone";
-    /// A refusal holds a secret: a token, a password, a key.
+    /// A refusal or a frame that reports an error holds a secret: a token, a password, a key.
     SecretTold = "GP207" "secret-told" Failure Isolation
         causes "an error handler that prints the request or its state, a debug mode that was left on"
         advice "errors end up in logs and on screens: leave the secret out, and renew what was shown";
@@ -297,6 +297,11 @@ rules! {
     SubprotocolNotOffered = "GP417" "subprotocol-not-offered" Note Setup
         causes "a server that answers with the name of its authentication scheme whatever was offered"
         advice "browsers refuse such a connection; offer the name as well, and write `echo: strict` once it fits";
+    /// What was asked right after the upgrade, without waiting for the greeting, was lost: the connection stood and nothing came of
+    /// it.
+    FirstMessageLost = "GP418" "first-message-lost" Failure Setup
+        causes "messages that are read before their handler is registered, services that start after the socket was accepted"
+        advice "accept the socket only when its messages are handled, or keep those that come before; clients may wait for the greeting until then";
     /// The run ended well and carried no answer.
     EmptyAnswer = "GP501" "empty-answer" Failure Answer
         causes "an agent without a model, an answer at another place than the profile says"

@@ -270,7 +270,7 @@ impl Line {
                 }
                 Fault::LateReconnect
                 | Fault::ReplayDoubled
-                | Fault::ReplayForeign
+                | Fault::LeakOnReconnect
                 | Fault::ReplayGap
                 | Fault::Replayed => {
                     let replayed = self.replay(spec.fault, asker);
@@ -278,6 +278,14 @@ impl Line {
                         continue;
                     }
                     again.extend(replayed);
+                }
+                Fault::EarlyLost => while self.spoken_to(spec.by).await? {},
+                Fault::EarlyCloses => {
+                    if self.spoken_to(spec.by).await? {
+                        self.struck(spec);
+                        let code = spec.code.unwrap_or(1011).into();
+                        return Ok(ControlFlow::Break(Goodbye { code, reason: "need to call accept first" }));
+                    }
                 }
                 Fault::PingFirst => self.control(&Control::Ping).await?,
                 Fault::CutUserInGreeting => greeted_as = format!("{}...", &greeted_as[..8.min(greeted_as.len())]),
@@ -295,6 +303,15 @@ impl Line {
         Ok(ControlFlow::Continue(deaf_until))
     }
 
+    /// Takes one message within `by` and makes nothing of it; says whether there was one.
+    async fn spoken_to(&mut self, by: Duration) -> Result<bool, Gone> {
+        match time::timeout(by, self.first_text()).await {
+            Ok(Some(_)) => Ok(true),
+            Ok(None) => Err(Gone),
+            Err(_) => Ok(false),
+        }
+    }
+
     /// What a connection after the first hears of runs before it.
     fn replay(&self, fault: Fault, asker: &Asker) -> Vec<Utf8Bytes> {
         let faults = &self.backend.faults;
@@ -303,7 +320,7 @@ impl Line {
         }
         let marked = || faults.said(&asker.user.id).iter().filter_map(|text| recovered(text)).collect();
         match fault {
-            Fault::ReplayForeign => faults.said_by_another(&asker.user.id),
+            Fault::LeakOnReconnect => faults.said_by_another(&asker.user.id),
             Fault::LateReconnect => faults.said(&asker.user.id).pop().into_iter().collect(),
             Fault::Replayed => marked(),
             Fault::ReplayGap => {

@@ -21,7 +21,7 @@ use super::alike::alike;
 use super::flight::Crowd;
 use super::judgement::{Judgement, Latencies, Window};
 use super::leaks;
-use super::ledger::{Ledger, OpenId};
+use super::ledger::{Ledger, OpenId, Sighting};
 use super::value::{Value, value};
 
 /// The verdict of one claim.
@@ -430,6 +430,19 @@ fn settle(judgement: &mut Judgement, expect: &Expectations) {
             let open = OpenId { name: "user".to_owned(), role: IdRole::User, value, user };
             foreign.push((open, owner, sighting));
         }
+    }
+    for (step, value, user, at, subject) in judgement.ledger.told_to_others() {
+        let Some(owner) = judgement.ledger.other_owner(IdRole::User, &value, user) else { continue };
+        let evidence = Evidence { marks: Vec::new(), excerpts: vec![Excerpt::new(at, &step, &value)] };
+        if user == UserNumber(0) {
+            let deviation = Deviation::ToldToAnybody { step, id: value, owner };
+            judgement.findings.add(Finding { at, subject, deviation, evidence }, exceptions);
+            continue;
+        }
+        let open = OpenId { name: "user".to_owned(), role: IdRole::User, value, user };
+        let mut sighting = Sighting::new(at, subject, evidence);
+        sighting.borne.own = true;
+        foreign.push((open, owner, sighting));
     }
     let one: Vec<BTreeSet<UserNumber>> = judgement
         .ledger

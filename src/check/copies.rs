@@ -215,15 +215,27 @@ impl Copies {
             // Who had a place for it as well got it twice: that is a repetition.
             elsewhere && alien && !placed(&user)
         };
-        let witness = suspects.iter().find(out_of_place);
+        // Who had asked nothing shows it best.
+        let idle_first = || {
+            let (idle, others): (Vec<&Suspect>, Vec<&Suspect>) =
+                suspects.iter().filter(out_of_place).partition(|suspect| suspect.idle);
+            idle.into_iter().chain(others)
+        };
+        let witness = idle_first().next();
         let apart = ledger.apart(&self.users.keys().copied().collect());
         // A script that is played to everybody has the same random ids in every run, and nothing that tells runs apart.
         let scripted = !self.users.keys().any(|user| told_apart.contains(user));
         if witness.is_none() && !(self.same_id && individual && apart && !scripted) {
             return None;
         }
-        let without: BTreeSet<UserNumber> =
-            suspects.iter().filter(out_of_place).filter_map(|suspect| suspect.finding.subject.user).collect();
+        let mut without: Vec<UserNumber> = Vec::new();
+        for user in idle_first().filter_map(|suspect| suspect.finding.subject.user) {
+            if !without.contains(&user) {
+                without.push(user);
+            }
+        }
+        without.truncate(USERS_NAMED);
+        without.sort_unstable();
         let mut at_home = self.users.keys().filter(|user| placed(user));
         let owner = match (at_home.next(), at_home.next()) {
             (Some(owner), None) if self.users.len() < USERS_KEPT => Some(*owner),
@@ -235,7 +247,7 @@ impl Copies {
             owner: owner.filter(|owner| witness.is_none_or(|witness| witness.finding.subject.user != Some(*owner))),
             more: users.len() > USERS_NAMED || self.users.len() == USERS_KEPT,
             users: users.into_iter().take(USERS_NAMED).collect(),
-            without: without.into_iter().take(USERS_NAMED).collect(),
+            without,
         };
         let (excerpt, first) = &self.shown;
         let (at, subject, marks) = match witness {

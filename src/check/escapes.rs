@@ -4,14 +4,14 @@
 
 use std::borrow::Cow;
 
-/// How many words of one text are looked at.
-const WORDS: usize = 64;
+/// How many words of an unusual text are looked at.
+pub(super) const WORDS: usize = 64;
 /// What is shorter, or consists of digits or of letters alone, may stand anywhere by chance.
 const SHORTEST: usize = 8;
 const LONGEST: usize = 128;
 
 /// `text` with `\u0061` as `a`, likewise every escaped character from a space to `~`.
-pub(super) fn plain(text: &str) -> Cow<'_, str> {
+pub fn plain(text: &str) -> Cow<'_, str> {
     // A frame without a backslash is the rule, and this is the quickest way to know it.
     if !text.as_bytes().contains(&b'\\') || !text.contains("\\u00") {
         return Cow::Borrowed(text);
@@ -37,8 +37,8 @@ pub(super) fn plain(text: &str) -> Cow<'_, str> {
     Cow::Owned(plain)
 }
 
-/// Words of a text that are made like identities, each as often as it stands there, the first [`WORDS`].
-pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
+/// Words of a text that are made like identities, each as often as it stands there.
+pub fn words(text: &str) -> impl Iterator<Item = &str> {
     let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '@' | '+');
     let words = text.split(move |c| !inner(c)).map(|word| word.trim_matches(['.', '-', '_', '+']));
     let made_so = |word: &&str| {
@@ -46,7 +46,7 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
             (word.bytes().any(|b| b.is_ascii_digit()), word.bytes().any(|b| b.is_ascii_alphabetic()));
         (SHORTEST..=LONGEST).contains(&word.len()) && (digits && letters || word.contains('@'))
     };
-    words.filter(made_so).take(WORDS)
+    words.filter(made_so)
 }
 
 #[cfg(test)]
@@ -74,6 +74,5 @@ mod tests {
             "user u-858d7c6c99 (ann@example.com.) of 12345678, Traceback: id=550e8400-e29b-41d4-a716-446655440000";
         let found: Vec<&str> = words(text).collect();
         assert_eq!(found, ["u-858d7c6c99", "ann@example.com", "550e8400-e29b-41d4-a716-446655440000"]);
-        assert_eq!(words(&"u-12345678 ".repeat(100)).count(), WORDS);
     }
 }

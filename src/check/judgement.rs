@@ -99,6 +99,9 @@ pub struct Counts {
     pub users: u64,
     /// Users that were ready to ask at least once.
     pub users_ready: u64,
+    /// Users that only listened, further connections of users among them.
+    #[serde(default)]
+    pub listeners: u64,
     /// Iterations that were to begin by the clock, those without a free user included; none where users begin when they are done.
     #[serde(default)]
     pub arrivals: u64,
@@ -249,8 +252,15 @@ struct RuleLog {
 const TIMES_KEPT: usize = 10_000;
 
 /// Rules that say what a run lacks.
-const LACKING: [Rule; 6] =
-    [Rule::MissingEvent, Rule::UnpairedTool, Rule::NeverStarted, Rule::Stalled, Rule::RunTooLong, Rule::EmptyAnswer];
+const LACKING: [Rule; 7] = [
+    Rule::MissingEvent,
+    Rule::UnpairedTool,
+    Rule::NeverStarted,
+    Rule::FirstMessageLost,
+    Rule::Stalled,
+    Rule::RunTooLong,
+    Rule::EmptyAnswer,
+];
 
 /// Answers and the prompts they were given to, each known by a 64-bit hash of its words: enough to find one answer to
 /// different prompts, wherever they were judged.
@@ -379,6 +389,7 @@ impl Counts {
         Counts {
             users: self.users + other.users,
             users_ready: self.users_ready + other.users_ready,
+            listeners: self.listeners + other.listeners,
             arrivals: self.arrivals + other.arrivals,
             arrivals_dropped: self.arrivals_dropped + other.arrivals_dropped,
             overdue: self.overdue + other.overdue,

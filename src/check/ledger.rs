@@ -16,6 +16,12 @@ use crate::time::Stamp;
 /// How many ids that nobody owns yet one part of an execution keeps, of users and of anything else (at most 4 KiB each).
 pub const OPEN_KEPT: usize = 5_000;
 
+/// The name under which a user's own email is told; no profile can capture it.
+pub const EMAIL: &str = "user.email";
+
+/// So many users at least are told an identity that most are told.
+const COMMON: usize = 3;
+
 /// Whose ids are whose.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ledger {
@@ -31,8 +37,15 @@ pub struct Ledger {
     open_users: usize,
     /// Users in groups within which nothing is another's.
     pub groups: BTreeMap<UserNumber, String>,
+    /// Further connections of a user, each under a number of its own, and whose they are.
+    pub sockets: BTreeMap<UserNumber, UserNumber>,
     /// Words made like an identity, by who received them: in errors, refusals and frames that could not be read.
     pub words: BTreeMap<(UserNumber, String), Sighting>,
+    /// Words made like an identity in answers to steps as they were expected, by step and word: whom they were told to. User 0
+    /// is whoever asks before all users.
+    pub told: BTreeMap<(String, String), BTreeMap<UserNumber, (Stamp, Subject)>>,
+    /// How many of them are kept.
+    told_kept: usize,
     /// Marks of this execution that were seen at another user than theirs.
     pub marks: BTreeMap<ForeignMark, Sighting>,
 }
@@ -153,6 +166,37 @@ impl Ledger {
         }
     }
 
+    /// Keeps the words of an answer to `user` that may be identities of others, unless it names its receiver: what names both is
+    /// a list, or a thing that they share.
+    pub fn add_told(&mut self, step: &str, words: &[String], user: UserNumber, at: Stamp, subject: &Subject) {
+        let owns = |word: &String| self.identities.get(word).is_some_and(|owners| owners.contains(&user));
+        if words.iter().any(owns) {
+            return;
+        }
+        for word in words {
+            let known = self.identities.contains_key(word);
+            if known || self.told_kept < OPEN_KEPT {
+                let told = self.told.entry((step.to_owned(), word.clone())).or_default();
+                self.told_kept += usize::from(told.insert(user, (at, subject.clone())).is_none());
+            }
+        }
+    }
+
+    /// Identities that answers told to others than their owners and to few of all: by step, identity and receiver. What most
+    /// users are told is no secret of anybody's.
+    pub fn told_to_others(&mut self) -> Vec<(String, String, UserNumber, Stamp, Subject)> {
+        let users: BTreeSet<UserNumber> = self.identities.values().flatten().copied().collect();
+        let mut all = Vec::new();
+        for ((step, word), receivers) in std::mem::take(&mut self.told) {
+            let few = receivers.len() < COMMON || 2 * receivers.len() < users.len();
+            if few && self.identities.contains_key(&word) {
+                let one = |(user, (at, subject))| (step.clone(), word.clone(), user, at, subject);
+                all.extend(receivers.into_iter().map(one));
+            }
+        }
+        all
+    }
+
     /// Keeps a mark of another user. Gives the sighting back if there is no room.
     pub fn add_mark(&mut self, mark: ForeignMark, sighting: Sighting) -> Option<Sighting> {
         let full = self.marks.len() >= OPEN_KEPT;
@@ -175,13 +219,19 @@ impl Ledger {
 
     /// Whether nothing of the one is foreign to the other.
     pub fn together(&self, one: UserNumber, other: UserNumber) -> bool {
+        let (one, other) = (self.person(one), self.person(other));
         let group = |user| self.groups.get(&user);
         one == other || group(one).is_some_and(|mine| group(other) == Some(mine))
     }
 
+    /// The user whose connection `user` is: itself, unless it is a further one of another.
+    pub fn person(&self, user: UserNumber) -> UserNumber {
+        self.sockets.get(&user).copied().unwrap_or(user)
+    }
+
     /// Whether the one's is foreign to the other, as far as is known here: another thread may know a user's group.
     pub fn surely_apart(&self, one: UserNumber, other: UserNumber, between: Between) -> bool {
-        let known = |user| between == Between::Users || self.groups.contains_key(&user);
+        let known = |user| between == Between::Users || self.groups.contains_key(&self.person(user));
         known(one) && known(other) && !self.together(one, other)
     }
 
@@ -190,17 +240,22 @@ impl Ledger {
         users.first().is_some_and(|first| users.iter().any(|user| !self.together(*first, *user)))
     }
 
-    /// One number for all of a group; who is in none has his own.
+    /// One number for all of a group, and for all connections of a user; who is in none has his own.
     pub fn circles(&self) -> impl Fn(UserNumber) -> UserNumber + use<> {
         let mut first: BTreeMap<&str, UserNumber> = BTreeMap::new();
         let groups = self.groups.iter();
         let of: BTreeMap<UserNumber, UserNumber> =
             groups.map(|(user, group)| (*user, *first.entry(group).or_insert(*user))).collect();
-        move |user| of.get(&user).copied().unwrap_or(user)
+        let sockets = self.sockets.clone();
+        move |user| {
+            let person = sockets.get(&user).copied().unwrap_or(user);
+            of.get(&person).copied().unwrap_or(person)
+        }
     }
 
     pub(super) fn merge(&mut self, other: Ledger) {
         self.groups.extend(other.groups);
+        self.sockets.extend(other.sockets);
         for (value, users) in other.identities {
             self.identities.entry(value).or_default().extend(users);
         }
@@ -222,6 +277,17 @@ impl Ledger {
             match self.words.entry(word) {
                 Entry::Vacant(entry) => drop(entry.insert(theirs)),
                 Entry::Occupied(mut entry) => entry.get_mut().join(theirs),
+            }
+        }
+        self.told_kept += other.told_kept;
+        for (word, theirs) in other.told {
+            let mine = self.told.entry(word).or_default();
+            for (user, first) in theirs {
+                match mine.entry(user) {
+                    Entry::Vacant(entry) => drop(entry.insert(first)),
+                    Entry::Occupied(mut entry) if first < *entry.get() => drop(entry.insert(first)),
+                    Entry::Occupied(_) => {}
+                }
             }
         }
         for (mark, theirs) in other.marks {

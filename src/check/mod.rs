@@ -34,7 +34,7 @@ mod content;
 mod copies;
 mod course;
 pub mod decode;
-mod escapes;
+pub mod escapes;
 mod flight;
 pub mod form;
 mod instrument;
@@ -58,13 +58,14 @@ pub use flight::{Crowd, Events, Flight};
 pub use instrument::{Instrument, Pulse};
 pub use judgement::{Counts, FindingLog, Judgement, Latencies, LeakRow, Window};
 pub use lane::{Heard, Move};
-pub use ledger::{Borne, ForeignMark, Ledger, OpenId, Sighting};
+pub use ledger::{Borne, EMAIL, ForeignMark, Ledger, OpenId, Sighting};
 pub use reach::Planned;
 pub use value::{Value, Within};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::canary;
 use crate::expect::Expectations;
 use crate::finding::{Deviation, Evidence, Excerpt, Finding, Subject};
 use crate::identity::{ExecutionId, UserNumber};
@@ -153,6 +154,11 @@ impl Judge {
                 self.out.instrument.pulse(pulse);
             }
             Fact::Overdue { .. } => self.out.counts.overdue += 1,
+            Fact::Marked { name, marks, at } => self.marked(name, marks, *at),
+            Fact::Named { name, words, at } => {
+                let nobody = UserNumber(0);
+                self.out.ledger.add_told(name, words, nobody, *at, &Subject::default());
+            }
             _ => {}
         }
     }
@@ -173,6 +179,17 @@ impl Judge {
         let evidence = Evidence { marks: Vec::new(), excerpts };
         let finding = Finding { at: done, subject: Subject::default(), deviation, evidence };
         self.out.findings.add(finding, &self.expect.claims.exceptions);
+    }
+
+    /// Marks in an answer from before all users: nothing of this execution had been asked.
+    fn marked(&mut self, name: &str, marks: &[String], at: Stamp) {
+        let text = marks.join(" ");
+        for mark in canary::find_in(text.as_bytes()).filter_map(|found| found.canary.ok()) {
+            let deviation = Deviation::ForeignExecution { owner: UserNumber(mark.user) };
+            let evidence = Evidence { marks: Vec::new(), excerpts: vec![Excerpt::new(at, name, &text)] };
+            let finding = Finding { at, subject: Subject::default(), deviation, evidence };
+            self.out.findings.add(finding, &self.expect.claims.exceptions);
+        }
     }
 
     /// What `user` did or met; an entry of a recording, and live the same.

@@ -43,6 +43,7 @@ use crate::scenario::{Scenario, Session, defaults};
 use crate::secret::Scrubber;
 use crate::session::Net;
 use crate::session::clock::{self, Clock};
+use crate::session::exposed::{Places, listen};
 use crate::session::http::Http;
 use crate::session::kernel;
 use crate::session::recorder::Recorder;
@@ -110,6 +111,7 @@ pub fn plan(scenario: &Scenario, seed: u64, execution: ExecutionId, threads: u32
         first: scenario.users.first,
         only: only.to_vec(),
         load: scenario.load.clone(),
+        witnesses: scenario.users.witnesses,
         turns: u32::try_from(scenario.turns.len()).unwrap_or(u32::MAX),
         fresh: scenario.fresh_sessions(),
         threads: threads as usize,
@@ -146,6 +148,7 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<E
         expect: Arc::clone(&expect),
         plan,
         shared: Arc::new(shared),
+        places: Places::of(&scenario.load.exposure, scenario.users.count),
         password: loaded.password.as_ref().map(|password| match password {
             PasswordValue::Text(text) => text.clone(),
             // Where the reference to it stood does not matter any more: it was followed.
@@ -253,11 +256,13 @@ fn drive_all(mission: &Mission, net: &Net, hooks: Hooks) -> (Judgement, Vec<Shar
     }
     let plan = &mission.plan;
     let divided = plan.shards();
-    // Beside those of the users one for each thread's clock.
-    let mut seats = start_gate(plan.participants() as usize + divided.len(), &mission.stop);
+    let all = divided.iter().map(Vec::len).sum::<usize>();
+    // Beside those of the users one for each thread's clock; and those at which who only listens waits for the others.
+    let mut seats = start_gate(all + divided.len(), &mission.stop);
+    let mut ends = start_gate(all, &mission.stop).into_iter();
     let mut shards = Vec::new();
     for users in divided {
-        let own = seats.split_off(seats.len() - users.len());
+        let own = seats.split_off(seats.len() - users.len()).into_iter().zip(&mut ends);
         shards.push((seats.pop(), users.into_iter().zip(own).collect::<Vec<_>>()));
     }
     let count = shards.len() as u32;
@@ -275,12 +280,20 @@ fn drive_all(mission: &Mission, net: &Net, hooks: Hooks) -> (Judgement, Vec<Shar
         };
         let driving: FuturesUnordered<_> = users
             .into_iter()
-            .map(|(user, seat)| match plan.iterations() {
-                Some(iterations) => {
-                    let pause = move |nth| plan.pause(user.number, Iteration(nth));
-                    drive(&bench, user, seat, Turns::closed(iterations, pause, &mission.stop))
+            .map(|(user, (seat, end))| {
+                let (bench, desk) = (&bench, &desk);
+                async move {
+                    let turns = match plan.iterations() {
+                        _ if user.listens.is_some() => return listen(bench, user, seat, end).await,
+                        Some(iterations) => {
+                            let pause = move |nth| plan.pause(user.number, Iteration(nth));
+                            Turns::closed(iterations, pause, &mission.stop)
+                        }
+                        None => Turns::open(desk, &mission.stop),
+                    };
+                    drive(bench, user, seat, turns).await;
+                    drop(end);
                 }
-                None => drive(&bench, user, seat, Turns::open(&desk, &mission.stop)),
             })
             .collect();
         let working = async { tokio::join!(serving, driving.collect::<()>()) };

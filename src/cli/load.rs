@@ -30,7 +30,7 @@ use crate::scenario::people::People;
 use crate::scenario::{self, Password, ProfileRef, Scenario, TargetRef, defaults};
 use crate::secret::Secret;
 use crate::session::names;
-use crate::target::{self, Profile};
+use crate::target::{self, Profile, ScriptStep};
 
 /// The process's variables, read once.
 pub type Variables = BTreeMap<String, String>;
@@ -438,6 +438,7 @@ impl Loader {
         if !matches!(people, Some(None)) {
             check_user_names(&scenario, &profile, people.as_ref().and_then(Option::as_ref), cx);
         }
+        check_greeting(&scenario, &profile, cx);
         self.readdress(&mut profile, &reference, cx);
         self.check_addresses(&profile, cx);
         // With an address it is a backend that `serve` runs in another process.
@@ -864,12 +865,32 @@ fn check_user_names(scenario: &Scenario, profile: &Profile, people: Option<&Peop
     }
 }
 
+/// Who does not wait for the greeting knows nothing that it says.
+fn check_greeting(scenario: &Scenario, profile: &Profile, cx: &mut Context) {
+    let Some(place) = scenario.written.send_after else { return };
+    let waits = profile.connect.script.iter().filter_map(|step| match step {
+        ScriptStep::Wait(taken) => Some(taken),
+        ScriptStep::Send(_) => None,
+    });
+    if let Some(taken) = waits.flatten().next() {
+        let title = format!("users do not wait for the greeting, and the profile takes {} from it", quote(&taken.name));
+        let mistake = Diagnostic::mistake(place, title);
+        cx.report(mistake.help("remove `send_after`: with this target nobody can ask before the greeting"));
+    }
+    if profile.connect.script.is_empty() {
+        let mistake =
+            Diagnostic::mistake(place, "the profile waits for no greeting, so that every ask is an early one");
+        cx.report(mistake.help("remove `send_after`, or let the profile wait for what the target greets with"));
+    }
+}
+
 /// What a target that is not on this machine may be loaded with is for its profile to say, and for nobody else.
 fn check_limits(scenario: &Scenario, profile: &Profile, cx: &mut Context) {
     let limits = &profile.limits;
-    for (key, planned, allowed) in
-        [("users", scenario.users.count.into(), limits.users), ("runs", scenario.runs(), limits.runs)]
-    {
+    for (key, planned, allowed) in [
+        ("users", u64::from(scenario.users.count) + u64::from(scenario.listeners()), limits.users),
+        ("runs", scenario.runs(), limits.runs),
+    ] {
         if planned > allowed {
             let (planned, allowed) = (grouped(planned.into()), grouped(allowed.into()));
             let title = format!("{planned} {key} are more than the {allowed} that `{}` may get", profile.name);

@@ -28,7 +28,7 @@ impl Needs {
     /// Each user has a WebSocket; beside them stand logins and connects in flight and connections kept for further requests.
     pub fn of(loaded: &Loaded, threads: u32) -> Needs {
         let in_flight = if loaded.target.loopback { DIALS_IN_FLIGHT as u64 } else { defaults::LOGINS_IN_FLIGHT.into() };
-        let users = u64::from(loaded.scenario.users.count);
+        let users = u64::from(loaded.scenario.users.count) + u64::from(loaded.scenario.listeners());
         let sockets = users + users.min(in_flight) + IDLE_CONNECTIONS as u64 * u64::from(threads);
         // An embedded backend has the other end of each.
         let ends = if loaded.target.starts_backend { 2 } else { 1 };

@@ -13,7 +13,7 @@ use crate::expect::{ReliabilityOf, Segment, Statistic};
 use crate::finding::counted;
 use crate::identity::UserNumber;
 use crate::report::escape;
-use crate::scenario::load::{Ends, Load, Stage, Work};
+use crate::scenario::load::{Ends, Exposure, Load, Stage, Work};
 use crate::scenario::{Scenario, defaults};
 use crate::stats;
 use crate::time::Micros;
@@ -41,6 +41,11 @@ pub fn describe(loaded: &Loaded, loader: &Loader, options: &RunOptions, threads:
             counted(threads.into(), "thread"),
         ),
     );
+    if users.witnesses > 0 {
+        let (from, to) = (last.saturating_add(1), last.saturating_add(users.witnesses));
+        let numbers = if from == to { from.to_string() } else { format!("{from} to {to}") };
+        line("witnesses", format!("{} ({numbers}) to listen and never ask", counted(users.witnesses.into(), "user")));
+    }
     if !only.is_empty() {
         let numbers: Vec<String> = only.iter().map(UserNumber::to_string).collect();
         line("only", format!("{} of them take part: {}", counted(only.len() as u64, "user"), numbers.join(", ")));
@@ -106,7 +111,29 @@ fn load(load: &Load) -> Vec<(&'static str, String)> {
     if load.hold > Micros::ZERO {
         begin.push(format!("held connected for {} before the first", load.hold));
     }
+    let Exposure { pairs, switch, reconnects, further, send_after } = &load.exposure;
+    let mut exposed = Vec::new();
+    if *pairs > Micros::ZERO {
+        exposed.push(format!("by twos, {pairs} after one another"));
+    }
+    if *switch {
+        exposed.push("of each pair one is connected at a time, the one right when the other has hung up".to_owned());
+    }
+    if *reconnects > 0 {
+        exposed.push(format!("each connects and hangs up {} before it asks", counted((*reconnects).into(), "time")));
+    }
+    if *further > 0 {
+        let further = counted((*further).into(), "further connection");
+        exposed.push(format!("{further} of each user, with its login, to listen"));
+    }
+    if !send_after.is_empty() {
+        let times: Vec<String> = send_after.iter().map(Micros::to_string).collect();
+        exposed.push(format!("asks {} after the upgrade, greeted or not", times.join(", ")));
+    }
     let mut all = vec![("begin", begin.join("; "))];
+    if !exposed.is_empty() {
+        all.push(("exposed", exposed.join("; ")));
+    }
     // What the target adds is not known.
     let mut lasts = match least {
         Micros::ZERO => "as long as the target takes".to_owned(),

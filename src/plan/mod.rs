@@ -33,6 +33,8 @@ pub struct Plan {
     pub only: Vec<UserNumber>,
     /// When they begin, and what ends that.
     pub load: Load,
+    /// How many more, numbered behind them, connect and never ask.
+    pub witnesses: u32,
     /// Asks per iteration.
     pub turns: u32,
     /// Each iteration logs in and connects anew.
@@ -46,24 +48,61 @@ pub struct Plan {
 pub struct PlannedUser {
     /// Counted from 0, whatever the first number is.
     pub index: u32,
-    /// What credentials are made from.
+    /// Which one it is in all that is told of it.
     pub number: UserNumber,
+    /// It connects and never asks.
+    pub listens: Option<Listens>,
+}
+
+/// Why a user of a plan never asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listens {
+    /// It is a user of its own, and a witness.
+    Witness,
+    /// It is a further connection of this user.
+    For(UserNumber),
+}
+
+impl PlannedUser {
+    /// A user who asks.
+    pub fn new(index: u32, number: UserNumber) -> PlannedUser {
+        PlannedUser { index, number, listens: None }
+    }
+
+    /// The number that credentials are made from.
+    pub fn person(&self) -> UserNumber {
+        match self.listens {
+            Some(Listens::For(person)) => person,
+            Some(Listens::Witness) | None => self.number,
+        }
+    }
 }
 
 impl Plan {
-    /// The users of each thread: dealt out in turn, so that threads carry the same load and a user stays on its thread.
+    /// The users of each thread: dealt out in turn, so that threads carry the same load and a user stays on its thread, with all
+    /// of its connections. Witnesses are dealt out behind them, and take part whoever does.
     pub fn shards(&self) -> Vec<Vec<PlannedUser>> {
-        let all = (0..self.users).map(|index| PlannedUser { index, number: self.number(index) });
+        let all = (0..self.users).map(|index| PlannedUser::new(index, self.number(index)));
         let users: Vec<_> = all.filter(|user| self.takes_part(user.number)).collect();
         let threads = self.threads.clamp(1, users.len().max(1));
         let mut shards = vec![Vec::new(); threads];
         for (place, user) in users.into_iter().enumerate() {
             shards[place % threads].push(user);
+            let further = (0..self.load.exposure.further).map(|nth| PlannedUser {
+                number: self.number(self.users + self.witnesses + nth * self.users + user.index),
+                listens: Some(Listens::For(user.number)),
+                ..user
+            });
+            shards[place % threads].extend(further);
+        }
+        for index in self.users..self.users + self.witnesses {
+            let listens = Some(Listens::Witness);
+            shards[index as usize % threads].push(PlannedUser { index, number: self.number(index), listens });
         }
         shards
     }
 
-    /// How many users take part.
+    /// How many users take part, of those who ask.
     pub fn participants(&self) -> u32 {
         if self.only.is_empty() {
             return self.users;
@@ -166,7 +205,8 @@ mod tests {
     fn plan(users: u32, threads: usize) -> Plan {
         let execution = ExecutionId(7);
         let load = closed(Think::default());
-        Plan { seed: 42, execution, users, first: 101, only: vec![], load, turns: 2, fresh: false, threads }
+        let (only, witnesses) = (vec![], 0);
+        Plan { seed: 42, execution, users, first: 101, only, witnesses, load, turns: 2, fresh: false, threads }
     }
 
     fn closed(think: Think) -> Load {

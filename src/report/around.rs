@@ -35,6 +35,7 @@ pub struct Beside {
 pub(super) fn silence(deviation: &Deviation) -> Option<Micros> {
     match deviation {
         Deviation::NeverStarted { waited, .. }
+        | Deviation::FirstMessageLost { waited, .. }
         | Deviation::Stalled { waited, .. }
         | Deviation::UpgradeHung { waited }
         | Deviation::GreetingMissing { waited, frames: 0 } => Some(*waited),

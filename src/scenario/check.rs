@@ -77,11 +77,15 @@ fn check_target(target: &TargetDef, cx: &mut Context) {
 fn check_users(users: &UsersDef, load: Option<&LoadDef>, cx: &mut Context) {
     let count = u64::from(work::users(users, load));
     if let Some(first) = users.first {
-        let last = first.value.get() + count - 1;
+        let last = first.value.get() + count + work::listeners(users, load) - 1;
         if last > format::MAX_USER_NUMBER {
             let title = format!("the last user would have the number {last}, above {}", format::MAX_USER_NUMBER);
             cx.report(Diagnostic::mistake(first.span, title).also(users.count.span, "users from there on"));
         }
+    }
+    if let (Some(witnesses), 1) = (users.witnesses, count) {
+        let mistake = Diagnostic::mistake(witnesses.span, "isolation cannot be judged with a single user who asks");
+        cx.report(mistake.also(users.count.span, "one user").help("raise `users.count`, or remove `witnesses`"));
     }
     if let Some(email) = &users.email {
         names::CREDENTIALS.check(email, cx);

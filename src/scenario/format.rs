@@ -95,6 +95,9 @@ record! {
         pub columns: OneOrMany<Spanned<String>> = default(OneOrMany(Vec::new())),
         /// When users log in and connect. Default: `fresh`.
         pub session: Option<Spanned<Session>>,
+        /// So many users more, numbered behind the others, connect before anybody asks and listen to the end without asking:
+        /// whatever of a run comes to them is not theirs.
+        pub witnesses: Option<Spanned<Whole<1, 1_000>>>,
     }
 }
 
@@ -175,6 +178,8 @@ record! {
         pub deadline: Option<Spanned<Micros>>,
         /// What ends the work early. Runs in flight then may end within `timeouts.drain`.
         pub stop: Option<Spanned<StopDef>>,
+        /// With `closed`: how users meet, so that what is mixed up among them shows. Default: they ask all at once.
+        pub exposure: Option<Spanned<ExposureDef>>,
     }
     not_yet {
         "stages" => ("change the load over time", "write them as `open: { stages: [...] }`"),
@@ -250,6 +255,24 @@ words! {
         Even = "even",
         /// by chance, from the seed: a Poisson process of that rate
         Poisson = "poisson",
+    }
+}
+
+record! {
+    /// How users meet, so that what is mixed up among them shows.
+    pub struct ExposureDef {
+        /// Users begin by twos, each pair so long after the one before. Default: all at once.
+        pub pairs: Option<Spanned<Micros>>,
+        /// Of each pair of users one is connected at a time: right when the one has hung up, as soon as its run is over, the
+        /// other connects. Default: false.
+        pub switch: Option<Spanned<bool>>,
+        /// Before the connection on which it asks, a user connects and hangs up so often, as fast as the target lets it.
+        pub reconnects: Option<Spanned<Whole<1, 100>>>,
+        /// Connections of each user, all with its login; it asks on one, the others listen.
+        pub sockets: Option<Spanned<Whole<2, 8>>>,
+        /// Users ask so long after the upgrade, without waiting for the greeting; of several times each user takes one after the
+        /// other with its iterations.
+        pub send_after: Option<Spanned<OneOrMany<Micros>>>,
     }
 }
 

@@ -18,6 +18,23 @@ pub struct Load {
     pub deadline: Option<Deadline>,
     /// What ends it early.
     pub ends: Ends,
+    /// How users meet.
+    pub exposure: Exposure,
+}
+
+/// How users meet, so that what is mixed up among them shows. By default they ask all at once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exposure {
+    /// How long after the pair before it each pair of users begins.
+    pub pairs: Micros,
+    /// Of each pair of users one is connected at a time, the one right when the other has hung up.
+    pub switch: bool,
+    /// How often a user connects and hangs up before it connects to ask.
+    pub reconnects: u32,
+    /// How many further connections of each user listen.
+    pub further: u32,
+    /// How long after the upgrade users ask without waiting for the greeting, taken in turn; empty: they wait for it.
+    pub send_after: Vec<Micros>,
 }
 
 /// When users begin.
@@ -82,7 +99,8 @@ impl Default for Load {
     /// One iteration of each user.
     fn default() -> Load {
         let work = Work::Closed { iterations: defaults::ITERATIONS, think: Think::default() };
-        Load { work, hold: Micros::ZERO, deadline: None, ends: Ends::default() }
+        let (hold, ends, exposure) = (Micros::ZERO, Ends::default(), Exposure::default());
+        Load { work, hold, deadline: None, ends, exposure }
     }
 }
 

@@ -79,6 +79,8 @@ pub struct Written {
     pub leaks_under: Option<Span>,
     /// Of `expect.isolation.between`, if it says `groups`.
     pub groups: Option<Span>,
+    /// Of `load.exposure.send_after`, if it stands.
+    pub send_after: Option<Span>,
 }
 
 /// The system under test, unresolved.
@@ -124,6 +126,8 @@ pub struct Users {
     pub columns: Vec<String>,
     /// When they log in and connect.
     pub session: Session,
+    /// How many users more connect and never ask.
+    pub witnesses: u32,
 }
 
 /// A password, not yet followed to its place.
@@ -221,7 +225,13 @@ impl Scenario {
 
     /// New connections within iterations, of all users together.
     pub fn reconnects(&self) -> u64 {
-        self.iterations() * self.turns.iter().filter(|turn| turn.reconnect).count() as u64
+        let turns = self.turns.iter().filter(|turn| turn.reconnect).count() as u64;
+        self.iterations() * (turns + u64::from(self.load.exposure.reconnects))
+    }
+
+    /// How many connect beside those who ask, and never do: witnesses, and further connections of users.
+    pub fn listeners(&self) -> u32 {
+        self.users.count.saturating_mul(self.load.exposure.further).saturating_add(self.users.witnesses)
     }
 
     /// Runs of all users together: one per turn of each iteration.
@@ -351,6 +361,7 @@ fn build(file: format::ScenarioFile, places: &Places<'_>) -> Scenario {
         secret: file.users.secret.0,
         columns: file.users.columns.0.into_iter().map(|column| column.value).collect(),
         session: file.users.session.map_or(Session::Fresh, |session| session.value),
+        witnesses: file.users.witnesses.map_or(0, |witnesses| narrow(witnesses.value.get())),
     };
     let limits = file.expect.iter().flat_map(|expect| &expect.budgets).flat_map(|budgets| &budgets.0);
     let written = Written {
@@ -364,6 +375,11 @@ fn build(file: format::ScenarioFile, places: &Places<'_>) -> Scenario {
             .find_map(|expect| expect.isolation.as_ref()?.leaks_under)
             .map(|given| given.span),
         groups: file.expect.iter().find_map(|expect| expect.isolation.as_ref()?.groups()),
+        send_after: file
+            .load
+            .as_ref()
+            .and_then(|load| load.exposure.as_ref()?.value.send_after.as_ref())
+            .map(|times| times.span),
     };
     let expect = build_expect(file.expect, file.ask.turns(), &users, places);
     Scenario {

@@ -1,8 +1,10 @@
 //! From `load` and `users.count` as they are written to how much work there is, and what is wrong between their keys.
 
 use super::defaults;
-use super::format::{ClosedDef, CountDef, LoadDef, OpenDef, Spacing, StageDef, StopDef, StopOn, ThinkDef, UsersDef};
-use super::load::{Ends, Load, Open, Stage, Think, Work};
+use super::format::{
+    ClosedDef, CountDef, ExposureDef, LoadDef, OpenDef, Session, Spacing, StageDef, StopDef, StopOn, ThinkDef, UsersDef,
+};
+use super::load::{Ends, Exposure, Load, Open, Stage, Think, Work};
 use crate::document::decode::Spanned;
 use crate::document::diagnostic::Diagnostic;
 use crate::document::{Context, Span};
@@ -34,7 +36,26 @@ pub fn load(written: Option<&LoadDef>, origin: impl Fn(Span) -> Origin) -> Load 
         hold: written.hold.map_or(Micros::ZERO, |hold| hold.value),
         deadline: written.deadline.map(deadline),
         ends: written.stop.as_ref().map(|stop| ends(&stop.value)).unwrap_or_default(),
+        exposure: written.exposure.as_ref().map(|written| exposure(&written.value)).unwrap_or_default(),
     }
+}
+
+fn exposure(written: &ExposureDef) -> Exposure {
+    let narrow = |given: u64| u32::try_from(given).unwrap_or(u32::MAX);
+    Exposure {
+        pairs: written.pairs.map_or(Micros::ZERO, |pairs| pairs.value),
+        switch: written.switch.is_some_and(|switch| switch.value),
+        reconnects: written.reconnects.map_or(0, |reconnects| narrow(reconnects.value.get())),
+        further: written.sockets.map_or(0, |sockets| narrow(sockets.value.get() - 1)),
+        send_after: written.send_after.as_ref().map(|times| times.value.0.clone()).unwrap_or_default(),
+    }
+}
+
+/// How many users more connect and never ask: witnesses, and further connections of others.
+pub fn listeners(users: &UsersDef, load: Option<&LoadDef>) -> u64 {
+    let further = load.and_then(|load| load.exposure.as_ref()).map_or(0, |written| exposure(&written.value).further);
+    let witnesses = users.witnesses.map_or(0, |witnesses| witnesses.value.get());
+    witnesses + u64::from(self::users(users, load)) * u64::from(further)
 }
 
 fn ends(stop: &StopDef) -> Ends {
@@ -98,6 +119,9 @@ fn concern(on: StopOn) -> Concern {
 pub fn check(written: Option<&LoadDef>, users: Option<&UsersDef>, cx: &mut Context) {
     if let Some(load) = written {
         check_load(load, cx);
+    }
+    if let (Some(users), Some(exposure)) = (users, written.and_then(|load| load.exposure.as_ref())) {
+        check_exposure(exposure, written, users, cx);
     }
     if let Some(users) = users {
         check_count(written.and_then(|load| load.open.as_ref()), users, cx);
@@ -185,6 +209,47 @@ fn check_open(written: &Spanned<OpenDef>, cx: &mut Context) {
     if self::open(open).arrivals() < 1.0 && !cx.has_mistakes() {
         let mistake = Diagnostic::mistake(written.span, "in that time nobody begins");
         cx.report(mistake.help("raise the rate or the time"));
+    }
+}
+
+fn check_exposure(written: &Spanned<ExposureDef>, load: Option<&LoadDef>, users: &UsersDef, cx: &mut Context) {
+    let exposure = &written.value;
+    let ExposureDef { pairs, switch, reconnects, sockets, send_after } = exposure;
+    if pairs.is_none() && switch.is_none() && reconnects.is_none() && sockets.is_none() && send_after.is_none() {
+        let mistake = Diagnostic::mistake(written.span, "`exposure` says nothing of how users meet");
+        return cx.report(mistake.help("write for example `exposure: { pairs: 200ms }`, or remove it"));
+    }
+    if let Some(open) = load.and_then(|load| load.open.as_ref()) {
+        let mistake = Diagnostic::mistake(written.span, "users of an open load begin by the clock, each by itself");
+        return cx.report(mistake.also(open.span, "this load").help("write `closed`, or remove `exposure`"));
+    }
+    let switch = exposure.switch.filter(|switch| switch.value).map(|switch| switch.span);
+    let early = exposure.send_after.as_ref().map(|times| times.span);
+    let again = exposure.reconnects.map(|reconnects| reconnects.span);
+    if let (Some(place), Some(keep)) =
+        (switch.or(early).or(again), users.session.filter(|session| session.value == Session::Keep))
+    {
+        let mistake = Diagnostic::mistake(place, "this is about new connections, and users connect only once");
+        cx.report(mistake.also(keep.span, "sessions are kept").help("write `session: fresh`, or remove it"));
+    }
+    if let (Some(switch), Some(other)) = (switch, early.or(exposure.pairs.map(|pairs| pairs.span))) {
+        let mistake = Diagnostic::mistake(other, "users who take turns connect when the other has hung up");
+        cx.report(
+            mistake.also(switch, "`switch`").help("remove one of them; two scenarios can be run one after the other"),
+        );
+    }
+    if let (Some(early), Some(hold)) = (switch.or(early), load.and_then(|load| load.hold)) {
+        let mistake = Diagnostic::mistake(hold.span, "nobody is held who asks without having waited for the others");
+        cx.report(mistake.also(early, "because of this").help("remove one of them"));
+    }
+    if let (Some(switch), count @ 1..4) = (switch, self::users(users, load)) {
+        let title = format!("of {count} users who take turns no two can have a run at once");
+        let mistake = Diagnostic::mistake(switch, title).also(users.count.span, "users");
+        cx.report(mistake.help("use four users at least, or remove `switch`"));
+    }
+    if let Some(pairs) = exposure.pairs.filter(|pairs| pairs.value == Micros::ZERO) {
+        let mistake = Diagnostic::mistake(pairs.span, "pairs that begin at once are no pairs");
+        cx.report(mistake.help("write for example `pairs: 200ms`, or remove the key"));
     }
 }
 

@@ -199,11 +199,16 @@ impl<'a> Line<'a> {
     pub fn tell_own(&mut self, values: &Values) {
         for (name, text) in &self.bench.mission.profile.own {
             let Ok(value) = text.render(&|name| values.get(name)) else { continue };
-            let value = self.bench.scrubber().scrub(&value).into_owned();
-            if self.told.get(name) != Some(&value) {
-                self.told.insert(name.clone(), value.clone());
-                self.tell(Fact::Captured { name: name.clone(), value, at: self.now() });
-            }
+            self.tell_once(name, &value);
+        }
+    }
+
+    /// Tells a value of the user's own, if it is new.
+    pub fn tell_once(&mut self, name: &str, value: &str) {
+        let value = self.bench.scrubber().scrub(value).into_owned();
+        if self.told.get(name) != Some(&value) {
+            self.told.insert(name.to_owned(), value.clone());
+            self.tell(Fact::Captured { name: name.to_owned(), value, at: self.now() });
         }
     }
 

@@ -7,6 +7,7 @@
 
 pub mod clock;
 mod cookies;
+pub mod exposed;
 mod failure;
 #[cfg(test)]
 mod far_end;

@@ -13,7 +13,7 @@ use super::cookies::Jar;
 use super::http::{Http, HttpAnswer, HttpRequest};
 use super::values::Values;
 use crate::canary::{self, Canary};
-use crate::check::decode;
+use crate::check::{decode, escapes};
 use crate::document::text::{Missing, Text};
 use crate::event::{Envelope, Extract, Found, Kind, Number, Slots};
 use crate::secret::Scrubber;
@@ -26,6 +26,8 @@ const BODY_KEPT: usize = 4 * 1024;
 
 /// How many foreign marks of one answer are told.
 const MARKS_KEPT: usize = 8;
+/// How many words of one answer that are made like identities are told.
+const WORDS_KEPT: usize = 256;
 /// How many redirects of one request are gone after (Fetch standard, HTTP-redirect fetch, step 7).
 const REDIRECTS: usize = 20;
 
@@ -58,6 +60,8 @@ pub(super) struct Performed {
     pub captured: Vec<Captured>,
     /// Marks that stood in its answers.
     pub marks: BTreeSet<Canary>,
+    /// Words made like identities that stood in the answer, if it was as expected; with secrets perhaps.
+    pub words: Vec<String>,
     /// Time spent waiting because the target asked for it.
     pub waited: Micros,
 }
@@ -71,7 +75,7 @@ pub(super) struct Captured {
 
 /// One try.
 enum Tried {
-    Good { status: u16, captured: Vec<Captured> },
+    Good { status: u16, captured: Vec<Captured>, words: Vec<String> },
     Refused { status: u16, why: String, body: String, retry_after: Option<Micros> },
     Failed(NetFailure),
 }
@@ -111,13 +115,15 @@ impl Requester<'_> {
             }
             // A step that was repeated in vain took all that time.
             let sent = if matches!(tried, Tried::Good { .. }) || step.retry.is_none() { sent } else { begun };
-            let (outcome, captured) = match tried {
-                Tried::Good { status, captured } => (StepOutcome::Good { status }, captured),
-                Tried::Refused { status, why, body, .. } => (StepOutcome::Refused { status, why, body }, Vec::new()),
-                Tried::Failed(failure) => (StepOutcome::Failed(failure), Vec::new()),
+            let (outcome, captured, words) = match tried {
+                Tried::Good { status, captured, words } => (StepOutcome::Good { status }, captured, words),
+                Tried::Refused { status, why, body, .. } => {
+                    (StepOutcome::Refused { status, why, body }, Vec::new(), Vec::new())
+                }
+                Tried::Failed(failure) => (StepOutcome::Failed(failure), Vec::new(), Vec::new()),
             };
             let fact = Fact::Step { phase, name: step.name.clone(), sent, done, outcome };
-            return Performed { fact, captured, marks, waited };
+            return Performed { fact, captured, marks, words, waited };
         }
     }
 
@@ -314,7 +320,15 @@ fn judged(step: &Step, answer: &HttpAnswer, values: &Values, cookie: impl Fn(&st
             None => {}
         }
     }
-    Tried::Good { status, captured }
+    let mut words = Vec::new();
+    if !step.public {
+        for word in escapes::words(&escapes::plain(&text)).take(WORDS_KEPT) {
+            if !words.iter().any(|known| known == word) {
+                words.push(word.to_owned());
+            }
+        }
+    }
+    Tried::Good { status, captured, words }
 }
 
 /// The lines of the header `name`, which is in lower case.
@@ -394,6 +408,13 @@ pub(super) fn foreign(step: &str, marks: &BTreeSet<Canary>, own: Canary, at: Sta
     let foreign = marks.iter().filter(|mark| (mark.execution, mark.user) != (own.execution, own.user));
     let marks: Vec<String> = foreign.take(MARKS_KEPT).map(|mark| mark.encode()).collect();
     (!marks.is_empty()).then(|| Fact::Marked { name: step.to_owned(), marks, at })
+}
+
+/// Words in the answer to `step` as the judge is told them: without those that hold a secret.
+pub(super) fn named(step: &str, words: Vec<String>, scrubber: &Scrubber, at: Stamp) -> Option<Fact> {
+    let open = |word: &String| matches!(scrubber.scrub(word), std::borrow::Cow::Borrowed(_));
+    let words: Vec<String> = words.into_iter().filter(open).collect();
+    (!words.is_empty()).then(|| Fact::Named { name: step.to_owned(), words, at })
 }
 
 /// Captured values as the judge is told them: all but secrets, spelled as frames that hold them will be.

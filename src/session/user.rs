@@ -15,13 +15,14 @@ use url::Url;
 
 use super::Net;
 use super::cookies::{Jar, over_http};
+use super::exposed::{Place, Places};
 use super::http::Http;
 use super::line::{GOOD_BYE, Line, rendered};
 use super::recorder::{Recorder, Tapes};
-use super::steps::{ANSWER, Captured, Performed, Requester, foreign, scrubbed, told};
+use super::steps::{ANSWER, Captured, Performed, Requester, foreign, named, scrubbed, told};
 use super::transport::{self, DialRequest};
 use super::values::{Shared, Values};
-use crate::check::{Judge, Judgement, Move};
+use crate::check::{EMAIL, Judge, Judgement, Move};
 use crate::document::text::Text;
 use crate::engine::{Level, Limiter, Opened, Progress, Seat, Stage, Stop, Turn, Turns};
 use crate::expect::{Between, Expectations, IdRole, IdSource};
@@ -49,6 +50,8 @@ pub struct Mission {
     pub plan: Plan,
     /// Values that are the same for all users.
     pub shared: Arc<Shared>,
+    /// Where users take turns to be connected, if they do.
+    pub places: Places,
     /// The users' password, followed to where it is.
     pub password: Option<Text>,
     /// The rows of users who stand in a file.
@@ -108,7 +111,7 @@ pub struct Bench<'a> {
 pub async fn make_ready(bench: &Bench<'_>) -> bool {
     let mission = bench.mission;
     // Ready steps have no user; only the names that are the same for all of them are allowed in them.
-    let nobody = PlannedUser { index: 0, number: UserNumber(0) };
+    let nobody = PlannedUser::new(0, UserNumber(0));
     let ids = mission.plan.ids(nobody.number);
     let values = &mut Values::new(Arc::clone(&mission.shared), bench.net.clock, ids, nobody);
     let headers = trace_headers(mission, values);
@@ -128,7 +131,12 @@ pub async fn make_ready(bench: &Bench<'_>) -> bool {
         }
         let fact = scrubbed(performed.fact, &bench.scrubber());
         let good = succeeded(&fact);
+        let at = fact.at();
         bench.tell_all(fact);
+        let any = mission.plan.canary(nobody.number, Iteration(0));
+        let marked = foreign(&step.name, &performed.marks, any, at);
+        let named = named(&step.name, performed.words, &bench.scrubber(), at);
+        marked.into_iter().chain(named).for_each(|fact| bench.tell_all(fact));
         if !good {
             return false;
         }
@@ -235,12 +243,20 @@ impl<'a> Bench<'a> {
     }
 }
 
-struct User<'a> {
-    bench: &'a Bench<'a>,
-    number: UserNumber,
-    line: Line<'a>,
-    values: Values,
-    seat: Option<Seat>,
+pub(super) struct User<'a> {
+    pub bench: &'a Bench<'a>,
+    /// Counted from 0.
+    pub index: u32,
+    pub number: UserNumber,
+    pub line: Line<'a>,
+    pub values: Values,
+    pub seat: Option<Seat>,
+    /// It never asks.
+    pub listens: bool,
+    /// The place of its pair, while it is connected.
+    pub place: Option<Place>,
+    /// When the connection was upgraded.
+    pub upgraded: Stamp,
     /// The turn that the connection was made for; 0 at the beginning of an iteration.
     resumed: u32,
     /// The login steps of this session succeeded.
@@ -254,16 +270,16 @@ struct User<'a> {
 }
 
 impl<'a> User<'a> {
-    fn new(bench: &'a Bench<'a>, planned: PlannedUser, seat: Seat) -> User<'a> {
+    pub fn new(bench: &'a Bench<'a>, planned: PlannedUser, seat: Seat) -> User<'a> {
         let mission = bench.mission;
         let ids = mission.plan.ids(planned.number);
         let mut values = Values::new(Arc::clone(&mission.shared), bench.net.clock, ids, planned);
-        for (column, value, secret) in mission.people.iter().flat_map(|people| people.of(planned.number)) {
+        for (column, value, secret) in mission.people.iter().flat_map(|people| people.of(planned.person())) {
             let column = Captured { name: column.to_owned(), value: value.clone(), secret };
-            bench.guard(&column, Some(planned.number.0));
+            bench.guard(&column, Some(planned.person().0));
             values.set(&format!("user.{}", column.name), column.value);
         }
-        let credentials = [("user.email", &mission.scenario.users.email), ("user.password", &mission.password)];
+        let credentials = [(EMAIL, &mission.scenario.users.email), ("user.password", &mission.password)];
         for (name, text) in credentials {
             let rendered = text.as_ref().and_then(|text| text.render(&|name| values.get(name)).ok());
             if let Some(rendered) = rendered {
@@ -271,11 +287,15 @@ impl<'a> User<'a> {
             }
         }
         if let Some(Json::String(password)) = values.get("user.password").as_deref() {
-            bench.learn(password, "password", Some(planned.number.0));
+            bench.learn(password, "password", Some(planned.person().0));
         }
         User {
             bench,
+            index: planned.index,
             number: planned.number,
+            listens: planned.listens.is_some(),
+            place: None,
+            upgraded: Stamp::ZERO,
             values,
             line: Line::new(bench, planned.number),
             seat: Some(seat),
@@ -329,6 +349,7 @@ impl<'a> User<'a> {
         {
             self.line.tell(Fact::Grouped { group, at });
         }
+        self.tell_email();
         self.begin(iteration);
         self.resumed = 0;
         let good = self.walk(fresh, keeps && turn.more).await;
@@ -346,6 +367,7 @@ impl<'a> User<'a> {
         if !keeps {
             self.line.hang_up(&self.values).await;
         }
+        self.place = None;
         self.line.tell(Fact::Ended { at: self.line.now() });
     }
 
@@ -374,7 +396,7 @@ impl<'a> User<'a> {
     }
 
     /// New names for a new iteration.
-    fn begin(&mut self, iteration: Iteration) {
+    pub fn begin(&mut self, iteration: Iteration) {
         let canary = self.bench.mission.plan.canary(self.number, iteration).encode();
         self.values.set("iteration", iteration.0);
         self.values.set("canary", canary);
@@ -404,14 +426,20 @@ impl<'a> User<'a> {
     }
 
     async fn walk_on(&mut self, fresh: bool, more: bool) -> bool {
-        if fresh && !self.set_up().await {
-            return false;
+        if fresh {
+            if !self.set_up().await {
+                return false;
+            }
+            if let Some(after) = self.early() {
+                self.ask_early(after).await;
+            }
         }
+        let exposure = &self.bench.mission.plan.load.exposure;
         loop {
             self.adopt();
             match self.line.next_move() {
                 Move::Settled { good } => return good,
-                Move::Linger { good } if more && !self.line.dead => return good,
+                Move::Linger { good } if more && !self.line.dead || exposure.switch => return good,
                 Move::Listen | Move::Linger { .. } => self.line.listen().await,
                 Move::Reply(rule) => self.line.reply(rule, &self.values).await,
                 Move::Script(step) => self.script(step).await,
@@ -459,7 +487,7 @@ impl<'a> User<'a> {
 
     // Set-up.
 
-    async fn set_up(&mut self) -> bool {
+    pub async fn set_up(&mut self) -> bool {
         let mission = self.bench.mission;
         for name in std::mem::take(&mut self.captured) {
             self.values.unset(&name);
@@ -474,7 +502,7 @@ impl<'a> User<'a> {
         drop(pass);
         self.logged_in = true;
         mission.progress.add(Stage::LoggedIn, 1);
-        if !self.steps(&mission.profile.prepare, Phase::Prepare).await {
+        if !self.steps(&mission.profile.prepare, Phase::Prepare).await || !self.meet().await {
             return false;
         }
         let _pass = mission.connects.enter().await;
@@ -515,6 +543,11 @@ impl<'a> User<'a> {
             self.line.tell(fact);
         }
         self.tell_captured(&performed.captured, at);
+        // What is taken away afterwards is nobody's business any more.
+        if phase != Phase::Finally {
+            let named = named(&step.name, performed.words, &self.bench.scrubber(), at);
+            named.into_iter().for_each(|fact| self.line.tell(fact));
+        }
         good
     }
 
@@ -527,7 +560,7 @@ impl<'a> User<'a> {
     }
 
     /// Keeps what was taken from frames that the script waited for.
-    fn adopt(&mut self) {
+    pub fn adopt(&mut self) {
         let greeted = std::mem::take(&mut self.line.greeted);
         for captured in &greeted {
             self.values.set(&captured.name, captured.value.clone());
@@ -538,7 +571,7 @@ impl<'a> User<'a> {
         }
     }
 
-    async fn dial(&mut self) -> bool {
+    pub async fn dial(&mut self) -> bool {
         let connection = Connection(self.line.connection.0 + 1);
         self.line.connection = connection;
         let request = match self.dial_request(connection) {
@@ -556,6 +589,7 @@ impl<'a> User<'a> {
         self.jar.keep(&over_http(&request.url), &cookies);
         let outcome = self.scrub_dial(dialed.outcome);
         self.line.connect(dialed.socket);
+        self.upgraded = dialed.done;
         self.values.restart_counter();
         self.line.tell(Fact::Dialed { connection, begun: dialed.begun, done: dialed.done, outcome });
         if self.line.socket.is_some() {
@@ -607,11 +641,13 @@ impl<'a> User<'a> {
     async fn start_together(&mut self) -> bool {
         let Some(seat) = self.seat.take() else { return true };
         let Mission { plan, stop, .. } = self.bench.mission;
+        let behind = self.behind();
         let mut gate = pin!(async {
             let opened = seat.arrive().await;
-            if opened == Opened::Together && plan.load.hold > Micros::ZERO {
+            let held = plan.load.hold + behind;
+            if opened == Opened::Together && held > Micros::ZERO {
                 tokio::select! {
-                    () = sleep(plan.load.hold.to_std()) => {}
+                    () = sleep(held.to_std()) => {}
                     () = stop.reached(Level::Drain) => return Opened::Stopped,
                 }
             }
@@ -632,7 +668,7 @@ impl<'a> User<'a> {
         }
     }
 
-    async fn script(&mut self, step: usize) {
+    pub async fn script(&mut self, step: usize) {
         let profile = &self.bench.mission.profile;
         self.values.count_message();
         let Some(ScriptStep::Send(message)) = profile.connect.script.get(step) else { return };
@@ -640,7 +676,7 @@ impl<'a> User<'a> {
         self.line.send(self.line.now(), text).await;
     }
 
-    async fn ask(&mut self, turn: u32) {
+    pub async fn ask(&mut self, turn: u32) {
         let mission = self.bench.mission;
         let run = self.values.uuid();
         self.values.set("run_id", run.clone());

@@ -43,7 +43,7 @@ impl Values {
         let mut values =
             Values { shared, clock, ids: RefCell::new(ids), named: BTreeMap::new(), counter: Cell::new(0) };
         values.set("user.index", user.index);
-        values.set("user.number", user.number.0);
+        values.set("user.number", user.person().0);
         values
     }
 
@@ -116,6 +116,7 @@ mod tests {
     fn values() -> Values {
         let execution = ExecutionId(1);
         let plan = Plan {
+            witnesses: 0,
             seed: 1,
             execution,
             users: 1,
@@ -131,7 +132,7 @@ mod tests {
             http: "http://127.0.0.1:1".to_owned(),
             ..Shared::default()
         };
-        let user = PlannedUser { index: 0, number: UserNumber(7) };
+        let user = PlannedUser::new(0, UserNumber(7));
         Values::new(Arc::new(shared), Clock::start(), plan.ids(user.number), user)
     }
 

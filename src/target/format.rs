@@ -123,6 +123,8 @@ record! {
         pub file: Option<Spanned<String>>,
         /// What to make of a redirect. Default: that of `http`.
         pub redirects: Option<Redirects>,
+        /// Its answer is meant for everybody, so that whom it names is held against nobody. Default: false.
+        pub public: bool = default(false),
         /// How long one request may take. Default: the scenario's `timeouts.connect`.
         pub timeout: Option<Spanned<Micros>>,
         /// In `ready` only: repeated every 500ms until it succeeds, at most this long.

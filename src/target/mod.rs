@@ -110,6 +110,8 @@ pub struct Step {
     pub body: Option<Body>,
     /// Redirects are gone after; else they are answers.
     pub follows: bool,
+    /// Its answer is meant for everybody: whom it names is held against nobody.
+    pub public: bool,
     /// How long one try may take, if the profile says.
     pub timeout: Option<Micros>,
     /// How it is repeated until it succeeds.

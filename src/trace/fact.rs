@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::identity::{Connection, Iteration};
+use crate::identity::{Connection, Iteration, UserNumber};
 use crate::time::{Micros, Stamp};
 
 /// Something the harness did, or was answered outside the socket.
@@ -43,6 +43,13 @@ pub enum Fact {
         /// When that was told.
         at: Stamp,
     },
+    /// The user only listens: it connects and never asks.
+    Listens {
+        /// It is a further connection of this user; otherwise it is a user of its own.
+        of: Option<UserNumber>,
+        /// When that was told.
+        at: Stamp,
+    },
     /// A value was captured. Secrets are not told.
     Captured {
         /// The profile's name for it.
@@ -58,6 +65,15 @@ pub enum Fact {
         name: String,
         /// The marks, the first few.
         marks: Vec<String>,
+        /// When the answer was read.
+        at: Stamp,
+    },
+    /// Words made like identities stood in the answer to a step that was as expected.
+    Named {
+        /// The step, as in `Step`.
+        name: String,
+        /// The words, each once, the first few.
+        words: Vec<String>,
         /// When the answer was read.
         at: Stamp,
     },
@@ -130,14 +146,37 @@ pub enum Fact {
 }
 
 impl Fact {
+    /// Moves it to a later time.
+    pub fn delay(&mut self, by: Micros) {
+        let (first, last) = match self {
+            Fact::Step { sent, done, .. } => (Some(sent), done),
+            Fact::Dialed { begun, done, .. } => (Some(begun), done),
+            Fact::Began { scheduled, at, .. } | Fact::Dropped { scheduled, at } => (Some(scheduled), at),
+            Fact::Grouped { at, .. }
+            | Fact::Listens { at, .. }
+            | Fact::Captured { at, .. }
+            | Fact::Marked { at, .. }
+            | Fact::Named { at, .. }
+            | Fact::Asked { at, .. }
+            | Fact::Closed { at, .. }
+            | Fact::Interrupted { at }
+            | Fact::Ended { at }
+            | Fact::Pulse { at, .. }
+            | Fact::Overdue { at } => (None, at),
+        };
+        first.into_iter().chain([last]).for_each(|stamp| *stamp = *stamp + by);
+    }
+
     /// When it was over.
     pub fn at(&self) -> Stamp {
         match self {
             Fact::Step { done, .. } | Fact::Dialed { done, .. } => *done,
             Fact::Began { at, .. }
             | Fact::Grouped { at, .. }
+            | Fact::Listens { at, .. }
             | Fact::Captured { at, .. }
             | Fact::Marked { at, .. }
+            | Fact::Named { at, .. }
             | Fact::Asked { at, .. }
             | Fact::Closed { at, .. }
             | Fact::Interrupted { at }

@@ -199,15 +199,16 @@ fn a_selftest_is_read_on_eighty_columns_and_says_what_it_cannot_try() {
 
 #[test]
 fn each_leak_is_told_by_how_it_came() {
-    const SILENT: [&str; 1] = ["leak-swap"];
+    const SILENT: [&str; 1] = ["leak-misroute"];
     const CLASSES: &[(&str, &[&str])] = &[
         ("leak-broadcast", &["broadcast"]),
         ("leak-copy", &["copied"]),
         ("leak-answer", &["copied"]),
-        ("leak-swap", &["misrouted", "swapped"]),
+        ("leak-misroute", &["misrouted", "swapped"]),
         ("leak-late", &["copied", "stale_session"]),
-        ("leak-state", &["content_only", "cached_answer", "swapped"]),
-        ("answer-cached", &["cached_answer", "content_only"]),
+        ("leak-content", &["content_only", "cached_answer", "swapped"]),
+        ("leak-cached-answer", &["cached_answer"]),
+        ("leak-on-reconnect", &["copied", "stale_session", "broadcast"]),
         ("identity-collapse", &["identity_collapse"]),
     ];
     all_at_once(CLASSES, |(fault, classes)| {

@@ -10,6 +10,7 @@ mod course;
 mod dialects;
 mod docs;
 mod envelope;
+mod exposure;
 mod faults;
 mod formats;
 mod hostile;

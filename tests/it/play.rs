@@ -249,7 +249,8 @@ impl Stage {
     /// if that follows.
     fn filled(&self, index: usize, text: &str) -> String {
         static HOLE: LazyLock<Regex> = LazyLock::new(|| {
-            let pattern = r"\$\{(user|run|thread|canary)(?: (\d+|elsewhere))?(?: (base64|capitals|escaped))?\}";
+            let pattern =
+                r"\$\{(user|run|thread|canary)(?: (\d+|elsewhere))?(?: (base64|capitals|escaped|first|rest))?\}";
             Regex::new(pattern).expect("a pattern")
         });
         let fill = |hole: &regex::Captures<'_>| {
@@ -267,6 +268,8 @@ impl Stage {
             };
             match hole.get(3).map(|form| form.as_str()) {
                 Some("escaped") => value.bytes().map(|byte| format!("\\u{byte:04x}")).collect(),
+                Some("first") => value[..20].to_owned(),
+                Some("rest") => value[20..].to_owned(),
                 Some("base64") => STANDARD.encode(format!("(ref {value})")),
                 Some(_) => value.to_uppercase(),
                 None => value,
@@ -353,6 +356,10 @@ impl Stage {
                 (user.open, user.turn) = (true, 0);
                 Fact::Began { iteration: Iteration(user.iteration), scheduled: at, at, fresh: spoken.len() == 1 }
             }
+            ["listens"] => Fact::Listens { of: None, at },
+            ["listens", "for", other] => {
+                Fact::Listens { of: Some(UserNumber(other.parse().expect("a number of a user"))), at }
+            }
             ["logs", "in"] => return self.logged_in(index, None, &step(Phase::Login, login, good)),
             ["logs", "in", "as", id] => return self.logged_in(index, Some(id), &step(Phase::Login, login, good)),
             ["login", "refused", code] => step(Phase::Login, login, refused(code)),
@@ -365,6 +372,16 @@ impl Stage {
                     return;
                 }
                 Fact::Marked { name: "GET /messages".to_owned(), marks: vec![body], at }
+            }
+            ["history", "names"] => {
+                self.tell(index, &step(Phase::After, "GET /messages", good));
+                let words = body.split_whitespace().map(str::to_owned).collect();
+                Fact::Named { name: "GET /messages".to_owned(), words, at }
+            }
+            ["ready", "names"] => {
+                let words = body.split_whitespace().map(str::to_owned).collect();
+                let fact = Fact::Named { name: "GET /health/ready".to_owned(), words, at };
+                return self.judge.for_all(&fact);
             }
             ["cleanup", "refused", code] => step(Phase::Finally, "DELETE /thread", refused(code)),
             ["unready", code] => return self.judge.for_all(&step(Phase::Ready, "GET /health/ready", refused(code))),
@@ -390,6 +407,10 @@ impl Stage {
                 let (status, headers) = (status(code), String::new());
                 dial(before, Dial::Refused { status, headers, body: body.clone() })
             }
+            ["upgrade", "refused", code, "head"] => {
+                let (status, headers) = (status(code), body.replace("; ", "\r\n"));
+                dial(before, Dial::Refused { status, headers, body: String::new() })
+            }
             ["upgrade", "invalid"] => dial(before, Dial::Invalid { why: body.clone() }),
             ["upgrade", "hangs", time] => {
                 self.now += notation::millis(&self.place, time);
@@ -399,7 +420,8 @@ impl Stage {
             }
             ["upgrade", "unanswered"] => dial(before, Dial::Failed(failure(false))),
             ["greeted"] => return self.text(index, r#"{"type":"connection_ready","user_id":"${user}"}"#),
-            ["asks"] => return self.asks(index, said.as_deref().unwrap_or(PROMPT)),
+            ["asks"] => return self.asks(index, said.as_deref().unwrap_or(PROMPT), false),
+            ["asks", "early"] => return self.asks(index, said.as_deref().unwrap_or(PROMPT), true),
             ["closes"] => Fact::Closed { connection: Connection(self.users[index].connection), at },
             ["interrupted"] => Fact::Interrupted { at },
             ["ends"] => {
@@ -431,14 +453,15 @@ impl Stage {
         }
     }
 
-    fn asks(&mut self, index: usize, prompt: &str) {
+    fn asks(&mut self, index: usize, prompt: &str, early: bool) {
         let user = &mut self.users[index];
         let turn = user.turn;
         user.turn += 1;
         user.asked += 1;
         let (run, thread) = (Some(user.run()), Some(user.thread()));
         let due = self.judge.next_move(user.number);
-        assert_eq!(due, Move::Ask(turn), "{}: the user may not ask now", self.place);
+        let waits = if early { Move::Listen } else { Move::Ask(turn) };
+        assert_eq!(due, waits, "{}: the user may not ask now", self.place);
         let prompt = self.filled(index, prompt);
         self.tell(index, &Fact::Asked { turn, at: stamp(self.now), run, thread, prompt });
         self.frame(index, Direction::Sent, Content::Text("{}".into()));

@@ -113,10 +113,10 @@ pub(in crate::backend) fn bend(spec: &Spec, steps: &mut Vec<Step>, world: &World
         Fault::AnswerApology => {
             answer(steps, "I am sorry, but I cannot help with that right now. Please try again later.".into());
         }
-        Fault::AnswerCached => {
-            if let Some(other) = world.other {
+        Fault::LeakCachedAnswer => {
+            if let Some(cached) = world.other.and_then(|other| other.answered.as_deref()) {
                 let turn = Turn { number: 1, earlier: Vec::new() };
-                answer(steps, Advice::on(&other.prompt, 0).text(&turn).into());
+                answer(steps, Advice::on(cached, 0).text(&turn).into());
             }
         }
         Fault::Synthetic => {
@@ -155,9 +155,9 @@ pub(in crate::backend) fn bend(spec: &Spec, steps: &mut Vec<Step>, world: &World
             }
         }),
         Fault::LeakCopy => with_other(world, || each(steps, |saying| saying.to = To::OwnerAndAnother)),
-        Fault::LeakSwap => with_other(world, || each(steps, |saying| saying.to = To::Another)),
+        Fault::LeakMisroute => with_other(world, || each(steps, |saying| saying.to = To::Another)),
         Fault::LeakAnswer => with_other(world, || at_end(steps, |saying| saying.to = To::OwnerAndAnother)),
-        Fault::LeakState => {
+        Fault::LeakContent => {
             if let Some(other) = world.other {
                 let turn = Turn { number: 1, earlier: Vec::new() };
                 let advice = Advice::on(&other.prompt, 0);
@@ -351,7 +351,8 @@ mod tests {
 
     fn other() -> Asked {
         let user_id: Arc<str> = "user_other".into();
-        Asked { user_id, prompt: "Cut the bill (ref theirs)".to_owned(), in_flight: 1 }
+        let prompt = "Cut the bill (ref theirs)".to_owned();
+        Asked { user_id, answered: Some(prompt.clone()), prompt, in_flight: 1 }
     }
 
     fn bent(fault: Fault, other: Option<&Asked>) -> Option<Vec<Step>> {
@@ -381,10 +382,10 @@ mod tests {
 
     #[test]
     fn a_leak_needs_somebody_to_leak_to() {
-        for fault in [Fault::LeakCopy, Fault::LeakSwap, Fault::LeakAnswer, Fault::LeakState, Fault::LeakLate] {
+        for fault in [Fault::LeakCopy, Fault::LeakMisroute, Fault::LeakAnswer, Fault::LeakContent, Fault::LeakLate] {
             assert!(bent(fault, None).is_none(), "{fault:?}");
         }
-        assert!(bent(Fault::AnswerCached, None).is_none());
+        assert!(bent(Fault::LeakCachedAnswer, None).is_none());
     }
 
     #[test]

@@ -120,11 +120,17 @@ catalogue! {
         "an outbox that is emptied into the next connection", "an old answer below a new question";
     ReplayDoubled, "replay-doubled", Connection, "sends all events of the run before again after a reconnect",
         "a replay that does not know what was delivered", "yesterday's conversation once more";
-    ReplayForeign, "replay-foreign", Connection, "replays another user's last run after a reconnect",
+    LeakOnReconnect, "leak-on-reconnect", Connection, "replays another user's last run after a reconnect",
         "a replay buffer that is kept by connection number", "somebody else's conversation";
     ReplayGap, "replay-gap", Connection,
         "replays the run before after a reconnect, marked, but for one event",
         "a buffer for what may not have arrived that overflowed", "a hole, if the client relies on it";
+
+    EarlyLost, "early-lost", Connection, "loses what it is sent within `by` (1 s) of the upgrade, before it greets",
+        "messages read before their handler is registered", "a first question that nobody answers";
+    EarlyCloses, "early-closes", Connection,
+        "closes with `code` (1011) on whoever speaks within `by` (1 s) of the upgrade, before it greets",
+        "a socket that is used before it was accepted", "a chat that disconnects whoever types too soon";
 
     AckOnly, "ack-only", Request, "acknowledges a request and starts no run",
         "a bridge that is missing between router and agent", "`message received`, and nothing else";
@@ -209,7 +215,7 @@ catalogue! {
         "a bypass for tests that real users hit", "an answer that is no answer";
     AnswerApology, "answer-apology", Run, "answers with an apology",
         "a fallback after every model failed", "an apology in place of an answer";
-    AnswerCached, "answer-cached", Run, "answers with what another user was told",
+    LeakCachedAnswer, "leak-cached-answer", Run, "answers with what another user was told before",
         "a cache whose key lacks the user", "somebody else's figures";
     Synthetic, "synthetic", Run, "plays the five events without any work, with a canned text",
         "a fallback handler that pretends", "an answer that is too quick and says nothing";
@@ -228,11 +234,11 @@ catalogue! {
         "a broadcast where a send was meant", "words of somebody else";
     LeakCopy, "leak-copy", Run, "sends all events to another user as well",
         "a handler that was registered for the first connection", "somebody else's conversation";
-    LeakSwap, "leak-swap", Run, "sends all events to another user, and none to the owner",
+    LeakMisroute, "leak-misroute", Run, "sends all events to another user, and none to the owner",
         "a router whose handler belongs to whoever came last", "nothing, or somebody else's conversation";
     LeakAnswer, "leak-answer", Run, "sends the end to another user as well",
         "a callback kept in a shared object", "somebody else's answer";
-    LeakState, "leak-state", Run, "works on another user's request under the own ids",
+    LeakContent, "leak-content", Run, "works on another user's request under the own ids",
         "a supervisor that is shared between users", "thoughts and figures of somebody else";
     LeakLate, "leak-late", Run, "sends the last event again, to another user, after the end",
         "a queue that outlives its connection", "words of somebody else, later";

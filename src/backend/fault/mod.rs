@@ -282,6 +282,8 @@ struct Seen {
 pub(super) struct Asked {
     pub(super) user_id: Arc<str>,
     pub(super) prompt: String,
+    /// What was asked last of what was answered since.
+    pub(super) answered: Option<String>,
     /// The run is in flight still.
     pub(super) in_flight: usize,
 }
@@ -353,6 +355,7 @@ impl Faults {
         let own = seen.asked.entry(Arc::clone(user_id)).or_insert_with(|| Asked {
             user_id: Arc::clone(user_id),
             prompt: String::new(),
+            answered: None,
             in_flight: 0,
         });
         own.prompt = prompt.to_owned();
@@ -385,6 +388,7 @@ impl Faults {
             && let Some(asked) = lock(&self.seen).asked.get_mut(user_id)
         {
             asked.in_flight -= 1;
+            asked.answered = Some(asked.prompt.clone());
         }
     }
 }
@@ -496,7 +500,7 @@ mod tests {
 
     #[test]
     fn what_others_ask_is_seen_and_those_in_flight_come_first() {
-        let faults = Faults::new(vec![Spec::always(Fault::LeakState)], 1);
+        let faults = Faults::new(vec![Spec::always(Fault::LeakContent)], 1);
         let [ann, bob, eve]: [Arc<str>; 3] = ["ann".into(), "bob".into(), "eve".into()];
         assert!(faults.began(&ann, "a").1.is_none());
         assert_eq!(faults.began(&bob, "b").1.unwrap().prompt, "a");

@@ -9,11 +9,13 @@
 //! |---|---|
 //! | `setup.rs` | from the beginning of an iteration to the first ask |
 //! | `owner.rs` | whose a frame is |
+//! | `parts.rs` | text that arrives in parts |
 //! | `run.rs` | one run, from the ask to its conclusion |
 //! | `clock.rs` | the target's own timestamps |
 
 mod clock;
 mod owner;
+mod parts;
 mod run;
 mod setup;
 
@@ -34,6 +36,7 @@ use crate::time::{Micros, Stamp};
 use crate::trace::{Content, Direction, Fact, Frame};
 
 use owner::{Came, Owned};
+use parts::OpenMessages;
 use run::{Label, Over, PastRun, Place, Run};
 
 /// What the user must do next.
@@ -99,8 +102,14 @@ pub(super) struct Lane {
     leaks: BTreeSet<(UserNumber, Iteration)>,
     /// Users of other executions whose marks were seen.
     elsewhere: BTreeSet<u32>,
+    /// It never asks.
+    listens: bool,
+    /// It is a further connection of this user.
+    of: Option<UserNumber>,
     /// What is known of the frame that is being read.
     came: Came,
+    /// Messages whose text arrives in parts.
+    messages: OpenMessages,
     began: bool,
     was_ready: bool,
     /// The user's own identity was seen.
@@ -113,6 +122,14 @@ pub(super) struct Lane {
     pub(super) heard: Vec<Heard>,
     /// The room that the places of a frame were read into, kept for the next one.
     room: Slots<'static>,
+}
+
+/// The greeting of a connection on which was asked without waiting for it.
+#[derive(Debug, Clone, Copy)]
+struct Outstanding {
+    /// The wait of the socket script.
+    step: usize,
+    since: Stamp,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,6 +171,7 @@ struct ConnectionState {
     replies: VecDeque<usize>,
     /// A wait of the script ended without its frame.
     ungreeted: bool,
+    outstanding: Option<Outstanding>,
     /// The next sent frame is an ask.
     asking: bool,
     reported_malformed: bool,
@@ -175,7 +193,10 @@ impl Lane {
             past: VecDeque::new(),
             leaks: BTreeSet::new(),
             elsewhere: BTreeSet::new(),
+            listens: false,
+            of: None,
             came: Came::default(),
+            messages: OpenMessages::default(),
             began: false,
             was_ready: false,
             own_seen: false,
@@ -212,13 +233,14 @@ impl Lane {
 
     /// The next instant at which silence means something.
     pub fn deadline(&self, expect: &Expectations) -> Option<Stamp> {
-        let script = match self.stage {
-            Stage::Script { step, since } => match expect.script.get(step) {
-                Some(ScriptStep::Wait { within, .. }) => Some(since + *within),
-                _ => None,
-            },
-            _ => None,
+        let waiting = match self.stage {
+            Stage::Script { step, since } => Some(Outstanding { step, since }),
+            _ => self.connection.as_ref().and_then(|connection| connection.outstanding),
         };
+        let script = waiting.and_then(|Outstanding { step, since }| match expect.script.get(step) {
+            Some(ScriptStep::Wait { within, .. }) => Some(since + *within),
+            _ => None,
+        });
         let run = self.run.as_ref().map(|run| run.deadline(expect));
         let quiet =
             self.lingering.iter().filter_map(|run| run.over.map(|over| over.latest + expect.timeouts.quiet)).min();
@@ -236,10 +258,15 @@ impl Lane {
         match fact {
             Fact::Began { iteration, scheduled, at, fresh } => self.begin(bench, *iteration, (*scheduled, *at), *fresh),
             Fact::Step { phase, name, sent, done, outcome } => self.step(bench, *phase, name, *sent, *done, outcome),
+            Fact::Listens { of, .. } => self.listens(bench, *of),
             Fact::Grouped { group, .. } => drop(bench.out.ledger.groups.insert(self.user, group.clone())),
             Fact::Captured { name, value, .. } => self.capture(bench, name, value),
             Fact::Marked { name, marks, at } => {
                 self.searched(bench, *at, name, &marks.join(" "), true);
+            }
+            Fact::Named { name, words, at } => {
+                let subject = self.subject();
+                bench.out.ledger.add_told(name, words, self.user, *at, &subject);
             }
             Fact::Dialed { connection, begun, done, outcome } => {
                 self.dialed(bench, *connection, *begun, *done, outcome);
@@ -250,6 +277,7 @@ impl Lane {
             Fact::Closed { .. } => {
                 if let Some(connection) = &mut self.connection {
                     connection.ended = true;
+                    connection.outstanding = None;
                 }
                 self.settle_all(bench);
             }
@@ -303,6 +331,13 @@ impl Lane {
         }
     }
 
+    /// It never asks; nor is what it does an iteration.
+    fn listens(&mut self, bench: &mut Bench<'_>, of: Option<UserNumber>) {
+        bench.out.counts.listeners += u64::from(!std::mem::replace(&mut self.listens, true));
+        self.of = of;
+        bench.out.ledger.sockets.extend(of.map(|of| (self.user, of)));
+    }
+
     /// Nothing more will be told: what is still open is concluded without the findings that only time could have made.
     pub fn finish(&mut self, bench: &mut Bench<'_>) {
         if self.iterations.back().is_some_and(|iteration| !iteration.ended) {
@@ -338,6 +373,9 @@ impl Lane {
             let deviation = Deviation::GreetingMissing { waited: *within, frames };
             return self.fail_setup(bench, now, deviation, Evidence::default());
         }
+        if self.missed_greeting(bench, now) {
+            return;
+        }
         let Some(run) = &self.run else { return };
         let timeouts = bench.expect.timeouts;
         let missing = run.missing(bench.expect);
@@ -350,8 +388,11 @@ impl Lane {
             _ if now >= run.asked + timeouts.run => Deviation::RunTooLong { limit: timeouts.run, last: last() },
             Some(_) if run.automaton.begun() => Deviation::Stalled { last: last(), waited: timeouts.stall, missing },
             _ => {
-                let last = run.last_frame.as_ref().map(|label| label.text(names));
-                Deviation::NeverStarted { waited: timeouts.first_event, last }
+                let (last, waited) = (run.last_frame.as_ref().map(|label| label.text(names)), timeouts.first_event);
+                match run.early {
+                    Some(after) => Deviation::FirstMessageLost { after, waited, last },
+                    None => Deviation::NeverStarted { waited, last },
+                }
             }
         };
         let excerpt = run.degraded.as_ref().map(|(_, excerpt)| excerpt.clone());
@@ -501,6 +542,24 @@ impl Lane {
     /// What a frame carries, `counted` times as far as its ids are concerned; says whether it is this user's by them.
     fn carried(&mut self, bench: &mut Bench<'_>, place: Place<'_, '_>, extract: &Extract<'_>, counted: u64) -> bool {
         let Place { frame, text, .. } = place;
+        let divided = self.divided(bench, frame.at, extract, text);
+        bench.out.counts.canaries += u64::from(divided.mine);
+        self.came.own |= divided.mine;
+        self.came.strange |= !divided.foreign.is_empty();
+        let place = Place { mine: place.mine || divided.mine, ..place };
+        let mine = self.said_by(bench, place, extract, counted);
+        if !divided.foreign.is_empty() {
+            let Came { events, own, placed, .. } = self.came;
+            let hashes = BTreeSet::from([copies::hash(text)]);
+            let borne = Borne { events, own: own || placed, both: divided.mine, hashes };
+            self.leaked(bench, divided.foreign, &borne);
+        }
+        mine || divided.mine
+    }
+
+    /// What the event is to the profile; says whether it is this user's by its ids.
+    fn said_by(&mut self, bench: &mut Bench<'_>, place: Place<'_, '_>, extract: &Extract<'_>, counted: u64) -> bool {
+        let Place { frame, text, .. } = place;
         let public = bench.concerns.of(extract.kind).public.any(extract, text);
         // Whose ids an announcement names says nothing of whom it was meant for.
         let owned = if public { Owned::Unknown } else { self.attribute(bench, frame, extract, text, counted) };
@@ -523,7 +582,7 @@ impl Lane {
         }
         // A frame that is another user's by its ids is the ledger's; fed to this user's run it would only add echoes of the
         // same cause.
-        if owned != Owned::Foreign {
+        if owned != Owned::Foreign && self.of.is_none() {
             self.asks_back(bench, extract, text);
             self.event(bench, Place { mine: place.mine || owned == Owned::Mine, ..place }, extract);
         }
@@ -592,7 +651,9 @@ impl Lane {
                 return;
             }
             let counts = &mut bench.out.counts;
-            if front.interrupted {
+            if self.listens {
+                // It is one only to whoever drives it.
+            } else if front.interrupted {
                 counts.iterations_interrupted += 1;
             } else {
                 counts.iterations += 1;

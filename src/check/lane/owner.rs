@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::{Bench, Lane};
-use crate::canary;
+use crate::canary::{self, Found};
 use crate::check::flight::Events;
 use crate::check::judgement::Judgement;
 use crate::check::ledger::{Borne, ForeignMark, Ledger, OpenId, Sighting};
@@ -21,17 +21,30 @@ use crate::trace::Frame;
 impl Lane {
     /// Looks for marks in what came at `at`, a frame or whatever else `what` is.
     pub(super) fn marks(&mut self, bench: &mut Bench<'_>, at: Stamp, what: &str, text: &str) -> Marks {
-        let mut marks = Marks::default();
         let text = &*escapes::plain(text);
-        for found in canary::find_in(text.as_bytes()) {
+        self.found(bench, at, what, text, canary::find_in(text.as_bytes()))
+    }
+
+    /// What the marks that were found in `text` say.
+    pub(super) fn found(
+        &mut self,
+        bench: &mut Bench<'_>,
+        at: Stamp,
+        what: &str,
+        text: &str,
+        all: impl Iterator<Item = Found>,
+    ) -> Marks {
+        let mut marks = Marks::default();
+        for found in all {
             let Ok(mark) = found.canary else {
                 bench.out.counts.canaries_damaged += 1;
                 continue;
             };
-            match (mark.execution == bench.execution.0, mark.user == self.user.0) {
+            let owner = UserNumber(mark.user);
+            match (mark.execution == bench.execution.0, owner == self.user || Some(owner) == self.of) {
                 (true, true) => marks.mine = true,
                 (true, false) => {
-                    let (owner, iteration) = (UserNumber(mark.user), Iteration(mark.iteration));
+                    let iteration = Iteration(mark.iteration);
                     let mark = ForeignMark { owner, iteration, user: self.user };
                     if marks.foreign.iter().all(|(known, _)| *known != mark) {
                         let evidence = self.evidence(bench, around(at, what, text, found.at));
@@ -59,7 +72,7 @@ impl Lane {
     /// Keeps the words of an unusual text that may be identities of others.
     pub(super) fn named(&mut self, bench: &mut Bench<'_>, at: Stamp, what: &str, text: &str, own: bool) {
         let text = &*escapes::plain(text);
-        for word in escapes::words(text) {
+        for word in escapes::words(text).take(escapes::WORDS) {
             let (subject, place) = (self.subject(), word.as_ptr().addr() - text.as_ptr().addr());
             bench.out.ledger.add_word(self.user, word, || {
                 let evidence = Evidence { marks: Vec::new(), excerpts: vec![around(at, what, text, place)] };
@@ -69,13 +82,19 @@ impl Lane {
         }
     }
 
-    /// Secrets of this execution in a refusal: nobody's belongs there, for errors are logged and shown.
+    /// Secrets of this execution in a refusal or an error: nobody's belongs there, for errors are logged and shown.
     pub(super) fn secrets(&mut self, bench: &mut Bench<'_>, at: Stamp, what: &str, text: &str) {
         for (name, owner) in scrubbed(text) {
             let owner = owner.filter(|owner| *owner != self.user);
             let evidence = self.evidence(bench, Excerpt::new(at, what, text));
             self.report(bench, at, Deviation::SecretTold { name: name.to_owned(), owner }, evidence);
         }
+    }
+
+    /// What a frame tells that reports an error. `own`: it is this user's by an id or a mark.
+    pub(super) fn error_told(&mut self, bench: &mut Bench<'_>, at: Stamp, text: &str, own: bool) {
+        self.secrets(bench, at, "frame", text);
+        self.named(bench, at, "frame", text, own);
     }
 
     /// Keeps marks of other users for the ledger, which will know what became of what they stood in.
@@ -119,7 +138,12 @@ impl Lane {
                 }
                 Own::Unclear => {}
                 verdict @ (Own::No | Own::NoneKnown) => {
-                    foreign |= bench.out.ledger.other_owner(rule.role, &value, self.user).is_some();
+                    let owner = bench.out.ledger.other_owner(rule.role, &value, self.user);
+                    if owner.is_some() && owner == self.of {
+                        mine = true;
+                        continue;
+                    }
+                    foreign |= owner.is_some();
                     strange.push((rule, value, verdict == Own::No));
                 }
             }

@@ -25,6 +25,8 @@ pub(super) struct Run {
     pub(super) turn: u32,
     pub(super) connection: Connection,
     pub(super) asked: Stamp,
+    /// It was asked for without waiting for the greeting, so long after the upgrade.
+    pub(super) early: Option<Micros>,
     pub(super) prompt: String,
     pub(super) ids: Vec<String>,
     /// The target said what it calls the run.
@@ -49,7 +51,7 @@ pub(super) struct Run {
     pub(super) completed: Option<String>,
     pub(super) degraded: Option<(String, Excerpt)>,
     /// A frame that tells nobody's id and came before one that must precede it.
-    pub(super) early: Option<u64>,
+    pub(super) misplaced: Option<u64>,
     /// Forbidden events that were reported.
     pub(super) forbidden: Vec<KindId>,
     /// Names that nothing mentions, the first few.
@@ -157,6 +159,7 @@ impl Lane {
         if let Some(thread) = thread {
             self.captured.insert(THREAD.to_owned(), thread.to_owned());
         }
+        let early = self.asked_early(bench, at);
         let Some(connection) = &mut self.connection else { return };
         let Some(iteration) = self.iterations.back_mut() else { return };
         connection.asking = !bench.expect.asking.by_request;
@@ -166,6 +169,7 @@ impl Lane {
             turn,
             connection: connection.number,
             asked: at,
+            early,
             prompt: prompt.to_owned(),
             ids: run.into_iter().map(str::to_owned).collect(),
             named: false,
@@ -183,7 +187,7 @@ impl Lane {
             bad: None,
             completed: None,
             degraded: None,
-            early: None,
+            misplaced: None,
             forbidden: Vec::new(),
             strangers: Vec::new(),
             replayed: false,
@@ -222,6 +226,9 @@ impl Lane {
         });
         let replayed = concern.replayed.any(extract, text);
         let bad = concern.bad || concern.bad_ends.any(extract, text);
+        if bad {
+            self.error_told(bench, frame.at, text, mine);
+        }
         let unmarked =
             (!mine && symbol.is_some() && !replayed && !self.came.foreign() && expect.claims.isolation.is_some())
                 .then(|| copies::hash(text));
@@ -311,7 +318,7 @@ impl Lane {
                 self.received(bench, place, extract, hash, own.then_some((run.iteration, run.turn)));
             }
             if step.early {
-                run.early = unmarked;
+                run.misplaced = unmarked;
             }
             if let Some((earliest, latest)) = step.tool_called {
                 self.record(bench, Segment::Tool, bounds.0.since(latest), bounds.1.since(earliest));
@@ -323,7 +330,7 @@ impl Lane {
                 run.unread -= 1;
             } else if let Some(deviation) = step.deviation {
                 let about = match deviation {
-                    Deviation::OutOfOrder { .. } => run.early.take(),
+                    Deviation::OutOfOrder { .. } => run.misplaced.take(),
                     Deviation::DuplicateEvent { .. } => unmarked,
                     _ => None,
                 };
@@ -655,7 +662,10 @@ impl Lane {
             run.mark(at, Label::Other(format!("closed {code}").into()));
         }
         let missing = self.run.as_ref().map(|run| run.missing(bench.expect)).unwrap_or_default();
-        let in_script = matches!(self.stage, Stage::Script { .. });
+        // The run that was asked for too early has not begun; the connection was still being set up.
+        let begun = self.run.as_ref().is_some_and(|run| run.automaton.begun());
+        let early = connection.outstanding.take().is_some() && !begun && matches!(self.stage, Stage::Running);
+        let in_script = early || matches!(self.stage, Stage::Script { .. });
         let deviation = match how {
             Content::TooLarge { limit } => Deviation::FrameTooLarge { limit: *limit },
             Content::Violation { why } => Deviation::ProtocolViolation { why: why.to_string() },
@@ -677,7 +687,8 @@ impl Lane {
         };
         let too_large = matches!(how, Content::TooLarge { .. } | Content::Violation { .. });
         match self.stage {
-            Stage::Script { .. } => {
+            Stage::Script { .. } | Stage::Running if in_script => {
+                self.run = None;
                 bench.out.counts.connections_failed += 1;
                 self.fail_setup(bench, at, deviation, Evidence::default());
             }
@@ -694,7 +705,7 @@ impl Lane {
             }
             // A close right after the end is the target's right; a frame it must not send is not.
             Stage::Over { .. } if too_large => self.report(bench, at, deviation, Evidence::default()),
-            Stage::Over { .. } | Stage::SetUp => {}
+            Stage::Over { .. } | Stage::SetUp | Stage::Script { .. } => {}
         }
         self.settle_all(bench);
     }

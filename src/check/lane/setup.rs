@@ -4,13 +4,14 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::owner::own;
 use super::run::Over;
-use super::{Bench, ConnectionState, Heard, IterationState, Lane, Stage, any};
+use super::{Bench, ConnectionState, Heard, IterationState, Lane, Outstanding, Stage, any};
 use crate::check::judgement::NAMES_KEPT;
+use crate::check::ledger::EMAIL;
 use crate::event::Extract;
 use crate::expect::{IdRole, IdSource, ScriptStep, Segment, Unique};
 use crate::finding::{Deviation, Evidence, Excerpt};
 use crate::identity::{Connection, Iteration};
-use crate::time::Stamp;
+use crate::time::{Micros, Stamp};
 use crate::trace::{Dial, Frame, NetFailure, Phase, StepOutcome};
 
 impl Lane {
@@ -103,6 +104,9 @@ impl Lane {
     }
 
     pub(super) fn capture(&mut self, bench: &mut Bench<'_>, name: &str, value: &str) {
+        if name == EMAIL {
+            own(bench.out, IdRole::User, value, self.user);
+        }
         for rule in &bench.expect.ids {
             if !matches!(&rule.source, IdSource::Captured(from) if **from == *name) || rule.unique != Unique::Target {
                 continue;
@@ -134,7 +138,9 @@ impl Lane {
             _ => 0,
         };
         bench.out.counts.setups += u64::from(self.resumed > 0);
+        // Of several connections after one login the first.
         if self.resumed == 0
+            && self.connection.is_none()
             && let Some((sent, answered)) = self.iterations.back().and_then(|iteration| iteration.login)
         {
             let took = answered.since(sent);
@@ -146,6 +152,7 @@ impl Lane {
             frames: 0,
             replies: VecDeque::new(),
             ungreeted: false,
+            outstanding: None,
             asking: false,
             reported_malformed: false,
             reported_unasked: BTreeSet::new(),
@@ -170,6 +177,7 @@ impl Lane {
                 for (part, text) in [("head", headers), ("body", body)] {
                     self.searched(bench, done, &format!("HTTP {status} {part}"), text, true);
                 }
+                self.secrets(bench, done, &format!("HTTP {status} head"), &telling(headers));
                 self.secrets(bench, done, &format!("HTTP {status} body"), body);
                 let mut excerpts = vec![Excerpt::new(done, format!("HTTP {status} head"), headers)];
                 if !body.is_empty() {
@@ -208,6 +216,7 @@ impl Lane {
         let armed = self.run.as_ref().is_some_and(|run| !run.automaton.begun());
         let hit = armed && any(&bench.expect.asking.refused, extract, text);
         if hit {
+            self.error_told(bench, frame.at, text, false);
             let by = extract.name.as_deref().unwrap_or("a frame").to_owned();
             let evidence = self.evidence(bench, Excerpt::new(frame.at, "frame", text));
             self.report(bench, frame.at, Deviation::AskRefused { by }, evidence);
@@ -272,6 +281,7 @@ impl Lane {
                 ScriptStep::Send => false,
             });
         if hit {
+            self.error_told(bench, frame.at, text, false);
             let by = extract.name.as_deref().unwrap_or("a frame").to_owned();
             let evidence = self.evidence(bench, Excerpt::new(frame.at, "frame", text));
             self.run = None;
@@ -279,6 +289,63 @@ impl Lane {
             self.fail_setup(bench, frame.at, Deviation::GreetingRefused { by }, evidence);
         }
         hit
+    }
+
+    /// The agent is asked at `at` while the script still waits: what it waits for is awaited beside the run. Says how long after
+    /// the upgrade that is.
+    pub(super) fn asked_early(&mut self, bench: &mut Bench<'_>, at: Stamp) -> Option<Micros> {
+        let Stage::Script { step, since } = self.stage else { return None };
+        let connection = self.connection.as_mut()?;
+        connection.outstanding = Some(Outstanding { step, since });
+        let upgraded = connection.upgraded;
+        if let Some(iteration) = self.iterations.back_mut() {
+            iteration.greeted.get_or_insert(upgraded);
+        }
+        bench.out.counts.users_ready += u64::from(!std::mem::replace(&mut self.was_ready, true));
+        Some(at.since(upgraded))
+    }
+
+    /// The greeting that is awaited beside a run did not come up to now. Without an event of the run either the set-up failed.
+    pub(super) fn missed_greeting(&mut self, bench: &mut Bench<'_>, now: Stamp) -> bool {
+        let Some(connection) = &mut self.connection else { return false };
+        let Some(Outstanding { step, since }) = connection.outstanding else { return false };
+        let Some(ScriptStep::Wait { within, optional, .. }) = bench.expect.script.get(step) else { return false };
+        if since + *within > now {
+            return false;
+        }
+        connection.outstanding = None;
+        if *optional {
+            connection.ungreeted = true;
+            return true;
+        }
+        let deviation = Deviation::GreetingMissing { waited: *within, frames: connection.frames };
+        if self.run.as_ref().is_some_and(|run| !run.automaton.begun()) {
+            self.run = None;
+            self.fail_setup(bench, now, deviation, Evidence::default());
+        } else {
+            bench.out.counts.setups_failed += 1;
+            self.report(bench, now, deviation, Evidence::default());
+        }
+        true
+    }
+
+    /// What was awaited beside a run.
+    fn greeted_beside(&mut self, bench: &mut Bench<'_>, frame: &Frame<'_>, extract: &Extract<'_>, text: &str) -> bool {
+        let Some(connection) = &mut self.connection else { return false };
+        let Some(Outstanding { step, .. }) = connection.outstanding else { return false };
+        let Some(ScriptStep::Wait { when, .. }) = bench.expect.script.get(step) else { return false };
+        if !when.holds(extract, text) {
+            return false;
+        }
+        self.heard.push(Heard::Awaited(step));
+        let next = step + 1;
+        connection.outstanding =
+            (next < bench.expect.script.len()).then_some(Outstanding { step: next, since: frame.at });
+        if connection.outstanding.is_none() {
+            let upgraded = connection.upgraded;
+            self.record(bench, Segment::Greeting, frame.not_before.since(upgraded), frame.at.since(upgraded));
+        }
+        true
     }
 
     /// The frame that the script waits for.
@@ -289,7 +356,9 @@ impl Lane {
         extract: &Extract<'_>,
         text: &str,
     ) -> bool {
-        let Stage::Script { step, .. } = self.stage else { return false };
+        let Stage::Script { step, .. } = self.stage else {
+            return self.greeted_beside(bench, frame, extract, text);
+        };
         let Some(ScriptStep::Wait { when, .. }) = bench.expect.script.get(step) else { return false };
         let hit = when.holds(extract, text);
         if hit {
@@ -304,6 +373,14 @@ impl Lane {
         self.report(bench, at, deviation, evidence);
         self.stage = Stage::Over { good: false };
     }
+}
+
+/// The lines of a refusing answer's head that hold nothing secret by right: a subprotocol is echoed as it was offered, and a
+/// cookie is what it sets.
+fn telling(headers: &str) -> String {
+    let secret = ["sec-websocket-protocol:", "set-cookie:"];
+    let by_right = |line: &&str| !secret.iter().any(|name| line.to_ascii_lowercase().starts_with(name));
+    headers.lines().filter(by_right).collect::<Vec<_>>().join("\n")
 }
 
 struct StepProblem<'a> {

@@ -43,7 +43,7 @@ impl Loader {
                 return None;
             }
         };
-        let last = users.first as usize + users.count as usize - 1;
+        let last = users.first as usize + (users.count + users.witnesses) as usize - 1;
         if people.len() < last {
             let title = format!("{last} users are asked for, and the file has {}", people.len());
             let mistake = Diagnostic::mistake(file.span, title).also(scenario.written.users, "as many users");

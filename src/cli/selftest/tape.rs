@@ -210,25 +210,13 @@ impl Telling<'_> {
 /// The same, so much later.
 pub fn later(entry: &Entry<'static>, by: Micros) -> Entry<'static> {
     let mut entry = entry.clone();
-    let stamps = match &mut entry.observed {
-        Observed::Frame(Frame { at, read_at, not_before, .. }) => vec![at, read_at, not_before],
-        Observed::Quiet(until) => vec![until],
-        Observed::Fact(fact) => match fact {
-            Fact::Step { sent, done, .. } => vec![sent, done],
-            Fact::Dialed { begun, done, .. } => vec![begun, done],
-            Fact::Began { scheduled, at, .. } | Fact::Dropped { scheduled, at } => vec![scheduled, at],
-            Fact::Grouped { at, .. }
-            | Fact::Captured { at, .. }
-            | Fact::Marked { at, .. }
-            | Fact::Asked { at, .. }
-            | Fact::Closed { at, .. }
-            | Fact::Interrupted { at }
-            | Fact::Ended { at }
-            | Fact::Pulse { at, .. }
-            | Fact::Overdue { at } => vec![at],
-        },
-    };
-    stamps.into_iter().for_each(|stamp| *stamp = *stamp + by);
+    match &mut entry.observed {
+        Observed::Frame(Frame { at, read_at, not_before, .. }) => {
+            [at, read_at, not_before].into_iter().for_each(|stamp| *stamp = *stamp + by);
+        }
+        Observed::Quiet(until) => *until = *until + by,
+        Observed::Fact(fact) => fact.delay(by),
+    }
     entry
 }
 
@@ -270,7 +258,10 @@ impl Scene {
                         self.own.entry(user).or_default().insert(name.clone(), value.clone());
                         return;
                     }
-                    Fact::Grouped { .. } | Fact::Marked { .. } | Fact::Step { phase: Phase::Ask, .. } => return,
+                    Fact::Grouped { .. }
+                    | Fact::Marked { .. }
+                    | Fact::Named { .. }
+                    | Fact::Step { phase: Phase::Ask, .. } => return,
                     Fact::Dialed { connection, outcome: Dial::Upgraded { .. }, .. } => {
                         let standing = Standing { user, connection: *connection, from: at, to: at };
                         self.standing.push(standing);

@@ -141,7 +141,23 @@ impl Compiler<'_> {
         self.scope.advance(count);
         let name = step_name(method, &address);
         let url = address.text;
-        Some(Step { name, method, url, headers, query, body, follows, timeout, retry, expect, captures, own, trie })
+        let public = step.public;
+        Some(Step {
+            name,
+            method,
+            url,
+            headers,
+            query,
+            body,
+            follows,
+            public,
+            timeout,
+            retry,
+            expect,
+            captures,
+            own,
+            trie,
+        })
     }
 
     fn body(&mut self, step: &mut format::Step, moment: Moment) -> Option<Body> {
