@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{Connection, Iteration, UserNumber};
+use crate::probe::Probe;
 use crate::rule::Rule;
 use crate::time::{Micros, Stamp};
 
@@ -336,6 +337,20 @@ pub enum Deviation {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         owner: Option<UserNumber>,
     },
+    /// See `Rule::OpenDoor`.
+    OpenDoor {
+        /// How somebody came who must not get in.
+        probe: Probe,
+        /// By what it showed that he was in.
+        by: String,
+    },
+    /// See `Rule::OddRefusal`.
+    OddRefusal {
+        /// How somebody came who must not get in.
+        probe: Probe,
+        /// What came in place of a refusal.
+        by: String,
+    },
     /// See `Rule::NeverStarted`.
     NeverStarted {
         /// How long was waited.
@@ -604,6 +619,8 @@ impl Deviation {
             Deviation::ForeignExecution { .. } => Rule::ForeignExecution,
             Deviation::Broadcast { .. } => Rule::Broadcast,
             Deviation::SecretTold { .. } => Rule::SecretTold,
+            Deviation::OpenDoor { .. } => Rule::OpenDoor,
+            Deviation::OddRefusal { .. } => Rule::OddRefusal,
             Deviation::NeverStarted { .. } => Rule::NeverStarted,
             Deviation::Stalled { .. } => Rule::Stalled,
             Deviation::RunTooLong { .. } => Rule::RunTooLong,
@@ -750,6 +767,10 @@ impl Deviation {
             }
             Deviation::SecretTold { name, owner: None } => format!("a refusal holds the user's {name}"),
             Deviation::SecretTold { name, owner: Some(owner) } => format!("a refusal holds the {name} of user {owner}"),
+            Deviation::OpenDoor { probe, by } => format!("the target let in somebody {}: {by}", probe.comes()),
+            Deviation::OddRefusal { probe, by } => {
+                format!("somebody {} met with what is no refusal: {by}", probe.comes())
+            }
             Deviation::NeverStarted { waited, last: None } => format!("nothing came within {waited} of the ask"),
             Deviation::NeverStarted { waited, last: Some(last) } => {
                 format!("no event came within {waited} of the ask; the last frame was {last}")

@@ -72,6 +72,9 @@ pub struct RunOptions {
     /// Write reports to exactly this folder [variable: GOLDENPATH_OUT]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Let probes knock that a target may lock accounts out for; on this machine they always do
+    #[arg(long)]
+    pub allow_lockout: bool,
 }
 
 impl RunOptions {

@@ -7,12 +7,14 @@
 //!
 //! | file | what for |
 //! |---|---|
+//! | `door.rs` | what somebody meets at a door that must stay shut |
 //! | `setup.rs` | from the beginning of an iteration to the first ask |
 //! | `owner.rs` | whose a frame is |
 //! | `run.rs` | one run, from the ask to its conclusion |
 //! | `clock.rs` | the target's own timestamps |
 
 mod clock;
+mod door;
 mod owner;
 mod run;
 mod setup;
@@ -88,6 +90,8 @@ pub(super) struct Lane {
     iterations: VecDeque<IterationState>,
     connection: Option<ConnectionState>,
     run: Option<Box<Run>>,
+    /// The door that the user stands at.
+    door: Option<Box<door::Door>>,
     /// What the last run that ended was answered, for the steps after it.
     pub(super) last_answer: Option<String>,
     /// Runs that are over and may still get late frames.
@@ -144,6 +148,8 @@ struct IterationState {
     known: bool,
     interrupted: bool,
     ended: bool,
+    /// It is no part of the load.
+    apart: bool,
 }
 
 #[derive(Debug)]
@@ -170,6 +176,7 @@ impl Lane {
             iterations: VecDeque::new(),
             connection: None,
             run: None,
+            door: None,
             last_answer: None,
             lingering: Vec::new(),
             past: VecDeque::new(),
@@ -188,6 +195,9 @@ impl Lane {
 
     /// What to do next. Asking does not change anything; doing it is told by a fact or a sent frame.
     pub fn next_move(&self, expect: &Expectations) -> Move {
+        if let Some(next) = self.door_move(expect) {
+            return next;
+        }
         if let Some(connection) = &self.connection
             && !connection.ended
             && let Some(reply) = connection.replies.front()
@@ -205,6 +215,11 @@ impl Lane {
         }
     }
 
+    /// A run is in flight and has begun.
+    pub fn runs(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.automaton.begun())
+    }
+
     /// A run that ended is still listened for.
     pub fn lingers(&self) -> bool {
         !self.lingering.is_empty()
@@ -212,6 +227,9 @@ impl Lane {
 
     /// The next instant at which silence means something.
     pub fn deadline(&self, expect: &Expectations) -> Option<Stamp> {
+        if self.door.is_some() {
+            return self.door_deadline(expect);
+        }
         let script = match self.stage {
             Stage::Script { step, since } => match expect.script.get(step) {
                 Some(ScriptStep::Wait { within, .. }) => Some(since + *within),
@@ -233,8 +251,13 @@ impl Lane {
     }
 
     pub fn fact(&mut self, bench: &mut Bench<'_>, fact: &Fact) {
+        if self.door_fact(bench, fact) {
+            return;
+        }
         match fact {
-            Fact::Began { iteration, scheduled, at, fresh } => self.begin(bench, *iteration, (*scheduled, *at), *fresh),
+            Fact::Began { iteration, scheduled, at, fresh, apart } => {
+                self.begin(bench, *iteration, (*scheduled, *at), *fresh, *apart);
+            }
             Fact::Step { phase, name, sent, done, outcome } => self.step(bench, *phase, name, *sent, *done, outcome),
             Fact::Grouped { group, .. } => drop(bench.out.ledger.groups.insert(self.user, group.clone())),
             Fact::Captured { name, value, .. } => self.capture(bench, name, value),
@@ -260,6 +283,8 @@ impl Lane {
                 }
                 self.tally(bench);
             }
+            // Doors were looked at before.
+            Fact::Knocked { .. } | Fact::Left { .. } | Fact::Spared { .. } => {}
             // They concern no user.
             Fact::Dropped { .. } | Fact::Pulse { .. } | Fact::Overdue { .. } => {}
         }
@@ -267,7 +292,7 @@ impl Lane {
 
     pub fn frame(&mut self, bench: &mut Bench<'_>, frame: &Frame<'_>) {
         if frame.direction == Direction::Sent {
-            return self.sent(bench, frame);
+            return if self.door.is_some() { self.door_sent(bench, frame) } else { self.sent(bench, frame) };
         }
         self.heard.clear();
         self.advance(bench, frame.not_before);
@@ -293,6 +318,7 @@ impl Lane {
                 }
             },
             Content::Ping | Content::Pong => {}
+            ending if self.door.is_some() => self.door_ended(bench, frame.at, ending),
             ending => {
                 if let Content::Close { reason, .. } = ending {
                     self.searched(bench, frame.at, "close reason", reason, true);
@@ -316,6 +342,9 @@ impl Lane {
     }
 
     fn pass(&mut self, bench: &mut Bench<'_>, now: Stamp) {
+        if self.door.is_some() {
+            return self.door_pass(bench, now);
+        }
         let quiet = bench.expect.timeouts.quiet;
         if let Some(index) =
             self.lingering.iter().position(|run| run.over.is_some_and(|over| over.latest + quiet <= now))
@@ -361,6 +390,15 @@ impl Lane {
     }
 
     fn text(&mut self, bench: &mut Bench<'_>, frame: &Frame<'_>, text: &str) {
+        // What is heard at a door says nothing of how well runs are told apart.
+        let before = self.door.is_some().then_some(bench.out.counts);
+        self.heard_text(bench, frame, text);
+        if let Some(before) = before {
+            bench.out.counts = before;
+        }
+    }
+
+    fn heard_text(&mut self, bench: &mut Bench<'_>, frame: &Frame<'_>, text: &str) {
         bench.out.counts.texts += 1;
         let marks = self.marks(bench, frame.at, "frame", text);
         bench.out.counts.canaries += u64::from(marks.mine);
@@ -454,6 +492,11 @@ impl Lane {
             Extract { kind: Kind::Unnamed, name: None, envelope: Default::default(), slots: Slots::default() };
         unread.slots.reset(bench.expect.dialect.trie.slots());
         self.fill_in(&bench.expect.dialect.trie, &mut unread);
+        if self.door.is_some() {
+            self.named(bench, frame.at, "frame", text, false);
+            self.door_event(bench, place, &unread);
+            return false;
+        }
         let known = self.refused(bench, frame, &unread, text)
             || self.greeted(bench, frame, &unread, text)
             || self.heartbeat(bench, &unread, text)
@@ -504,6 +547,10 @@ impl Lane {
         let public = bench.concerns.of(extract.kind).public.any(extract, text);
         // Whose ids an announcement names says nothing of whom it was meant for.
         let owned = if public { Owned::Unknown } else { self.attribute(bench, frame, extract, text, counted) };
+        if self.door.is_some() {
+            self.door_event(bench, place, extract);
+            return owned == Owned::Mine;
+        }
         self.note_name(bench, extract);
         if self.refused(bench, frame, extract, text) || self.greeted(bench, frame, extract, text) {
             return owned == Owned::Mine;
@@ -592,7 +639,9 @@ impl Lane {
                 return;
             }
             let counts = &mut bench.out.counts;
-            if front.interrupted {
+            if front.apart {
+                // They say nothing of the load.
+            } else if front.interrupted {
                 counts.iterations_interrupted += 1;
             } else {
                 counts.iterations += 1;
@@ -646,7 +695,7 @@ impl Lane {
 
     /// Counts a latency of the current iteration, known to lie between two bounds.
     fn record(&self, bench: &mut Bench<'_>, segment: Segment, earliest: Micros, latest: Micros) {
-        let Some(iteration) = self.iterations.back() else { return };
+        let Some(iteration) = self.iterations.back().filter(|iteration| !iteration.apart) else { return };
         let (number, began) = (iteration.iteration, iteration.began);
         bench.out.segments.entry(segment).or_default().record(self.user, number, earliest, latest);
         bench.out.course.measured(segment, began, latest);

@@ -478,6 +478,9 @@ impl Lane {
         let Some(mut run) = self.run.take() else { return };
         run.over = Some(over);
         self.last_answer.clone_from(&run.answer);
+        if self.is_apart() {
+            bench.out.doors.ran(self.user, run.iteration, (run.asked, over.latest), over.good);
+        }
         let flights = bench.out.flights.entry(self.user).or_default();
         if flights.len() < RUNS_KEPT {
             flights.push(run.flight(bench.expect, over.latest));

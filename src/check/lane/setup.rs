@@ -20,11 +20,12 @@ impl Lane {
         iteration: Iteration,
         (scheduled, began): (Stamp, Stamp),
         fresh: bool,
+        apart: bool,
     ) {
         let counts = &mut bench.out.counts;
         counts.users += u64::from(!std::mem::replace(&mut self.began, true));
-        counts.setups += u64::from(fresh);
-        if bench.expect.open.is_some() {
+        counts.setups += u64::from(fresh && !apart);
+        if bench.expect.open.is_some() && !apart {
             counts.arrivals += 1;
             bench.out.instrument.starts.record(began.since(scheduled).0);
         }
@@ -43,7 +44,13 @@ impl Lane {
             known: false,
             interrupted: false,
             ended: false,
+            apart,
         });
+    }
+
+    /// The iteration that goes on is no part of the load.
+    pub(super) fn is_apart(&self) -> bool {
+        self.iterations.back().is_some_and(|iteration| iteration.apart)
     }
 
     pub(super) fn step(
@@ -61,6 +68,10 @@ impl Lane {
             // With several steps the login lasts from the first request to the last answer.
             let since = iteration.login.map_or(sent, |(since, _)| since);
             iteration.login = Some((since, done));
+        }
+        if let (Phase::After, true, Some(iteration)) = (phase, self.is_apart(), self.iterations.back()) {
+            let good = matches!(outcome, StepOutcome::Good { .. });
+            bench.out.doors.read(self.user, iteration.iteration, good);
         }
         let StepProblem { why, excerpt, unanswered } = match outcome {
             StepOutcome::Good { .. } => return,
@@ -96,7 +107,7 @@ impl Lane {
                 self.fail_setup(bench, done, deviation, evidence);
             }
             (Phase::Login, None) => self.fail_setup(bench, done, Deviation::LoginRefused { step, why }, evidence),
-            (Phase::Ready | Phase::Prepare, None) => {
+            (Phase::Ready | Phase::Prepare | Phase::Probe, None) => {
                 self.fail_setup(bench, done, Deviation::StepFailed { step, why }, evidence);
             }
         }
@@ -127,13 +138,14 @@ impl Lane {
         done: Stamp,
         outcome: &Dial,
     ) {
-        bench.out.counts.connections += 1;
+        let counted = u64::from(!self.is_apart());
+        bench.out.counts.connections += counted;
         // Back with the login it has: a set-up more, and no login.
         self.resumed = match self.stage {
             Stage::Ready { turn } => turn,
             _ => 0,
         };
-        bench.out.counts.setups += u64::from(self.resumed > 0);
+        bench.out.counts.setups += u64::from(self.resumed > 0) * counted;
         if self.resumed == 0
             && let Some((sent, answered)) = self.iterations.back().and_then(|iteration| iteration.login)
         {
@@ -170,6 +182,7 @@ impl Lane {
                 for (part, text) in [("head", headers), ("body", body)] {
                     self.searched(bench, done, &format!("HTTP {status} {part}"), text, true);
                 }
+                self.secrets(bench, done, &format!("HTTP {status} head"), &telling_lines(headers));
                 self.secrets(bench, done, &format!("HTTP {status} body"), body);
                 let mut excerpts = vec![Excerpt::new(done, format!("HTTP {status} head"), headers)];
                 if !body.is_empty() {
@@ -185,7 +198,7 @@ impl Lane {
                 (Deviation::Unreachable { doing: doing.clone(), error: error.clone() }, vec![])
             }
         };
-        bench.out.counts.connections_failed += 1;
+        bench.out.counts.connections_failed += counted;
         self.fail_setup(bench, done, deviation, Evidence { marks: Vec::new(), excerpts });
     }
 
@@ -300,10 +313,16 @@ impl Lane {
     }
 
     pub(super) fn fail_setup(&mut self, bench: &mut Bench<'_>, at: Stamp, deviation: Deviation, evidence: Evidence) {
-        bench.out.counts.setups_failed += 1;
+        bench.out.counts.setups_failed += u64::from(!self.is_apart());
         self.report(bench, at, deviation, evidence);
         self.stage = Stage::Over { good: false };
     }
+}
+
+/// The lines of a head in which no secret belongs: all but cookies, which are how a target hands its secrets out.
+pub(super) fn telling_lines(head: &str) -> String {
+    let is_cookie = |line: &str| line.split(':').next().is_some_and(|name| name.trim().eq_ignore_ascii_case("set-cookie"));
+    head.lines().filter(|line| !is_cookie(line)).collect::<Vec<_>>().join("\n")
 }
 
 struct StepProblem<'a> {
