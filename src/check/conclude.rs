@@ -8,8 +8,8 @@ use std::fmt;
 
 use crate::event::{Envelope, KindId};
 use crate::expect::{
-    Asserted, Between, Budget, BudgetName, Claims, Date, Deadline, Doors, Exceptions, Expectations, IdRole, Known, Level,
-    Origin, Reliability, ReliabilityOf, Segment, Statistic,
+    Asserted, Between, Budget, BudgetName, Claims, Date, Deadline, Doors, Exceptions, Expectations, IdRole, Known,
+    Level, Origin, Reliability, ReliabilityOf, Segment, Statistic,
 };
 use crate::finding::{Deviation, Evidence, Excerpt, Finding, Subject, counted};
 use crate::identity::{Iteration, UserNumber};
@@ -556,7 +556,9 @@ impl Court<'_> {
         match self.expect.claims.reliability.as_ref().map(|reliability| reliability.of) {
             None => false,
             // A leak is never a matter of proportion, and one envelope is no matter of iterations.
-            Some(ReliabilityOf::GoldenPath) => !matches!(concern, Concern::Isolation | Concern::Envelope | Concern::Doors),
+            Some(ReliabilityOf::GoldenPath) => {
+                !matches!(concern, Concern::Isolation | Concern::Envelope | Concern::Doors)
+            }
             Some(ReliabilityOf::Connection) => matches!(concern, Concern::Setup | Concern::Transport),
         }
     }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::conclude::Verdict;
-use crate::expect::Doors;
+use crate::expect::{DoorRule, Doors};
 use crate::identity::{Iteration, UserNumber};
 use crate::probe::Probe;
 use crate::time::Stamp;
@@ -73,6 +73,8 @@ pub struct DoorRow {
     pub probe: Probe,
     /// What it brought, in words.
     pub with: String,
+    /// What counts as a refusal of it.
+    pub expected: String,
     /// What was seen.
     pub seen: String,
     /// What came of the same with all that is right.
@@ -154,16 +156,18 @@ impl DoorLog {
 
     /// What each probe has shown that was to knock.
     pub fn rows(&self, doors: &Doors) -> Vec<DoorRow> {
-        doors.probes.iter().map(|rule| self.row(rule.probe)).collect()
+        doors.probes.iter().map(|rule| self.row(rule)).collect()
     }
 
-    fn row(&self, probe: Probe) -> DoorRow {
+    fn row(&self, rule: &DoorRule) -> DoorRow {
+        let probe = rule.probe;
         let none = Knocks::default();
         let Knocks { knock, control, spared } = self.knocks.get(&probe).unwrap_or(&none);
         let beside = knock.as_ref().and_then(|knock| Some((knock, knock.beside?)));
         let row = |seen: String, verdict, missing: Option<String>| DoorRow {
             probe,
             with: knock.as_ref().map_or_else(|| probe.comes().to_owned(), |knock| knock.with.clone()),
+            expected: rule.refusals.to_string(),
             seen,
             control: control.as_ref().map_or_else(|| "none".to_owned(), |control| self.control(probe, control).1),
             beside: beside.map_or_else(|| "none".to_owned(), |(knock, beside)| self.beside(probe, knock, beside).1),

@@ -109,6 +109,7 @@ pub(super) fn expectations(users: u32) -> Expectations {
             events: asserted(),
             answer: asserted(),
             uniform_envelope: None,
+            doors: None,
             isolation: (users > 1).then(asserted),
             between: Between::Users,
             min_overlap: 0.0,

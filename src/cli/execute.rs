@@ -33,7 +33,9 @@ use crate::backend::{self, Running};
 use crate::check::{self, Judge, Judgement, conclude};
 use crate::document::Sources;
 use crate::document::text::Text;
-use crate::engine::{self, Desk, Felt, Hooks, Level, Limiter, Pulse, Seat, ShardContext, ShardFailure, Turns, start_gate};
+use crate::engine::{
+    self, Desk, Felt, Hooks, Level, Limiter, Pulse, Seat, ShardContext, ShardFailure, Turns, start_gate,
+};
 use crate::expect::{Between, Date};
 use crate::finding::counted;
 use crate::identity::{ExecutionId, Iteration, UserNumber};

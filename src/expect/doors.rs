@@ -1,5 +1,6 @@
 //! Doors that must stay shut: which probes knock, and what counts as being refused.
 
+use std::fmt;
 use std::ops::RangeInclusive;
 
 use super::Asserted;
@@ -69,5 +70,27 @@ impl Refusals {
         let status: &[u16] = if probe.of_another() { &[400, 403, 404, 409, 422] } else { &[400, 401, 403, 422] };
         let status = status.iter().map(|status| *status..=*status).collect();
         Refusals { status, close: vec![1008..=1008, 4000..=4999], silence: true }
+    }
+}
+
+impl fmt::Display for Refusals {
+    /// `HTTP 401 403, closed 1008 4000-4999, a refusing frame, silence`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let listed = |what: &str, codes: &[RangeInclusive<u16>]| {
+            let codes: Vec<String> = codes.iter().map(range).collect();
+            (!codes.is_empty()).then(|| format!("{what} {}", codes.join(" ")))
+        };
+        let mut all: Vec<String> = listed("HTTP", &self.status).into_iter().collect();
+        all.extend(listed("closed", &self.close));
+        all.push("a refusing frame".to_owned());
+        all.extend(self.silence.then(|| "silence".to_owned()));
+        f.write_str(&all.join(", "))
+    }
+}
+
+fn range(codes: &RangeInclusive<u16>) -> String {
+    match (codes.start(), codes.end()) {
+        (from, to) if from == to => from.to_string(),
+        (from, to) => format!("{from}-{to}"),
     }
 }

@@ -344,10 +344,10 @@ impl User<'_> {
         self.enter_door(probe, control, brought, beside);
         let before = self.values.replace(&brought.values);
         self.borrowed.clone_from(&brought.values);
-        self.opening = brought.opening.as_ref().map(|opening| Opening {
-            connect: opening.connect.clone(),
-            cookie: opening.cookie.clone(),
-        });
+        self.opening = brought
+            .opening
+            .as_ref()
+            .map(|opening| Opening { connect: opening.connect.clone(), cookie: opening.cookie.clone() });
         self.at_door = true;
         let pass = self.bench.mission.connects.enter().await;
         self.dial().await;
@@ -396,13 +396,7 @@ impl User<'_> {
         self.line.tell(Fact::Left { at: self.line.now() });
     }
 
-    fn enter_door(
-        &mut self,
-        probe: Probe,
-        control: bool,
-        brought: &Brought,
-        beside: Option<(UserNumber, Iteration)>,
-    ) {
+    fn enter_door(&mut self, probe: Probe, control: bool, brought: &Brought, beside: Option<(UserNumber, Iteration)>) {
         let (with, foreign) = (brought.with.clone(), brought.foreign.clone());
         self.line.tell(Fact::Knocked { probe, control, with, brought: foreign, beside, at: self.line.now() });
     }

@@ -141,7 +141,12 @@ pub async fn make_ready(bench: &Bench<'_>) -> bool {
 }
 
 /// Walks `planned` through all its `turns`. `seat` is its place at the common start. Says how many iterations that were.
-pub async fn drive<'a>(bench: &'a Bench<'a>, planned: PlannedUser, seat: Seat, mut turns: Turns<'_>) -> (User<'a>, u32) {
+pub async fn drive<'a>(
+    bench: &'a Bench<'a>,
+    planned: PlannedUser,
+    seat: Seat,
+    mut turns: Turns<'_>,
+) -> (User<'a>, u32) {
     let mut last = 0;
     let mut user = User::new(bench, planned, seat);
     if bench.mission.plan.iterations().is_none() {

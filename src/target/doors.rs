@@ -39,9 +39,8 @@ impl Profile {
             .filter(|capture| capture.secret)
             .map(|capture| capture.name.as_str())
             .collect();
-        let of_user = |name: &str| {
-            name.starts_with("user.") && !["user.index", "user.number", "user.email"].contains(&name)
-        };
+        let of_user =
+            |name: &str| name.starts_with("user.") && !["user.index", "user.number", "user.email"].contains(&name);
         let mut names: Vec<String> = Vec::new();
         for text in self.opening() {
             let holes = text.holes().map(|hole| &hole.name);
@@ -74,9 +73,8 @@ impl Profile {
 
     /// A user who is let in is greeted, so that it need not ask to know.
     pub fn greets(&self) -> bool {
-        let must = |step: &crate::expect::ScriptStep| {
-            matches!(step, crate::expect::ScriptStep::Wait { optional: false, .. })
-        };
+        let must =
+            |step: &crate::expect::ScriptStep| matches!(step, crate::expect::ScriptStep::Wait { optional: false, .. });
         self.reads.script.iter().any(must)
     }
 

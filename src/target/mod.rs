@@ -317,7 +317,9 @@ impl Profile {
     pub fn texts(&self) -> Vec<&Text> {
         let http = self.http.iter().flat_map(|http| std::iter::once(&http.base).chain(values(&http.headers)));
         let mut texts: Vec<&Text> = http.chain([&self.socket]).collect();
-        for step in [&self.ready, &self.login, &self.logout, &self.prepare, &self.after, &self.finally].into_iter().flatten() {
+        for step in
+            [&self.ready, &self.login, &self.logout, &self.prepare, &self.after, &self.finally].into_iter().flatten()
+        {
             texts.extend(step.texts());
         }
         texts.extend(&self.connect.subprotocols);

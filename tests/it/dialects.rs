@@ -393,6 +393,7 @@ fn expectations() -> Expectations {
             events: asserted(),
             answer: asserted(),
             uniform_envelope: None,
+            doors: None,
             isolation: None,
             between: Between::Users,
             min_overlap: 0.0,

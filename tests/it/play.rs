@@ -351,7 +351,13 @@ impl Stage {
                 let user = &mut self.users[index];
                 user.iteration += 1;
                 (user.open, user.turn) = (true, 0);
-                Fact::Began { iteration: Iteration(user.iteration), scheduled: at, at, fresh: spoken.len() == 1, apart: false }
+                Fact::Began {
+                    iteration: Iteration(user.iteration),
+                    scheduled: at,
+                    at,
+                    fresh: spoken.len() == 1,
+                    apart: false,
+                }
             }
             ["logs", "in"] => return self.logged_in(index, None, &step(Phase::Login, login, good)),
             ["logs", "in", "as", id] => return self.logged_in(index, Some(id), &step(Phase::Login, login, good)),

@@ -32,6 +32,8 @@ pub(super) struct Door {
     /// A wait of the script has ended with its frame.
     greeted: bool,
     met: Option<Met>,
+    /// It got a run of its own under an id that it brought, which is no harm unless something of the other comes with it.
+    served: bool,
     excerpts: VecDeque<Excerpt>,
 }
 
@@ -74,6 +76,7 @@ impl Lane {
                     stage: Stage::Before,
                     greeted: false,
                     met: None,
+                    served: false,
                     excerpts: VecDeque::new(),
                 }));
                 return true;
@@ -130,11 +133,13 @@ impl Lane {
             return Some(Move::Reply(*reply));
         }
         Some(match door.stage {
-            Stage::Script { step, .. } if matches!(expect.script.get(step), Some(ScriptStep::Send)) => Move::Script(step),
+            Stage::Script { step, .. } if matches!(expect.script.get(step), Some(ScriptStep::Send)) => {
+                Move::Script(step)
+            }
             Stage::Ready => Move::Ask(0),
             Stage::Over => match &door.met {
                 // Somebody who got in stays a while: he must not disturb others.
-                Some(Met::In(_)) if !door.control => Move::Linger { good: true },
+                Some(met) if !door.control && (door.served || matches!(met, Met::In(_))) => Move::Linger { good: true },
                 met => Move::Settled { good: matches!(met, Some(Met::In(_))) },
             },
             Stage::Before | Stage::Script { .. } | Stage::Greeted { .. } | Stage::Asked { .. } => Move::Listen,
@@ -197,9 +202,10 @@ impl Lane {
     /// It is known what came of the knock.
     fn met(&mut self, bench: &mut Bench<'_>, at: Stamp, met: Met) {
         let Some(door) = &mut self.door else { return };
-        if door.stage == Stage::Over && door.met.is_some() {
+        if door.stage == Stage::Over && !(door.served && matches!(met, Met::In(_))) {
             return;
         }
+        door.served &= door.stage != Stage::Over;
         door.stage = Stage::Over;
         door.met = Some(met.clone());
         if door.control {
@@ -354,9 +360,7 @@ impl Lane {
         let asked = matches!(door.stage, Stage::Asked { .. });
         let refused = expect.script.iter().any(refuses)
             || asked
-                && (any(&expect.asking.refused, extract, text)
-                    || concern.bad
-                    || concern.bad_ends.any(extract, text));
+                && (any(&expect.asking.refused, extract, text) || concern.bad || concern.bad_ends.any(extract, text));
         if refused && door.stage != Stage::Over {
             let by = name();
             self.secrets(bench, frame.at, "frame", text);
@@ -388,8 +392,14 @@ impl Lane {
             _ => return Some(Met::In(format!("{name} came"))),
         };
         let mut ids = bench.expect.ids.iter().filter(|rule| rule.role == role);
-        match ids.find_map(|rule| extract.first_text(&rule.at)) {
-            Some(id) if door.brought.iter().any(|brought| *brought == *id) => {
+        let id = ids.find_map(|rule| Some((extract.first_text(&rule.at)?, rule.source == IdSource::Chosen)));
+        match id {
+            // Who chooses run ids himself may choose one that another has as well, if targets keep them apart.
+            Some((id, true)) if role == IdRole::Run && door.brought.iter().any(|brought| *brought == *id) => {
+                door.served = true;
+                Some(Met::Refused(format!("{name} came, of a run of its own under that id")))
+            }
+            Some((id, _)) if door.brought.iter().any(|brought| *brought == *id) => {
                 Some(Met::In(format!("{name} came, of the other user's {what}")))
             }
             Some(_) => Some(Met::Refused(format!("{name} came, of another {what} than was asked"))),
@@ -419,6 +429,13 @@ impl Lane {
             Content::Text(_) | Content::Binary(_) | Content::Ping | Content::Pong => return,
         };
         self.met(bench, at, met);
+    }
+
+    /// Something of another user came to somebody who has a run of his own.
+    pub(super) fn door_strange(&mut self, bench: &mut Bench<'_>, at: Stamp, owner: UserNumber) {
+        if self.door.as_ref().is_some_and(|door| door.served && !door.control) {
+            self.met(bench, at, Met::In(format!("the mark of user {owner} came with it")));
+        }
     }
 
     /// It is no wonder that the user hears this id: he brought it himself.

@@ -405,7 +405,8 @@ impl Lane {
         self.came = Came { own: marks.mine, strange: !marks.foreign.is_empty(), ..Came::default() };
         self.read(bench, frame, text, marks.mine);
         let Came { events, own, placed, .. } = std::mem::take(&mut self.came);
-        if !marks.foreign.is_empty() {
+        if let Some((mark, _)) = marks.foreign.first() {
+            self.door_strange(bench, frame.at, mark.owner);
             let hashes = BTreeSet::from([copies::hash(text)]);
             self.leaked(bench, marks.foreign, &Borne { events, own: own || placed, both: marks.mine, hashes });
         }

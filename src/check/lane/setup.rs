@@ -321,7 +321,8 @@ impl Lane {
 
 /// The lines of a head in which no secret belongs: all but cookies, which are how a target hands its secrets out.
 pub(super) fn telling_lines(head: &str) -> String {
-    let is_cookie = |line: &str| line.split(':').next().is_some_and(|name| name.trim().eq_ignore_ascii_case("set-cookie"));
+    let is_cookie =
+        |line: &str| line.split(':').next().is_some_and(|name| name.trim().eq_ignore_ascii_case("set-cookie"));
     head.lines().filter(|line| !is_cookie(line)).collect::<Vec<_>>().join("\n")
 }
 
