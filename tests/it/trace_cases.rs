@@ -102,6 +102,7 @@ fn switched_on_by(rule: Rule) -> Option<&'static str> {
         Rule::MarkNotEchoed => "/expect/answer/canary",
         Rule::SameAnswer => "/expect/answer/distinct",
         Rule::ArrivalsDropped => "/load/open",
+        Rule::OpenDoor | Rule::OddRefusal => "/probes",
         Rule::NoBusinessValue => "/expect/answer/preset",
         _ => return None,
     })

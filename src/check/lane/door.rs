@@ -164,11 +164,10 @@ impl Lane {
     /// The deadline has passed.
     pub(super) fn door_pass(&mut self, bench: &mut Bench<'_>, now: Stamp) {
         let Some(door) = &mut self.door else { return };
-        let begun = door.at;
         match door.stage {
-            Stage::Script { step, .. } => match bench.expect.script.get(step) {
+            Stage::Script { step, since } => match bench.expect.script.get(step) {
                 Some(ScriptStep::Wait { optional: true, .. }) => self.door_script(bench, step + 1, now),
-                _ => self.silent(bench, now, now.since(begun)),
+                _ => self.silent(bench, now, now.since(since)),
             },
             Stage::Greeted { .. } => self.let_in(bench, now),
             Stage::Asked { since } => {
