@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{Connection, Iteration, UserNumber};
+use crate::probe::Probe;
 use crate::rule::Rule;
 use crate::time::{Micros, Stamp};
 
@@ -345,6 +346,20 @@ pub enum Deviation {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         owner: Option<UserNumber>,
     },
+    /// See `Rule::OpenDoor`.
+    OpenDoor {
+        /// How somebody came who must not get in.
+        probe: Probe,
+        /// By what it showed that he was in.
+        by: String,
+    },
+    /// See `Rule::OddRefusal`.
+    OddRefusal {
+        /// How somebody came who must not get in.
+        probe: Probe,
+        /// What came in place of a refusal.
+        by: String,
+    },
     /// See `Rule::NeverStarted`.
     NeverStarted {
         /// How long was waited.
@@ -557,6 +572,11 @@ pub enum Deviation {
         /// What matched it.
         matched: String,
     },
+    /// See `Rule::SuccessNotSaid`.
+    SuccessNotSaid {
+        /// The event that ended the run.
+        event: String,
+    },
     /// See `Rule::PlaceholderAnswer`.
     PlaceholderAnswer {
         /// The answer, which is short.
@@ -622,6 +642,8 @@ impl Deviation {
             Deviation::ForeignExecution { .. } => Rule::ForeignExecution,
             Deviation::Broadcast { .. } => Rule::Broadcast,
             Deviation::SecretTold { .. } => Rule::SecretTold,
+            Deviation::OpenDoor { .. } => Rule::OpenDoor,
+            Deviation::OddRefusal { .. } => Rule::OddRefusal,
             Deviation::NeverStarted { .. } => Rule::NeverStarted,
             Deviation::FirstMessageLost { .. } => Rule::FirstMessageLost,
             Deviation::Stalled { .. } => Rule::Stalled,
@@ -652,6 +674,7 @@ impl Deviation {
             Deviation::ShortAnswer { .. } => Rule::ShortAnswer,
             Deviation::PatternMissing { .. } => Rule::PatternMissing,
             Deviation::PatternForbidden { .. } => Rule::PatternForbidden,
+            Deviation::SuccessNotSaid { .. } => Rule::SuccessNotSaid,
             Deviation::PlaceholderAnswer { .. } => Rule::PlaceholderAnswer,
             Deviation::EchoedAnswer { .. } => Rule::EchoedAnswer,
             Deviation::MarkNotEchoed => Rule::MarkNotEchoed,
@@ -782,6 +805,10 @@ impl Deviation {
                     "what was asked {after} after the upgrade, before the greeting, came to nothing within {waited}{last}"
                 )
             }
+            Deviation::OpenDoor { probe, by } => format!("the target let in somebody {}: {by}", probe.comes()),
+            Deviation::OddRefusal { probe, by } => {
+                format!("somebody {} met with what is no refusal: {by}", probe.comes())
+            }
             Deviation::NeverStarted { waited, last: None } => format!("nothing came within {waited} of the ask"),
             Deviation::NeverStarted { waited, last: Some(last) } => {
                 format!("no event came within {waited} of the ask; the last frame was {last}")
@@ -852,6 +879,9 @@ impl Deviation {
             Deviation::PatternMissing { patterns } => format!("the answer matches none of {}", patterns.join(", ")),
             Deviation::PatternForbidden { pattern, matched } => {
                 format!("the answer holds {matched:?}, which {pattern} forbids")
+            }
+            Deviation::SuccessNotSaid { event } => {
+                format!("{event} does not say what `expect.answer.success` asks for")
             }
             Deviation::PlaceholderAnswer { answer } => format!("the answer {answer:?} stands in for one"),
             Deviation::EchoedAnswer { percent } => {

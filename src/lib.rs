@@ -9,7 +9,7 @@
 //! Arrows point down only; `tests/it/tidy.rs` holds every `use` against its table, `docs/architecture.md` explains it.
 //!
 //! ```text
-//! vocabulary   time identity canary secret event rule finding
+//! vocabulary   time identity canary secret event rule probe finding
 //!
 //! document     YAML into one tree with places; diagnostics; ${...} in texts
 //! stats        histograms, exact bounds for proportions and quantiles
@@ -47,6 +47,7 @@
 //! | recording | frames and facts of an execution, stamped and free of secrets, that can be judged again |
 //! | finding | one judged deviation: rule, subject, the smallest evidence |
 //! | claim | something asserted of an execution; it gets the verdict |
+//! | probe, door | one way to come who must be refused; what it knocks at, which must stay shut |
 //! | environment | a named block (`staging`) of a profile or scenario; the process's are *variables* |
 //!
 //! Three kinds of bad news never turn into one another: a *finding* (the target misbehaved; data), a *diagnostic* (the user's
@@ -78,7 +79,7 @@
 //!     let outcome = StepOutcome::Good { status: 200 };
 //!     let upgraded = Dial::Upgraded { subprotocol: None, echo_fits: true, echo_strict: false };
 //!     for fact in [
-//!         Fact::Began { iteration: Iteration(1), scheduled: ms(0), at: ms(0), fresh: true },
+//!         Fact::Began { iteration: Iteration(1), scheduled: ms(0), at: ms(0), fresh: true, apart: false },
 //!         Fact::Step { phase: Phase::Login, name, sent: ms(0), done: ms(5), outcome },
 //!         Fact::Captured { name: "user_id".to_owned(), value: format!("user-{user}"), at: ms(5) },
 //!         Fact::Dialed { connection: Connection(1), begun: ms(5), done: ms(10), outcome: upgraded },
@@ -137,6 +138,7 @@ pub mod finding;
 pub mod identity;
 pub mod matcher;
 pub mod plan;
+pub mod probe;
 pub mod report;
 pub mod rule;
 pub mod scenario;

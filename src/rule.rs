@@ -34,6 +34,8 @@ pub enum Concern {
     Budget,
     /// One envelope for each kind of event; only where it is asked for.
     Envelope,
+    /// Doors that must stay shut; only where probes knock at them.
+    Doors,
 }
 
 impl Concern {
@@ -47,6 +49,7 @@ impl Concern {
             Concern::Isolation => "isolation",
             Concern::Budget => "budget",
             Concern::Envelope => "uniform envelope",
+            Concern::Doors => "doors",
         }
     }
 }
@@ -205,6 +208,14 @@ rules! {
     SecretTold = "GP207" "secret-told" Failure Isolation
         causes "an error handler that prints the request or its state, a debug mode that was left on"
         advice "errors end up in logs and on screens: leave the secret out, and renew what was shown";
+    /// A probe got in: the target served somebody whom it must refuse.
+    OpenDoor = "GP208" "open-door" Failure Doors
+        causes "a check that is missing on one route or carrier, a decoder used in place of a verifier, a demo or test mode left on"
+        advice "repeat the probe that is named and make the target refuse it; the scenario can say what counts as a refusal";
+    /// A probe was not let in, but by something that is no refusal: an error, a lost connection, another status than expected.
+    OddRefusal = "GP209" "odd-refusal" Doubt Doors
+        causes "a check that fails with an exception, a limit or circuit breaker that struck first, an outage in that moment"
+        advice "look at what is shown; if the target refuses in this way, write it into `refused` of the probe";
     /// No event of the run came after the ask.
     NeverStarted = "GP301" "never-started" Failure Events
         causes "a message type without a handler, a run routed to another thread's connection, an empty agent registry"
@@ -322,6 +333,10 @@ rules! {
     PatternForbidden = "GP505" "pattern-forbidden" Failure Answer
         causes "a placeholder, a mock, an apology in place of an answer"
         advice "read the answer shown";
+    /// No event that ends the run says that it succeeded, as the scenario asks.
+    SuccessNotSaid = "GP506" "success-not-said" Failure Answer
+        causes "an end that is sent whatever came before it, a status that the front end reads and the harness's users do not"
+        advice "compare the event shown with `expect.answer.success`";
     /// The answer is a text that stands in for one, such as `Task completed`.
     PlaceholderAnswer = "GP510" "placeholder-answer" Failure Answer
         causes "a default text where no result was made, a stream cut before its content, a mock in place of an agent"

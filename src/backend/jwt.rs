@@ -147,6 +147,11 @@ pub(super) fn unverified(token: &str) -> Option<Claims> {
     decode(token.split('.').nth(1)?).ok()
 }
 
+/// Whether a token names somebody else than us as who it is for, believed as it stands.
+pub(super) fn is_for_another(token: &str) -> bool {
+    unverified(token).is_some_and(|claims| claims.aud != AUDIENCE)
+}
+
 fn decode<T: for<'de> Deserialize<'de>>(part: &str) -> Result<T, Refusal> {
     let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| Refusal::Malformed)?;
     serde_json::from_slice(&bytes).map_err(|_| Refusal::Malformed)

@@ -38,6 +38,7 @@ mod agent;
 mod answer;
 mod auth;
 mod delivery;
+mod door;
 mod envelope;
 mod fault;
 pub mod journal;
@@ -84,6 +85,8 @@ pub struct Options {
     pub accounts: Accounts,
     /// Life of an access token, counted in whole seconds: zero makes tokens that are expired at birth. Default 15 min.
     pub token_lifetime: Duration,
+    /// The sites whose pages may open sockets, as their `Origin`; empty: all, and who sends none. Default: empty.
+    pub origins: Vec<String>,
     /// Interval of the application's own `ping` messages; zero turns them off. Default 25 s.
     pub heartbeat: Duration,
     /// Sizes and times beyond which the backend acts.
@@ -109,6 +112,7 @@ impl Default for Options {
             script: Script::default(),
             accounts: Accounts::default(),
             token_lifetime: Duration::from_secs(15 * 60),
+            origins: Vec::new(),
             heartbeat: Duration::from_secs(25),
             limits: Limits::default(),
             journal: false,
@@ -148,6 +152,14 @@ impl Default for Limits {
             write: Duration::from_secs(10),
             drain: Duration::from_secs(5),
         }
+    }
+}
+
+impl Options {
+    /// A fault that lets expired tokens in makes them expire soon.
+    fn token_life(&self) -> Duration {
+        let expired = self.faults.iter().find(|spec| spec.fault == Fault::AcceptExpired);
+        expired.map_or(self.token_lifetime, |spec| spec.by)
     }
 }
 
@@ -257,7 +269,7 @@ impl Backend {
         let journal = journal::Journal::open(options.journal, options.journal_file.as_deref())?.map(Arc::new);
         Ok(Backend {
             address,
-            authority: auth::Authority::new(options.accounts.clone(), options.token_lifetime, random_bytes()?),
+            authority: auth::Authority::new(options.accounts.clone(), options.token_life(), random_bytes()?),
             threads: threads::Threads::default(),
             delivery: delivery::Delivery::new(options.limits.outbox_frames, journal.clone()),
             faults: fault::Faults::new(options.faults.clone(), options.seed),

@@ -26,7 +26,7 @@ use super::envelope::Control;
 use super::fault::{Chance, Fault, Spec, Strikes};
 use super::jwt::Refusal;
 use super::threads::Turn;
-use super::{Backend, Phase, reached, unix_seconds};
+use super::{Backend, Phase, reached};
 
 /// Time the other side has to answer our close.
 pub(super) const CLOSE_WAIT: Duration = Duration::from_secs(1);
@@ -112,9 +112,7 @@ impl Line {
         }?;
         let message: Value = serde_json::from_str(&first).unwrap_or_default();
         let admitted = match message.pointer("/token").or_else(|| message.pointer("/payload/token")) {
-            Some(Value::String(token)) if message["type"] == "auth" => {
-                self.backend.authority.admit(token, unix_seconds())
-            }
+            Some(Value::String(token)) if message["type"] == "auth" => self.backend.admit(token),
             _ => Err(Refusal::Missing),
         };
         match admitted {
@@ -406,7 +404,13 @@ impl Line {
         let Some(run) = run else {
             return self.error("RUN_IN_PROGRESS", "a run of this id is in flight").await;
         };
-        match backend.threads.ask(&thread_id, user_id, backend.ids.next("msg_"), &run_id, &prompt) {
+        let ask = |owner: &Arc<str>| backend.threads.ask(&thread_id, owner, backend.ids.next("msg_"), &run_id, &prompt);
+        let turn = ask(user_id).or_else(|denied| {
+            let owner = backend.threads.owner(&thread_id).filter(|_| backend.faults.any()).ok_or(denied)?;
+            backend.refuses_badly(Fault::JoinThread).ok_or(super::threads::Denied)?;
+            ask(&owner)
+        });
+        match turn {
             Ok(mut turn) => {
                 if forgets {
                     turn = Turn { number: 1, earlier: Vec::new() };

@@ -9,7 +9,7 @@ use std::time::Instant;
 use axum::body::Body;
 use axum::extract::{Query, Request, State};
 use axum::http::header::{
-    AUTHORIZATION, CONNECTION, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    AUTHORIZATION, CONNECTION, HeaderName, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
     SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
@@ -22,11 +22,12 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
+use super::agent::Ending;
 use super::auth::User;
 use super::fault::{Chance, Fault, Strikes};
 use super::jwt::Refusal;
 use super::routes::{Problem, bearer};
-use super::{Backend, socket, unix_seconds};
+use super::{Backend, socket};
 
 /// A message may exceed our limit by this before it ends the connection instead of being answered.
 const LARGEST_READ_BYTES: usize = 1 << 20;
@@ -50,7 +51,13 @@ const BREAKER: &str = "too many failed authentications";
 pub(super) async fn upgrade(State(backend): State<Arc<Backend>>, mut request: Request) -> Response {
     let (mut accept, mut protocol, user) = match welcome(&backend, request.headers(), request.uri()) {
         Ok(welcome) => welcome,
-        Err(problem) => return problem.into_response(),
+        Err(problem) => {
+            if backend.refuses_badly(Fault::RefusalDisturbs).is_some() {
+                let ending = Ending::Close { code: 1008, reason: "authentication is suspended" };
+                backend.delivery.evict(0, ending).await;
+            }
+            return problem.into_response();
+        }
     };
     let chance = Chance { email: user.as_ref().map(|user| &*user.email), ..Chance::default() };
     if backend.faults.is_tripped(Instant::now()) {
@@ -139,36 +146,27 @@ fn welcome(backend: &Backend, headers: &HeaderMap, uri: &Uri) -> Result<Welcome,
     if !backend.is_serving() {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "server is shutting down"));
     }
+    if !is_known(headers, &backend.options.origins) && backend.refuses_badly(Fault::AcceptOrigin).is_none() {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "Origin not allowed"));
+    }
     let offered = offered_protocols(headers);
     let user = match carrier(headers, &offered, uri).map_err(Problem::from)? {
-        Carrier::Token(token) => Some(match backend.authority.admit(&token, unix_seconds()) {
-            Err(refusal) => open_door(backend, refusal, &token).ok_or(refusal)?,
-            Ok(user) => user,
-        }),
+        Carrier::Token(token) => Some(backend.admit(&token).map_err(|refusal| {
+            let tells = backend.refuses_badly(Fault::RefusalTells).is_some();
+            if tells { Problem::new(StatusCode::UNAUTHORIZED, &format!("{refusal}: {token}")) } else { refusal.into() }
+        })?),
         Carrier::Ticket(ticket) => Some(backend.authority.redeem(&ticket, Instant::now())?),
-        Carrier::Nothing => open_door(backend, Refusal::Missing, ""),
+        Carrier::Nothing => backend.open_door(Refusal::Missing, ""),
     };
     let header =
         |text: &str| HeaderValue::from_str(text).map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "malformed header"));
     Ok((header(&derive_accept_key(key.as_bytes()))?, echo(&offered).map(header).transpose()?, user))
 }
 
-/// Who comes in although the token is refused, by a fault.
-fn open_door(backend: &Backend, refusal: Refusal, token: &str) -> Option<User> {
-    let door = match refusal {
-        Refusal::Missing => Fault::AcceptMissing,
-        Refusal::Expired => Fault::AcceptExpired,
-        Refusal::Signature => Fault::AcceptForged,
-        Refusal::Spent => Fault::AcceptRevoked,
-        _ => return None,
-    };
-    let spec = backend.faults.strike(door, &Chance::default())?;
-    let user = match refusal {
-        Refusal::Missing => User { id: "demo-user-001".into(), email: "demo@example.com".into() },
-        _ => super::auth::named_in(token)?,
-    };
-    backend.struck(spec, Some(&user));
-    Some(user)
+/// Whether a page of one of these origins asks, where there are any.
+fn is_known(headers: &HeaderMap, origins: &[String]) -> bool {
+    let origin = headers.get(ORIGIN).and_then(|origin| origin.to_str().ok());
+    origins.is_empty() || origin.is_some_and(|origin| origins.iter().any(|known| known == origin))
 }
 
 fn handshake_key(headers: &HeaderMap) -> Result<&str, Problem> {

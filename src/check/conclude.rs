@@ -8,8 +8,8 @@ use std::fmt;
 
 use crate::event::{Envelope, KindId};
 use crate::expect::{
-    Asserted, Between, Budget, BudgetName, Claims, Date, Deadline, Exceptions, Expectations, IdRole, Known, Level,
-    Origin, Reliability, ReliabilityOf, Segment, Statistic,
+    Asserted, Between, Budget, BudgetName, Claims, Date, Deadline, Doors, Exceptions, Expectations, IdRole, Known,
+    Level, Origin, Reliability, ReliabilityOf, Segment, Statistic,
 };
 use crate::finding::{Deviation, Evidence, Excerpt, Finding, Subject, counted};
 use crate::identity::{Iteration, UserNumber};
@@ -18,6 +18,7 @@ use crate::stats::{self, Doubt, Histogram, Judged, LimitJudgement};
 use crate::time::{Micros, Stamp};
 
 use super::alike::alike;
+use super::doors::DoorRow;
 use super::flight::Crowd;
 use super::judgement::{Judgement, Latencies, Window};
 use super::leaks;
@@ -217,6 +218,8 @@ pub struct Conclusion {
     pub census: Vec<Census>,
     /// Why this verdict counts: users, runs, frames, attribution, overlap, marks.
     pub why: Vec<String>,
+    /// What each probe has shown, in the order in which they knock.
+    pub doors: Vec<DoorRow>,
     /// What it was worth to users.
     pub value: Value,
 }
@@ -297,7 +300,8 @@ pub fn conclude(mut judgement: Judgement, expect: &Expectations, interrupted: bo
     let why = court.why();
     let outcome = outcome(&all, interrupted);
     let value = value(&judgement, expect);
-    Conclusion { value, outcome, claims: all, unclaimed, figures, known, rules, judgement, overlap, census, why }
+    let doors = expect.claims.doors.as_ref().map(|doors| judgement.doors.rows(doors)).unwrap_or_default();
+    Conclusion { value, doors, outcome, claims: all, unclaimed, figures, known, rules, judgement, overlap, census, why }
 }
 
 /// Concludes what was judged of the users that failed, of an execution whose others are not known: what fails by itself stands,
@@ -548,6 +552,7 @@ impl Court<'_> {
         ];
         all.extend(claims.uniform_envelope.as_ref().map(|asserted| self.uniform_envelope(asserted)));
         all.extend(claims.isolation.as_ref().map(|asserted| self.isolation(asserted)));
+        all.extend(claims.doors.as_ref().map(|doors| self.doors(doors)));
         all
     }
 
@@ -564,7 +569,9 @@ impl Court<'_> {
         match self.expect.claims.reliability.as_ref().map(|reliability| reliability.of) {
             None => false,
             // A leak is never a matter of proportion, and one envelope is no matter of iterations.
-            Some(ReliabilityOf::GoldenPath) => !matches!(concern, Concern::Isolation | Concern::Envelope),
+            Some(ReliabilityOf::GoldenPath) => {
+                !matches!(concern, Concern::Isolation | Concern::Envelope | Concern::Doors)
+            }
             Some(ReliabilityOf::Connection) => matches!(concern, Concern::Setup | Concern::Transport),
         }
     }
@@ -624,6 +631,17 @@ impl Court<'_> {
             }
             Concern::Budget => String::new(),
             Concern::Envelope => counted(counts.events, "event"),
+            Concern::Doors => {
+                let rows = self.expect.claims.doors.as_ref().map(|doors| self.judgement.doors.rows(doors));
+                let rows = rows.unwrap_or_default();
+                let tried = rows.iter().filter(|row| row.verdict.is_some()).count() as u64;
+                let shut = rows.iter().filter(|row| row.verdict == Some(Verdict::Pass)).count();
+                let spared = match rows.len() as u64 - tried {
+                    0 => String::new(),
+                    some => format!(", {some} spared"),
+                };
+                format!("{shut} of {} shut{spared}", counted(tried, "door"))
+            }
         }
     }
 
@@ -773,6 +791,21 @@ impl Court<'_> {
             Seen::Enough
         };
         self.claim(Concern::Isolation, asserted, seen)
+    }
+
+    fn doors(&self, doors: &Doors) -> Claim {
+        let rows = self.judgement.doors.rows(doors);
+        let open = rows.iter().filter(|row| row.verdict == Some(Verdict::Inconclusive));
+        let missing: Vec<String> = open.filter_map(|row| row.missing.clone()).collect();
+        let seen = match &missing[..] {
+            [] if rows.iter().all(|row| row.verdict.is_none()) => {
+                Seen::Nothing("no probe could knock; see why each was spared".to_owned())
+            }
+            [] => Seen::Enough,
+            [one] => Seen::Nothing(one.clone()),
+            [first, rest @ ..] => Seen::Nothing(format!("{first} (and {} more)", rest.len())),
+        };
+        self.claim(Concern::Doors, &doors.asserted, seen)
     }
 
     fn reliability(&self, reliability: &Reliability) -> Claim {

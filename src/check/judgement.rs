@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::copies::Unmarked;
 use super::course::Course;
+use super::doors::DoorLog;
 use super::flight::Flight;
 use super::instrument::Instrument;
 use super::ledger::Ledger;
@@ -45,6 +46,8 @@ pub struct Judgement {
     pub flights: BTreeMap<UserNumber, Vec<Flight>>,
     /// Users of whose runs an event was known to be theirs, by an id or a mark.
     pub recognised: BTreeSet<UserNumber>,
+    /// What probes met at doors that must stay shut.
+    pub doors: DoorLog,
     /// Which answers different prompts got, of turns whose answers must differ.
     pub same_answers: SameAnswers,
     /// Clean-up steps that failed, as `user N: step: reason`; the first `NAMES_KEPT`.
@@ -364,6 +367,7 @@ impl Judgement {
             mine.sort_unstable();
         }
         self.recognised.extend(other.recognised);
+        self.doors.merge(other.doors);
         self.same_answers.merge(other.same_answers);
         self.leftovers.extend(other.leftovers);
         self.instrument.merge(other.instrument);

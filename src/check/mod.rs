@@ -15,6 +15,7 @@
 //! | `flight.rs` | runs as far as other users are concerned |
 //! | `copies.rs` | frames without ids, and who else got the same |
 //! | `leaks.rs` | what of one user came to another, and how |
+//! | `doors.rs` | what probes met at doors that must stay shut |
 //! | `instrument.rs` | how good the instrument was |
 //! | `course.rs` | how it went over time, for people |
 //! | `concern.rs` | which expectations can concern which kind of event |
@@ -34,6 +35,7 @@ mod content;
 mod copies;
 mod course;
 pub mod decode;
+mod doors;
 pub mod escapes;
 mod flight;
 pub mod form;
@@ -54,6 +56,7 @@ pub use conclude::{
 };
 pub use copies::Unmarked;
 pub use course::{Course, PassedRun};
+pub use doors::{DoorLog, DoorRow, Knock, Met};
 pub use flight::{Crowd, Events, Flight};
 pub use instrument::{Instrument, Pulse};
 pub use judgement::{Counts, FindingLog, Judgement, Latencies, LeakRow, Window};
@@ -126,6 +129,11 @@ impl Judge {
     /// What `user`'s last frame was to the profile, in the order of its events.
     pub fn heard(&self, user: UserNumber) -> Vec<Heard> {
         self.lanes.get(&user).map(|lane| lane.heard.clone()).unwrap_or_default()
+    }
+
+    /// Whether a run of `user` is in flight of which an event has come.
+    pub fn runs(&self, user: UserNumber) -> bool {
+        self.lanes.get(&user).is_some_and(Lane::runs)
     }
 
     /// Whether a run of `user` that ended is still listened for; hanging up before cuts that short.

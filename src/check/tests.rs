@@ -109,6 +109,7 @@ pub(super) fn expectations(users: u32) -> Expectations {
             events: asserted(),
             answer: asserted(),
             uniform_envelope: None,
+            doors: None,
             isolation: (users > 1).then(asserted),
             between: Between::Users,
             min_overlap: 0.0,
@@ -150,7 +151,7 @@ impl Stream {
 
     fn upgraded(user: u32) -> Stream {
         let mut stream = Stream { user: UserNumber(user), entries: Vec::new() };
-        stream.fact(Fact::Began { iteration: Iteration(1), scheduled: ms(0), at: ms(0), fresh: true });
+        stream.fact(Fact::Began { iteration: Iteration(1), scheduled: ms(0), at: ms(0), fresh: true, apart: false });
         let outcome = StepOutcome::Good { status: 200 };
         let name = "POST /auth/login".to_owned();
         stream.fact(Fact::Step { phase: Phase::Login, name, sent: ms(0), done: ms(10), outcome });

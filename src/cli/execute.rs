@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use rand::TryRng;
 use rand::rngs::SysRng;
 use serde_json::Value as Json;
+use tokio::sync::mpsc;
 
 use super::judge::recording_of;
 use super::load::{self, Loaded, PasswordValue, RunOptions, Variables};
@@ -33,11 +34,13 @@ use crate::backend::{self, Running};
 use crate::check::{self, Judge, Judgement, conclude};
 use crate::document::Sources;
 use crate::document::text::Text;
-use crate::engine::{self, Desk, Felt, Hooks, Level, Limiter, Pulse, ShardContext, ShardFailure, Turns, start_gate};
-use crate::expect::Date;
+use crate::engine::{
+    self, Desk, Felt, Hooks, Level, Limiter, Pulse, Seat, ShardContext, ShardFailure, Turns, start_gate,
+};
+use crate::expect::{Between, Date};
 use crate::finding::counted;
 use crate::identity::{ExecutionId, Iteration, UserNumber};
-use crate::plan::Plan;
+use crate::plan::{Plan, PlannedUser};
 use crate::report::{self, Report};
 use crate::scenario::{Scenario, Session, defaults};
 use crate::secret::Scrubber;
@@ -46,9 +49,10 @@ use crate::session::clock::{self, Clock};
 use crate::session::exposed::{Places, listen};
 use crate::session::http::Http;
 use crate::session::kernel;
+use crate::session::probe::knock_at_doors;
 use crate::session::recorder::Recorder;
 use crate::session::tls::Tls;
-use crate::session::user::{Bench, Mission, drive, make_ready};
+use crate::session::user::{Bench, Mission, User, drive, make_ready};
 use crate::session::values::Shared;
 use crate::target::Profile;
 use crate::time::Stamp;
@@ -171,6 +175,7 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<E
         secrets: RwLock::new(Scrubber::new()),
         tapes: None,
         ended: OnceLock::new(),
+        may_lock: local || invocation.options.allow_lockout,
         failing: AtomicU64::new(0),
         progress: engine::Progress::default(),
         held_off_us: AtomicU64::new(0),
@@ -255,18 +260,28 @@ fn drive_all(mission: &Mission, net: &Net, hooks: Hooks) -> (Judgement, Vec<Shar
         }
     }
     let plan = &mission.plan;
-    let divided = plan.shards();
+    let mut divided = plan.shards();
+    let probes = mission.expect.claims.doors.is_some();
+    if probes {
+        two_together(&mut divided);
+    }
     let all = divided.iter().map(Vec::len).sum::<usize>();
     // Beside those of the users one for each thread's clock; and those at which who only listens waits for the others.
     let mut seats = start_gate(all + divided.len(), &mission.stop);
     let mut ends = start_gate(all, &mission.stop).into_iter();
     let mut shards = Vec::new();
+    // Closed when every thread's users are done; the first thread waits for it with its probes.
+    let (working, worked) = mpsc::channel::<()>(1);
+    let mut worked = Some(worked).filter(|_| probes);
     for users in divided {
         let own = seats.split_off(seats.len() - users.len()).into_iter().zip(&mut ends);
-        shards.push((seats.pop(), users.into_iter().zip(own).collect::<Vec<_>>()));
+        let (clock, users) = (seats.pop(), users.into_iter().zip(own).collect());
+        shards.push(Share { clock, users, working: working.clone(), worked: worked.take() });
     }
+    drop(working);
     let count = shards.len() as u32;
-    let results = engine::run_shards(shards, hooks, async |shard: ShardContext, (clock, users)| {
+    let results = engine::run_shards(shards, hooks, async |shard: ShardContext, share: Share| {
+        let Share { clock, users, working, worked } = share;
         let bench = bench(mission, net, READINESS + 1 + shard.index as u32);
         let desk = Desk::open();
         let serving = async {
@@ -278,25 +293,48 @@ fn drive_all(mission: &Mission, net: &Net, hooks: Hooks) -> (Judgement, Vec<Shar
             let arrivals = plan.arrivals(shard.index, shard.count);
             desk.serve(arrivals, began, &mission.stop, |scheduled| bench.dropped(scheduled)).await;
         };
+        let asking = users.iter().filter(|(user, _)| user.listens.is_none()).map(|(user, _)| user.number);
+        let pair = if worked.is_some() { pair_of(mission, asking) } else { None };
         let driving: FuturesUnordered<_> = users
             .into_iter()
             .map(|(user, (seat, end))| {
                 let (bench, desk) = (&bench, &desk);
                 async move {
                     let turns = match plan.iterations() {
-                        _ if user.listens.is_some() => return listen(bench, user, seat, end).await,
+                        _ if user.listens.is_some() => {
+                            listen(bench, user, seat, end).await;
+                            return None;
+                        }
                         Some(iterations) => {
                             let pause = move |nth| plan.pause(user.number, Iteration(nth));
                             Turns::closed(iterations, pause, &mission.stop)
                         }
                         None => Turns::open(desk, &mission.stop),
                     };
-                    drive(bench, user, seat, turns).await;
+                    let driven = drive(bench, user, seat, turns).await;
                     drop(end);
+                    Some(driven)
                 }
             })
             .collect();
-        let working = async { tokio::join!(serving, driving.collect::<()>()) };
+        // Only who will be needed is kept.
+        let needed = |user: &User<'_>| pair.is_some_and(|pair| pair.contains(&user.number()));
+        let driven = driving
+            .filter_map(|driven| std::future::ready(driven.filter(|(user, _)| needed(user))))
+            .collect::<Vec<_>>();
+        let working = async {
+            let ((), mut driven) = tokio::join!(serving, driven);
+            drop(working);
+            let Some(mut worked) = worked else { return };
+            tokio::select! {
+                _ = worked.recv() => {}
+                () = mission.stop.reached(Level::Drain) => return,
+            }
+            driven.sort_by_key(|(user, _)| user.number());
+            if let (Some(intruder), Some(victim)) = (driven.pop(), driven.pop()) {
+                knock_at_doors(&bench, victim, intruder).await;
+            }
+        };
         let (pulse, computed) = (Pulse::default(), Cell::new(kernel::computed()));
         let told = || {
             let Felt { lasted, late, latest } = pulse.take();
@@ -314,7 +352,7 @@ fn drive_all(mission: &Mission, net: &Net, hooks: Hooks) -> (Judgement, Vec<Shar
             }
         };
         tokio::select! {
-            _ = working => {}
+            () = working => {}
             () = telling => {}
             () = pulse.feel() => {}
         }
@@ -334,6 +372,41 @@ fn drive_all(mission: &Mission, net: &Net, hooks: Hooks) -> (Judgement, Vec<Shar
         judgement = judgement.merge(bench.finish());
     }
     (judgement, broke)
+}
+
+/// What one thread does.
+struct Share {
+    /// The place of its clock at the common start.
+    clock: Option<Seat>,
+    /// Its users, each with its places at the common start and where all meet who are done.
+    users: Vec<(PlannedUser, (Seat, Seat))>,
+    /// Dropped when they are done.
+    working: mpsc::Sender<()>,
+    /// Of the thread that has probes: closed when the users of all threads are done.
+    worked: Option<mpsc::Receiver<()>>,
+}
+
+/// Puts two users on the first thread, of whom one knocks at doors beside the other.
+fn two_together(shards: &mut Vec<Vec<PlannedUser>>) {
+    let asks = |user: &PlannedUser| user.listens.is_none();
+    if let [first, second, ..] = &mut shards[..]
+        && first.iter().filter(|user| asks(user)).count() < 2
+        && let Some(other) = second.iter().position(asks)
+    {
+        first.push(second.remove(other));
+    }
+    shards.retain(|shard| !shard.is_empty());
+}
+
+/// Of some users two who are another to one another.
+fn pair_of(mission: &Mission, mut users: impl Iterator<Item = UserNumber>) -> Option<[UserNumber; 2]> {
+    let group = |user: UserNumber| match mission.expect.claims.between {
+        Between::Users => None,
+        Between::Groups => mission.people.as_ref().and_then(|people| people.group(user)),
+    };
+    let first = users.next()?;
+    let other = users.find(|user| group(*user).is_none() || group(*user) != group(first))?;
+    Some([first, other])
 }
 
 /// What the target said of its build while it became ready.

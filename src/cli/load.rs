@@ -24,7 +24,7 @@ use crate::document::tree::{Entry, Key, Number, Scalar, Value};
 use crate::document::values::grouped;
 use crate::document::yaml::MAX_BYTES;
 use crate::document::{Context, Node, SourceId, Sources, Span, read};
-use crate::expect::{Arrivals, Expectations};
+use crate::expect::{AnswerRules, Arrivals, Expectations};
 use crate::scenario::load::Open;
 use crate::scenario::people::People;
 use crate::scenario::{self, Password, ProfileRef, Scenario, TargetRef, defaults};
@@ -73,6 +73,9 @@ pub struct RunOptions {
     /// Write reports to exactly this folder [variable: GOLDENPATH_OUT]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Let probes knock that a target may lock accounts out for; on this machine they always do
+    #[arg(long)]
+    pub allow_lockout: bool,
 }
 
 impl RunOptions {
@@ -177,6 +180,10 @@ pub fn expectations(scenario: &Scenario, profile: &Profile) -> Expectations {
     let grammar = scenario.expect.grammar.compile(|name| dialect.names.intern(name));
     let public = scenario.expect.public.iter();
     let public = public.map(|when| when.compile(&mut dialect.trie, &mut dialect.names)).collect();
+    let successes = scenario.expect.successes.iter();
+    let successes = successes.map(|when| Some(when.as_ref()?.compile(&mut dialect.trie, &mut dialect.names)));
+    let turns = scenario.expect.answers.iter().cloned().zip(successes);
+    let turns = turns.map(|(rules, success)| AnswerRules { success, ..rules }).collect();
     Expectations {
         dialect,
         script: reads.script,
@@ -188,7 +195,7 @@ pub fn expectations(scenario: &Scenario, profile: &Profile) -> Expectations {
         signs: reads.signs,
         public,
         answers: reads.answers,
-        turns: scenario.expect.answers.clone(),
+        turns,
         ids: reads.ids,
         budgets: scenario.expect.budgets.clone(),
         timeouts: scenario.timeouts,

@@ -30,6 +30,26 @@ impl<const MIN: u64, const MAX: u64> Whole<MIN, MAX> {
     }
 }
 
+/// A number from `MIN` to `MAX`, or a range of them with both ends: `200`, `200-299`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Codes<const MIN: u16, const MAX: u16> {
+    /// The lowest.
+    pub from: u16,
+    /// The highest.
+    pub to: u16,
+}
+
+/// HTTP statuses.
+pub type Status = Codes<100, 599>;
+
+/// Codes of a close frame (RFC 6455, section 7.4).
+pub type CloseCodes = Codes<1000, 4999>;
+
+impl<const MIN: u16, const MAX: u16> Codes<MIN, MAX> {
+    const WHAT: &'static str = if MAX < 1000 { "HTTP status" } else { "close code" };
+    const EXAMPLES: &'static str = if MAX < 1000 { "`200` or `200-299`" } else { "`1008` or `4000-4999`" };
+}
+
 /// A proportion from 0% to 100%, exact to six decimals of a percent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Percent {
@@ -326,6 +346,48 @@ impl Decode for f64 {
 
     fn schema(_: &mut Definitions) -> Json {
         json!({ "type": "number" })
+    }
+}
+
+impl<const MIN: u16, const MAX: u16> Decode for Codes<MIN, MAX> {
+    fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
+        let fits = |code: &u16| (MIN..=MAX).contains(code);
+        let number = |text: &str| text.trim().parse().ok().filter(fits);
+        let found = match &node.value {
+            Value::Number(number) => match number.value {
+                NumberValue::Unsigned(code) => u16::try_from(code).ok().filter(fits).map(|code| (code, code)),
+                _ => None,
+            },
+            Value::Text(scalar) => match scalar.text.split_once('-') {
+                Some((from, to)) => number(from).zip(number(to)).filter(|(from, to)| from <= to),
+                None => number(&scalar.text).map(|code| (code, code)),
+            },
+            _ => {
+                let what = if MAX < 1000 { "status" } else { Self::WHAT };
+                let examples = Self::EXAMPLES.replace(" or ", " or a range such as ");
+                return cx.expected(node, &format!("a {what} such as {examples}"));
+            }
+        };
+        let Some((from, to)) = found else {
+            let written = match &node.value {
+                Value::Number(number) => number.source.as_str(),
+                _ => node.text().unwrap_or_default(),
+            };
+            let title = format!("{} is no {} and no range of them", quote(written), Self::WHAT);
+            let help = format!("write for example {}, from {MIN} to {MAX}", Self::EXAMPLES);
+            let mistake = cx.mistake(node, title).help(help);
+            cx.report(mistake);
+            return None;
+        };
+        Some(Self { from, to })
+    }
+
+    fn schema(_: &mut Definitions) -> Json {
+        let digits = if MAX < 1000 { "[1-5][0-9]{2}" } else { "[1-4][0-9]{3}" };
+        json!({ "anyOf": [
+            { "type": "integer", "minimum": MIN, "maximum": MAX },
+            { "type": "string", "pattern": format!("^\\s*{digits}\\s*(-\\s*{digits}\\s*)?$") },
+        ] })
     }
 }
 

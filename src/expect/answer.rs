@@ -4,6 +4,8 @@
 
 use regex::Regex;
 
+use super::Matcher;
+
 /// What makes an answer good.
 #[derive(Debug, Clone)]
 pub struct AnswerRules {
@@ -23,6 +25,8 @@ pub struct AnswerRules {
     pub canary_echoed: bool,
     /// No two prompts that differ beyond their marks may have the same answer.
     pub distinct: bool,
+    /// Must hold of the event that ends the run; where several must come, of the last of one kind of them.
+    pub success: Option<Matcher>,
     /// It must name a figure, money and something to do, in words that are not the prompt's.
     pub business_value: bool,
 }
@@ -73,6 +77,7 @@ impl Default for AnswerRules {
             echo_from: Some(AnswerRules::ECHO_FROM),
             canary_echoed: false,
             distinct: false,
+            success: None,
             business_value: false,
         }
     }

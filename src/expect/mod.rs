@@ -7,6 +7,7 @@
 mod answer;
 mod budget;
 mod dialect;
+mod doors;
 mod exceptions;
 mod grammar;
 mod matcher;
@@ -14,6 +15,7 @@ mod matcher;
 pub use answer::AnswerRules;
 pub use budget::{Budget, BudgetName, Level, Reliability, ReliabilityOf, Segment, Statistic};
 pub use dialect::{Dialect, Fields, Form, Names, Split, Trie, TrieNode, bit};
+pub use doors::{DoorRule, Doors, Misplaced, Refusals};
 pub use exceptions::{Date, Exceptions, Known, RuleChange};
 pub use grammar::{Before, Grammar, Role, Spelled, SpelledSymbol, Symbol, comes_first};
 pub use matcher::{Condition, Matcher, Test};
@@ -262,6 +264,8 @@ pub struct Claims {
     pub min_attributed: f64,
     /// The share of runs, above 0 and below 1, of which it must be shown that fewer than that leak.
     pub leaks_under: Option<f64>,
+    /// Doors that must stay shut; `None` where no probe knocks.
+    pub doors: Option<Doors>,
     /// Failed iterations judged as a proportion.
     pub reliability: Option<Reliability>,
     /// What does not fail although it deviates.

@@ -133,7 +133,7 @@ pub(super) fn deliverables(conclusion: &Conclusion, rules: usize) -> Vec<Deliver
         part(
             "Multi-user isolation certification",
             "isolation is not claimed, so nothing is certified",
-            &about(&[Concern::Isolation]),
+            &about(&[Concern::Isolation, Concern::Doors]),
         ),
         part("Performance metrics", "no budget was claimed; the figures stand for themselves", &budget),
         value,

@@ -142,6 +142,7 @@ fn concerns(group: &FindingGroup, claim: &Claim) -> bool {
         Concern::Answer => "answer",
         Concern::Isolation => "isolation",
         Concern::Envelope => "uniform envelope",
+        Concern::Doors => "doors",
         Concern::Budget => return group.witnesses.iter().any(|witness| is_of(group, witness, claim)),
     };
     name == claim.name

@@ -29,6 +29,7 @@ pub fn markdown(report: &Report, room: usize) -> String {
     let mut page = Page { out: String::new(), room: room.max(6_000) - FOR_THE_CUT, cut: Vec::new() };
     page.add("the verdict", &head(report));
     page.add("the claims", &claims(report));
+    page.add("the doors", &doors(report));
     let mut left_out = 0_u64;
     for (index, group) in report.findings.iter().enumerate() {
         let block = finding(report, group, index == 0);
@@ -114,6 +115,35 @@ fn claims(report: &Report) -> String {
     }
     for sentence in report.unclaimed.iter().take(ROWS) {
         out.push_str(&format!("\nNot claimed: {}.\n", prose(sentence)));
+    }
+    out
+}
+
+fn doors(report: &Report) -> String {
+    if report.doors.is_empty() {
+        return String::new();
+    }
+    let mut out = "\n| | door | seen | expected | with all that is right | another's run meanwhile |\n\
+                   |---|---|---|---|---|---|\n"
+        .to_owned();
+    for door in report.doors.iter().take(ROWS) {
+        let mark = door.verdict.map_or_else(
+            || "➖ spared".to_owned(),
+            |word| {
+                let (symbol, word) = look(word);
+                format!("{symbol} {word}")
+            },
+        );
+        let seen = [Some(prose(&door.line())), door.missing.as_deref().filter(|_| door.verdict.is_some()).map(prose)];
+        let seen: Vec<String> = seen.into_iter().flatten().collect();
+        out.push_str(&format!(
+            "| {mark} | {} | {} | {} | {} | {} |\n",
+            prose(&door.probe),
+            seen.join("<br>"),
+            prose(&door.expected),
+            prose(&door.control),
+            prose(&door.beside)
+        ));
     }
     out
 }

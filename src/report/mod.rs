@@ -13,6 +13,7 @@
 //! | `github.rs` | annotations for GitHub's runner |
 //! | `around.rs` | what happened around a finding, as part of the tree |
 //! | `deliverables.rs` | what test plans ask for, as part of the tree |
+//! | `doors.rs` | what probes met, as part of the tree |
 //! | `witness.rs` | what several of them say of a finding in the same words |
 //! | `compare/` | what changed from one report to the next |
 //! | `text.rs` | hostile text made harmless, widths, wrapping |
@@ -24,6 +25,7 @@
 mod around;
 mod compare;
 mod deliverables;
+mod doors;
 mod github;
 mod html;
 mod instrument;
@@ -41,6 +43,7 @@ pub use compare::{
     Comparison, Incomparable, Side, Trend, compare, comparison_markdown, comparison_text, comparison_to_json,
 };
 pub use deliverables::{Deliverable, Value, Within};
+pub use doors::Door;
 pub use github::annotations;
 pub use html::{PAGE_BYTES, comparison_html, html};
 pub use instrument::{Instrument, Machine};

@@ -10,6 +10,7 @@ use tabled::builder::Builder;
 use tabled::settings::object::{Columns, Object, Rows};
 use tabled::settings::{Alignment, Padding, Style};
 
+use super::doors::Door;
 use super::recorded::Judged;
 use super::text::{bounded, clip, columns, escape, wrap};
 use super::tree::{
@@ -37,6 +38,7 @@ pub fn render(report: &Report, page: &Page<'_>) -> String {
     let mut sheet = Sheet::new(page);
     head(&mut sheet, report);
     claims(&mut sheet, report);
+    doors(&mut sheet, &report.doors);
     segments(&mut sheet, &report.segments);
     for (index, group) in report.findings.iter().enumerate() {
         finding(&mut sheet, group);
@@ -151,6 +153,28 @@ fn claim(sheet: &mut Sheet, claim: &Claim, name_width: usize) {
     }
     if let Some(origin) = claim.origin.as_ref().filter(|_| claim.verdict != Word::Pass) {
         sheet.hang(&[(Ink::Plain, &indent)], &format!("{}:{}", origin.file, origin.line), Ink::Faint);
+    }
+}
+
+fn doors(sheet: &mut Sheet, doors: &[Door]) {
+    if doors.is_empty() {
+        return;
+    }
+    sheet.blank();
+    let name_width = doors.iter().map(|door| columns(&shown(&door.probe))).max().unwrap_or_default();
+    for door in doors {
+        let (symbol, _, ink) = door.verdict.map_or(("-", "", Ink::Faint), look);
+        let name = shown(&door.probe);
+        let padding = " ".repeat(name_width - columns(&name) + 2);
+        let lead = [(Ink::Plain, "  "), (ink, symbol), (Ink::Plain, " "), (Ink::Plain, &*name), (Ink::Plain, &padding)];
+        let indent = " ".repeat(sheet.hang(&lead, &door.line(), ink.for_text()));
+        let open = door.missing.as_ref().filter(|_| door.verdict == Some(Word::Inconclusive));
+        if let Some(missing) = open {
+            sheet.hang(&[(Ink::Plain, &indent)], missing, Ink::Plain);
+        }
+        if matches!(door.verdict, Some(Word::Fail | Word::Inconclusive)) {
+            sheet.hang(&[(Ink::Plain, &indent)], &format!("expected {}", door.expected), Ink::Faint);
+        }
     }
 }
 

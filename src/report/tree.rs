@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::around::{self, Beside};
 use super::deliverables::{Deliverable, Value, deliverables};
+use super::doors::Door;
 use super::instrument::{Instrument, Machine};
 use super::recorded::{Judged, Recording};
 use crate::check::{self, Conclusion, Counts, Course, LeakRow, Outcome};
@@ -76,6 +77,9 @@ pub struct Report {
     /// not among them.
     #[serde(default)]
     pub leaks: Vec<Leak>,
+    /// Doors that must stay shut, one row per probe, in the order in which they knock; empty where none was to knock.
+    #[serde(default)]
+    pub doors: Vec<Door>,
     /// How connections ended that the harness had not closed, and how often: `closed 1011`, `lost`.
     #[serde(default)]
     pub ends: BTreeMap<String, u64>,
@@ -557,6 +561,7 @@ impl Report {
             unknown_events: judgement.unknown.clone(),
             census: conclusion.census.iter().map(census).collect(),
             leaks: leaks(conclusion),
+            doors: Door::all(conclusion),
             ends: judgement.course.ends.clone(),
             value: Value::new(conclusion),
             deliverables,

@@ -135,7 +135,7 @@ pub(super) fn hunt(report: &Report, group: &FindingGroup) -> Option<String> {
         group.witnesses.iter().filter_map(|witness| witness.subject.user).map(|user| user.0).collect();
     users.sort_unstable();
     users.dedup();
-    let alone = !matches!(group.concern, Concern::Isolation | Concern::Budget)
+    let alone = !matches!(group.concern, Concern::Isolation | Concern::Doors | Concern::Budget)
         && !users.is_empty()
         && users.len() <= HUNTED
         && (users.len() as u64) < report.scenario.users

@@ -8,7 +8,7 @@ use super::format::{
     AnswerDef, EchoDef, IsolationDef, LoadDef, PasswordDef, PlaceholdersDef, ReliabilityDef, RuleDef, RuleWeight,
     Session, TargetDef, TimeoutsDef, TurnDef, UsersDef,
 };
-use super::{Parts, defaults, format, grammar, names, work};
+use super::{Parts, defaults, format, grammar, names, probes, work};
 use crate::document::context::closest;
 use crate::document::decode::Spanned;
 use crate::document::diagnostic::{Diagnostic, quote};
@@ -45,9 +45,17 @@ pub fn check(parts: &Parts, cx: &mut Context) {
     }
     check_rules(parts, cx);
     check_known(parts, cx);
+    check_doors(parts, cx);
     if let Some(timeouts) = &parts.timeouts {
         check_timeouts(timeouts, cx);
     }
+}
+
+fn check_doors(parts: &Parts, cx: &mut Context) {
+    let users = parts.users.as_ref().map(|users| (work::users(users, parts.load.as_ref()).into(), users.count.span));
+    let (probes, doors) = (parts.probes.as_ref(), parts.doors.as_ref());
+    let written = probes.map(|probes| probes.span).or(doors.map(|doors| doors.span));
+    probes::check(probes.map(|probes| &probes.value), doors.map(|doors| &doors.value), users, written, cx);
 }
 
 fn check_target(target: &TargetDef, cx: &mut Context) {

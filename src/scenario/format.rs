@@ -14,6 +14,7 @@ use crate::time::Micros;
 
 use super::Environments;
 use super::budgets::Budgets;
+use super::probes::{DoorsDef, ProbesDef};
 use super::values::{Day, Name};
 
 record! {
@@ -33,6 +34,8 @@ record! {
         pub load: Option<LoadDef>,
         /// What users ask.
         pub ask: AskDef = required,
+        /// What knocks at doors that must stay shut, after the load and apart from it: `all`, or a list of probes.
+        pub probes: Option<Spanned<ProbesDef>>,
         /// What must hold. Without it: setup, transport, events, answer and isolation.
         pub expect: Option<ExpectDef>,
         /// How long to wait for what.
@@ -41,7 +44,6 @@ record! {
         pub environments: Option<Environments>,
     }
     not_yet {
-        "probes" => ("watch the target between runs", "remove the key"),
         "record" => ("choose what a recording keeps", "remove the key"),
         "exposure" => ("search answers for other users' data by pattern", "remove the key; isolation is judged by ids and canaries"),
         "seed" => ("fix the seed in the file", "pass `--seed` on the command line"),
@@ -346,6 +348,8 @@ record! {
         pub uniform_envelope: Option<UniformDef>,
         /// Connections last, and frames can be read.
         pub transport: Option<TransportDef>,
+        /// Doors that must stay shut, at which `probes` knock.
+        pub doors: Option<Spanned<DoorsDef>>,
         /// Limits on the time between two milestones.
         pub budgets: Option<Budgets>,
         /// The share of iterations that must succeed.
@@ -544,12 +548,14 @@ record! {
         pub canary: Option<Spanned<CanaryDef>>,
         /// Prompts that differ beyond their canary must not get the same answer.
         pub distinct: Option<Spanned<bool>>,
+        /// Must hold of the event that ends the run, such as `{ /data/status: completed }`; where several must come, of one of
+        /// them.
+        pub success: Option<When>,
         /// `false` reports and never changes the exit code; only under `expect`.
         pub required: Option<Spanned<bool>>,
     }
     not_yet {
         "similarity" => ("compare answers with a sample", "use `all_of` and `any_of`"),
-        "success" => ("judge the frame of the answer", "write a matcher into `failed` of the profile's events"),
     }
 }
 
@@ -572,7 +578,7 @@ record! {
         pub required: Option<Spanned<bool>>,
     }
     not_yet {
-        "probes" => ("read other users' threads over HTTP", "remove the key"),
+        "probes" => ("knock at doors here", "write `probes` beside `expect`"),
     }
 }
 
@@ -708,6 +714,7 @@ impl AnswerSpec {
         match self {
             Self::Rules(rules) => *rules,
             Self::Preset(preset) => AnswerDef {
+                success: None,
                 preset: Some(preset),
                 min_chars: None,
                 all_of: none(),

@@ -14,6 +14,7 @@ pub mod format;
 pub mod load;
 pub mod names;
 pub mod people;
+pub mod probes;
 pub mod values;
 
 mod check;
@@ -38,6 +39,7 @@ use crate::expect::{
 };
 use crate::identity::UserNumber;
 use crate::matcher::When;
+use crate::probe::Probe;
 use crate::rule::Severity;
 use load::Load;
 
@@ -81,6 +83,10 @@ pub struct Written {
     pub groups: Option<Span>,
     /// Of `load.exposure.send_after`, if it stands.
     pub send_after: Option<Span>,
+    /// Of `probes`, if it stands.
+    pub probes: Option<Span>,
+    /// Of each probe that was named.
+    pub named: Vec<Spanned<Probe>>,
 }
 
 /// The system under test, unresolved.
@@ -167,8 +173,10 @@ pub struct Turn {
 pub struct Expect {
     /// The legal orders of events.
     pub grammar: Spelled,
-    /// What a good answer is, one entry per turn.
+    /// What a good answer is, one entry per turn; `success` among it is not compiled yet.
     pub answers: Vec<AnswerRules>,
+    /// What must hold of the event that ends a run, one entry per turn.
+    pub successes: Vec<Option<When>>,
     /// Limits on segments, in the order written.
     pub budgets: Vec<Budget>,
     /// What is asserted of the execution.
@@ -270,6 +278,8 @@ struct Parts {
     rules: Option<Table<format::RuleDef>>,
     known: Option<Vec<format::KnownDef>>,
     timeouts: Option<format::TimeoutsDef>,
+    probes: Option<Spanned<probes::ProbesDef>>,
+    doors: Option<Spanned<probes::DoorsDef>>,
 }
 
 impl Parts {
@@ -288,6 +298,8 @@ impl Parts {
             rules: part(tree, &["expect", "rules"]),
             known: part(tree, &["expect", "known"]),
             timeouts: part(tree, &["timeouts"]),
+            probes: part(tree, &["probes"]),
+            doors: part(tree, &["expect", "doors"]),
         }
     }
 
@@ -380,8 +392,11 @@ fn build(file: format::ScenarioFile, places: &Places<'_>) -> Scenario {
             .as_ref()
             .and_then(|load| load.exposure.as_ref()?.value.send_after.as_ref())
             .map(|times| times.span),
+        probes: file.probes.as_ref().map(|probes| probes.span),
+        named: file.probes.as_ref().map(|probes| probes.value.places()).unwrap_or_default(),
     };
-    let expect = build_expect(file.expect, file.ask.turns(), &users, places);
+    let probes = file.probes.map(|probes| probes.value);
+    let expect = build_expect(file.expect, probes.as_ref(), file.ask.turns(), &users, places);
     Scenario {
         name: file.name.0,
         tags: file.tags.0.into_iter().map(|tag| tag.0).collect(),
@@ -446,6 +461,7 @@ fn timeouts(written: Option<&format::TimeoutsDef>) -> Timeouts {
 
 fn build_expect(
     written: Option<format::ExpectDef>,
+    probes: Option<&probes::ProbesDef>,
     turns: &[format::TurnDef],
     users: &Users,
     places: &Places<'_>,
@@ -466,6 +482,9 @@ fn build_expect(
         Some(format::UniformDef::Claimed(claim)) => Some(places.claim("uniform_envelope", claim.required)),
     };
     let transport_required = written.and_then(|expect| expect.transport.as_ref()?.required);
+    let doors = written.and_then(|expect| expect.doors.as_ref()).map(|doors| &doors.value);
+    let doors_origin = places.key(&["expect", "doors"]).or_else(|| places.key(&["probes"]));
+    let doors_required = doors.and_then(|doors| doors.required).unwrap_or(defaults::REQUIRED);
     let claims = Claims {
         setup: places.claim("setup", setup.and_then(|setup| setup.required)),
         setup_at_most: setup.and_then(|s| s.at_most).map_or(defaults::SETUP_AT_MOST, |share| share.value.fraction()),
@@ -486,6 +505,7 @@ fn build_expect(
             .and_then(|isolation| isolation.min_attributed)
             .map_or(0.0, |share| share.value.fraction()),
         leaks_under: isolation.and_then(|isolation| isolation.leaks_under).map(|share| share.value.fraction()),
+        doors: probes::doors(probes, doors, Asserted { required: doors_required, origin: doors_origin }),
         reliability: written.and_then(|expect| expect.reliability.as_ref()).map(|given| reliability(given, places)),
         exceptions: written.map(|expect| exceptions(expect, places)).unwrap_or_default(),
     };
@@ -493,6 +513,7 @@ fn build_expect(
         // What is wrong with it was reported by the check of the parts.
         grammar: grammar::spelled(events, &mut Context::new()),
         answers: turns.iter().map(|turn| answer_rules(turn.rules().as_ref().or(answer))).collect(),
+        successes: turns.iter().map(|turn| turn.rules().as_ref().or(answer)?.success.clone()).collect(),
         budgets: written.and_then(|expect| expect.budgets.as_ref()).map(|b| flatten(b, places)).unwrap_or_default(),
         claims,
         public: isolation.map(|isolation| isolation.public.clone()).unwrap_or_default(),
@@ -576,6 +597,7 @@ fn answer_rules(written: Option<&format::AnswerDef>) -> AnswerRules {
         },
         canary_echoed: written.canary.is_some(),
         distinct: written.distinct.is_some_and(|distinct| distinct.value),
+        success: None,
         business_value,
     }
 }

@@ -42,7 +42,7 @@ pub async fn listen(bench: &Bench<'_>, planned: PlannedUser, seat: Seat, end: Se
         Some(Listens::Witness) | None => None,
     };
     user.line.tell(Fact::Listens { of, at });
-    user.line.tell(Fact::Began { iteration, scheduled: at, at, fresh: true });
+    user.line.tell(Fact::Began { iteration, scheduled: at, at, fresh: true, apart: false });
     user.tell_email();
     user.begin(iteration);
     let stop = &bench.mission.stop;

@@ -376,7 +376,7 @@ mod tests {
 
     fn began(at: u64, fresh: bool) -> Observed<'static> {
         let at = Stamp(at);
-        Observed::Fact(Fact::Began { iteration: Iteration(1), scheduled: at, at, fresh })
+        Observed::Fact(Fact::Began { iteration: Iteration(1), scheduled: at, at, fresh, apart: false })
     }
 
     fn asked(at: u64, bytes: usize) -> Observed<'static> {

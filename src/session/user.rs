@@ -6,6 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
@@ -18,6 +19,7 @@ use super::cookies::{Jar, over_http};
 use super::exposed::{Place, Places};
 use super::http::Http;
 use super::line::{GOOD_BYE, Line, rendered};
+use super::probe::{Hold, Opening};
 use super::recorder::{Recorder, Tapes};
 use super::steps::{ANSWER, Captured, Performed, Requester, foreign, named, scrubbed, told};
 use super::transport::{self, DialRequest};
@@ -33,7 +35,7 @@ use crate::scenario::load::Ends;
 use crate::scenario::people::People;
 use crate::scenario::{Scenario, Session};
 use crate::secret::Scrubber;
-use crate::target::{Ask, Echo, Profile, ScriptStep, Step};
+use crate::target::{Ask, Connect, Echo, Profile, ScriptStep, Step};
 use crate::time::{Micros, Stamp};
 use crate::trace::{Dial, Fact, NetFailure, Observed, Phase, StepOutcome};
 
@@ -72,6 +74,8 @@ pub struct Mission {
     pub tapes: Option<Arc<Tapes>>,
     /// Why the work ended before all of it was done, where that was asked for.
     pub ended: OnceLock<String>,
+    /// Probes may do what targets may lock accounts out for.
+    pub may_lock: bool,
     /// Failing findings so far, of all threads.
     pub failing: AtomicU64,
     /// For somebody who watches.
@@ -144,8 +148,14 @@ pub async fn make_ready(bench: &Bench<'_>) -> bool {
     mission.shared.captured.set(all).is_ok()
 }
 
-/// Walks `planned` through all its `turns`. `seat` is its place at the common start.
-pub async fn drive(bench: &Bench<'_>, planned: PlannedUser, seat: Seat, mut turns: Turns<'_>) {
+/// Walks `planned` through all its `turns`. `seat` is its place at the common start. Says how many iterations that were.
+pub async fn drive<'a>(
+    bench: &'a Bench<'a>,
+    planned: PlannedUser,
+    seat: Seat,
+    mut turns: Turns<'_>,
+) -> (User<'a>, u32) {
+    let mut last = 0;
     let mut user = User::new(bench, planned, seat);
     if bench.mission.plan.iterations().is_none() {
         // The clock starts when everybody is here; who it sends asks at once.
@@ -153,11 +163,13 @@ pub async fn drive(bench: &Bench<'_>, planned: PlannedUser, seat: Seat, mut turn
     }
     while let Some(turn) = user.wait_for(&mut turns).await {
         bench.mission.iterations.enter().await;
-        user.iterate(turn).await;
+        last = turn.nth;
+        user.iterate(turn, false).await;
         bench.mission.progress.iterated(user.number);
     }
     user.listen_out().await;
     user.line.hang_up(&user.values).await;
+    (user, last)
 }
 
 impl<'a> Bench<'a> {
@@ -243,34 +255,54 @@ impl<'a> Bench<'a> {
     }
 }
 
-pub(super) struct User<'a> {
-    pub bench: &'a Bench<'a>,
+/// One user and all it has.
+pub struct User<'a> {
+    pub(super) bench: &'a Bench<'a>,
     /// Counted from 0.
-    pub index: u32,
-    pub number: UserNumber,
-    pub line: Line<'a>,
-    pub values: Values,
-    pub seat: Option<Seat>,
+    pub(super) index: u32,
+    pub(super) number: UserNumber,
+    pub(super) line: Line<'a>,
+    pub(super) values: Values,
+    pub(super) seat: Option<Seat>,
     /// It never asks.
-    pub listens: bool,
+    pub(super) listens: bool,
     /// The place of its pair, while it is connected.
-    pub place: Option<Place>,
+    pub(super) place: Option<Place>,
     /// When the connection was upgraded.
-    pub upgraded: Stamp,
+    pub(super) upgraded: Stamp,
     /// The turn that the connection was made for; 0 at the beginning of an iteration.
     resumed: u32,
     /// The login steps of this session succeeded.
-    logged_in: bool,
+    pub(super) logged_in: bool,
     /// What the last login, preparation and script captured, to be forgotten by the next.
     captured: Vec<String>,
     /// Headers of every request and upgrade of this iteration.
     headers: Vec<(String, String)>,
     /// The cookies of this session.
     jar: Jar,
+    /// Where another waits for this one's run, and this one for him.
+    pub(super) hold: Option<Rc<Hold>>,
+    /// What the connection is opened with, where it is not what the profile says.
+    pub(super) opening: Option<Opening>,
+    /// Values that asks take in place of the own ones.
+    pub(super) borrowed: Vec<(String, Json)>,
+    /// What is asked belongs to no iteration.
+    pub(super) at_door: bool,
+}
+
+impl std::fmt::Debug for User<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "User({})", self.number)
+    }
 }
 
 impl<'a> User<'a> {
-    pub fn new(bench: &'a Bench<'a>, planned: PlannedUser, seat: Seat) -> User<'a> {
+    /// Which.
+    pub fn number(&self) -> UserNumber {
+        self.number
+    }
+
+    pub(super) fn new(bench: &'a Bench<'a>, planned: PlannedUser, seat: Seat) -> User<'a> {
         let mission = bench.mission;
         let ids = mission.plan.ids(planned.number);
         let mut values = Values::new(Arc::clone(&mission.shared), bench.net.clock, ids, planned);
@@ -304,6 +336,10 @@ impl<'a> User<'a> {
             captured: Vec::new(),
             headers: Vec::new(),
             jar: Jar::default(),
+            hold: None,
+            opening: None,
+            borrowed: Vec::new(),
+            at_door: false,
         }
     }
 
@@ -335,15 +371,16 @@ impl<'a> User<'a> {
         }
     }
 
-    async fn iterate(&mut self, turn: Turn) {
+    /// Walks one iteration. `apart`: it is no part of the load, and has a session of its own.
+    pub(super) async fn iterate(&mut self, turn: Turn, apart: bool) {
         let mission = self.bench.mission;
-        let keeps = mission.scenario.users.session == Session::Keep;
+        let keeps = mission.scenario.users.session == Session::Keep && !apart;
         if !keeps || self.line.dead {
             self.line.hang_up(&self.values).await;
         }
         let (iteration, at, fresh) = (Iteration(turn.nth), self.line.now(), self.line.socket.is_none());
         let scheduled = turn.scheduled.map_or(at, |scheduled| self.bench.net.clock.stamp_of(scheduled));
-        self.line.tell(Fact::Began { iteration, scheduled, at, fresh });
+        self.line.tell(Fact::Began { iteration, scheduled, at, fresh, apart });
         if mission.expect.claims.between == Between::Groups
             && let Some(group) = mission.people.as_ref().and_then(|people| people.group(self.number))
         {
@@ -352,7 +389,7 @@ impl<'a> User<'a> {
         self.tell_email();
         self.begin(iteration);
         self.resumed = 0;
-        let good = self.walk(fresh, keeps && turn.more).await;
+        let good = self.walk(fresh, (keeps || apart) && turn.more).await;
         if good {
             let answer = self.bench.judge.borrow().last_answer(self.number).map(str::to_owned);
             match answer {
@@ -363,12 +400,43 @@ impl<'a> User<'a> {
         }
         // A user that failed before keeps nobody waiting.
         self.seat = None;
+        if let Some(hold) = self.hold.clone() {
+            self.share(&hold);
+            hold.run_is_over();
+            self.listen_while(hold.wait()).await;
+        }
         self.clean_up().await;
         if !keeps {
             self.line.hang_up(&self.values).await;
         }
         self.place = None;
         self.line.tell(Fact::Ended { at: self.line.now() });
+    }
+
+    /// Lets another have the values of this one.
+    fn share(&self, hold: &Hold) {
+        hold.values.replace(self.values.given());
+    }
+
+    /// Listens and answers until something else is done, or the work is cut.
+    async fn listen_while(&mut self, other: impl Future<Output = ()>) {
+        let stop = &self.bench.mission.stop;
+        let mut other = pin!(async {
+            tokio::select! {
+                () = other => {}
+                () = stop.reached(Level::Cut) => {}
+            }
+        });
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut other => return,
+                () = self.line.listen(), if !self.line.dead => {}
+            }
+            while let Move::Reply(rule) = self.line.next_move() {
+                self.line.reply(rule, &self.values).await;
+            }
+        }
     }
 
     /// The `finally` steps; once the execution was cut, only as far as they get in a moment. A user who never logged in has
@@ -396,7 +464,7 @@ impl<'a> User<'a> {
     }
 
     /// New names for a new iteration.
-    pub fn begin(&mut self, iteration: Iteration) {
+    pub(super) fn begin(&mut self, iteration: Iteration) {
         let canary = self.bench.mission.plan.canary(self.number, iteration).encode();
         self.values.set("iteration", iteration.0);
         self.values.set("canary", canary);
@@ -487,7 +555,17 @@ impl<'a> User<'a> {
 
     // Set-up.
 
-    pub async fn set_up(&mut self) -> bool {
+    pub(super) async fn set_up(&mut self) -> bool {
+        let mission = self.bench.mission;
+        if !self.log_in().await || !self.steps(&mission.profile.prepare, Phase::Prepare).await || !self.meet().await {
+            return false;
+        }
+        let _pass = mission.connects.enter().await;
+        self.dial().await
+    }
+
+    /// A new session; says whether there is one.
+    pub(super) async fn log_in(&mut self) -> bool {
         let mission = self.bench.mission;
         for name in std::mem::take(&mut self.captured) {
             self.values.unset(&name);
@@ -502,15 +580,17 @@ impl<'a> User<'a> {
         drop(pass);
         self.logged_in = true;
         mission.progress.add(Stage::LoggedIn, 1);
-        if !self.steps(&mission.profile.prepare, Phase::Prepare).await || !self.meet().await {
-            return false;
-        }
-        let _pass = mission.connects.enter().await;
-        self.dial().await
+        true
+    }
+
+    /// The cookies that go to the socket.
+    pub(super) fn cookies(&self) -> Option<String> {
+        let socket = self.bench.mission.profile.socket.render(&|name| self.values.get(name)).ok()?;
+        self.jar.header(&Url::parse(&socket).ok()?)
     }
 
     /// Does `steps` until one fails; says whether all succeeded.
-    async fn steps(&mut self, steps: &[Step], phase: Phase) -> bool {
+    pub(super) async fn steps(&mut self, steps: &[Step], phase: Phase) -> bool {
         for step in steps {
             if !self.step(step, phase).await {
                 return false;
@@ -519,7 +599,7 @@ impl<'a> User<'a> {
         true
     }
 
-    async fn step(&mut self, step: &Step, phase: Phase) -> bool {
+    pub(super) async fn step(&mut self, step: &Step, phase: Phase) -> bool {
         let performed = self.bench.requester(&self.headers, &self.jar).perform(step, phase, &self.values).await;
         self.performed(step, phase, performed)
     }
@@ -548,6 +628,9 @@ impl<'a> User<'a> {
             let named = named(&step.name, performed.words, &self.bench.scrubber(), at);
             named.into_iter().for_each(|fact| self.line.tell(fact));
         }
+        if let Some(hold) = &self.hold {
+            self.share(hold);
+        }
         good
     }
 
@@ -560,7 +643,7 @@ impl<'a> User<'a> {
     }
 
     /// Keeps what was taken from frames that the script waited for.
-    pub fn adopt(&mut self) {
+    pub(super) fn adopt(&mut self) {
         let greeted = std::mem::take(&mut self.line.greeted);
         for captured in &greeted {
             self.values.set(&captured.name, captured.value.clone());
@@ -571,7 +654,7 @@ impl<'a> User<'a> {
         }
     }
 
-    pub async fn dial(&mut self) -> bool {
+    pub(super) async fn dial(&mut self) -> bool {
         let connection = Connection(self.line.connection.0 + 1);
         self.line.connection = connection;
         let request = match self.dial_request(connection) {
@@ -598,9 +681,14 @@ impl<'a> User<'a> {
         self.line.socket.is_some()
     }
 
+    /// How the connection is opened.
+    fn connect(&self) -> &Connect {
+        self.opening.as_ref().map_or(&self.bench.mission.profile.connect, |opening| &opening.connect)
+    }
+
     fn dial_request(&self, connection: Connection) -> Result<DialRequest, String> {
         let mission = self.bench.mission;
-        let connect = &mission.profile.connect;
+        let connect = self.connect();
         let render = |text: &Text| {
             let rendered = text.render(&|name| self.values.get(name));
             rendered.map_err(|missing| format!("${{{}}} has no value", missing.name))
@@ -618,7 +706,12 @@ impl<'a> User<'a> {
         let given = |name: &str| connect.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
         headers.extend(self.headers.iter().filter(|(name, _)| !given(name)).cloned());
         if !given("cookie") {
-            headers.extend(self.jar.header(&url).map(|cookies| ("Cookie".to_owned(), cookies)));
+            let own = || self.jar.header(&url);
+            let cookies = match &self.opening {
+                Some(Opening { cookie: Some(cookie), .. }) => cookie.clone(),
+                _ => own(),
+            };
+            headers.extend(cookies.map(|cookies| ("Cookie".to_owned(), cookies)));
         }
         Ok(DialRequest {
             url,
@@ -668,19 +761,21 @@ impl<'a> User<'a> {
         }
     }
 
-    pub async fn script(&mut self, step: usize) {
-        let profile = &self.bench.mission.profile;
+    pub(super) async fn script(&mut self, step: usize) {
         self.values.count_message();
-        let Some(ScriptStep::Send(message)) = profile.connect.script.get(step) else { return };
+        let Some(ScriptStep::Send(message)) = self.connect().script.get(step) else { return };
         let text = rendered(message, &|name| self.values.get(name));
         self.line.send(self.line.now(), text).await;
     }
 
-    pub async fn ask(&mut self, turn: u32) {
+    pub(super) async fn ask(&mut self, turn: u32) {
         let mission = self.bench.mission;
         let run = self.values.uuid();
-        self.values.set("run_id", run.clone());
+        self.values.set("run_id", run);
         self.values.set("turn", turn + 1);
+        for (name, value) in &self.borrowed {
+            self.values.set(name, value.clone());
+        }
         let prompt = &mission.scenario.turns[turn as usize].prompt;
         let prompt = prompt.render(&|name| self.values.get(name)).unwrap_or_default();
         self.values.set("prompt", prompt.clone());
@@ -689,9 +784,10 @@ impl<'a> User<'a> {
             let sent = rules.iter().any(|rule| rule.role == role && rule.source == IdSource::Chosen);
             value.filter(|_| sent)
         };
-        let thread = self.values.get("thread_id").and_then(|id| id.as_str().map(str::to_owned));
+        let named = |name: &str| self.values.get(name).and_then(|id| id.as_str().map(str::to_owned));
+        let (run, thread) = (named("run_id"), named("thread_id"));
         let prompt = self.bench.scrubber().scrub(&prompt).into_owned();
-        let (run, thread) = (chosen(IdRole::Run, Some(run)), chosen(IdRole::Thread, thread));
+        let (run, thread) = (chosen(IdRole::Run, run), chosen(IdRole::Thread, thread));
         self.line.tell_own(&self.values);
         let message = match &mission.profile.ask {
             Ask::Send(message) => {
@@ -702,7 +798,12 @@ impl<'a> User<'a> {
         };
         let at = self.line.now();
         self.line.tell(Fact::Asked { turn, at, run, thread, prompt });
-        mission.progress.asked(self.number, at);
+        if let Some(hold) = &self.hold {
+            self.share(hold);
+        }
+        if !self.at_door {
+            mission.progress.asked(self.number, at);
+        }
         match (message, &mission.profile.ask) {
             (Some(text), _) => self.line.send(at, text).await,
             (None, Ask::Step(step)) => self.ask_by(step).await,

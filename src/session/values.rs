@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 
 use super::clock::Clock;
+use super::steps::ANSWER;
 use crate::plan::{Ids, PlannedUser};
 
 /// What is the same for all users.
@@ -55,6 +56,35 @@ impl Values {
     /// Takes the value of `name` away.
     pub fn unset(&mut self, name: &str) {
         self.named.remove(name);
+    }
+
+    /// Other values for these names, until they are put back; says what they were.
+    pub(super) fn replace(&mut self, values: &[(String, Json)]) -> Vec<(String, Option<Json>)> {
+        let mut replaced = Vec::new();
+        for (name, value) in values {
+            replaced.push((name.clone(), self.named.insert(name.clone(), value.clone())));
+        }
+        replaced
+    }
+
+    /// Undoes [`Values::replace`].
+    pub(super) fn put_back(&mut self, replaced: Vec<(String, Option<Json>)>) {
+        for (name, value) in replaced.into_iter().rev() {
+            match value {
+                Some(value) => drop(self.named.insert(name, value)),
+                None => drop(self.named.remove(&name)),
+            }
+        }
+    }
+
+    /// What has been given a value.
+    pub(super) fn given(&self) -> Vec<(String, Json)> {
+        self.named.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
+    /// Whether a name is about a run: what was asked in it, and answered.
+    pub(super) fn of_run(name: &str) -> bool {
+        ["prompt", ANSWER].contains(&name)
     }
 
     /// A new connection counts its messages from 1.

@@ -9,7 +9,7 @@ mod steps;
 use super::format::{self, File};
 use super::names::{Moment, Scope};
 use super::{
-    Ask, Capture, Connect, Echo, Http, Limits, Message, Place, Profile, Reads, Reply, ScriptStep, begins_with,
+    Ask, Capture, Connect, Echo, Http, Limits, Message, Place, Profile, Reads, Reply, ScriptStep, Step, begins_with,
 };
 use crate::document::decode::decode;
 use crate::document::diagnostic::quote;
@@ -93,6 +93,7 @@ impl Compiler<'_> {
 
         let ready = self.steps(file.ready, Moment::Ready, has_base);
         let login = self.steps(file.login, Moment::Login, has_base);
+        let logout = self.logout(file.logout, has_base);
         let prepare = self.steps(file.prepare, Moment::Prepare, has_base);
 
         // In the order in which a profile lists them, so that slots are stable under changes further down.
@@ -145,6 +146,7 @@ impl Compiler<'_> {
             limits,
             ready,
             login,
+            logout,
             prepare,
             after,
             finally,
@@ -159,6 +161,18 @@ impl Compiler<'_> {
         self.captures(&mut profile);
         profile.columns = std::mem::take(&mut self.scope).into_columns();
         profile
+    }
+
+    /// Nothing follows that could use what these captured.
+    fn logout(&mut self, steps: Vec<Spanned<format::Step>>, has_base: bool) -> Vec<Step> {
+        for (name, _) in steps.iter().flat_map(|step| &step.value.capture.0) {
+            let mistake = Diagnostic::mistake(name.span, "`logout` captures nothing");
+            self.mistake(mistake.help("remove it: nobody goes on after logging out"));
+        }
+        let reached = self.scope.reached();
+        let steps = self.steps(steps, Moment::Login, has_base);
+        self.scope.reach(reached);
+        steps
     }
 
     fn http(&mut self, http: format::Http) -> Http {

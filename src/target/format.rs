@@ -6,10 +6,8 @@
 use serde_json::{Value as Json, json};
 
 use crate::document::decode::{Decode, Definitions, by_shape, one_of, record, words};
-use crate::document::diagnostic::quote;
 use crate::document::text::{Template, Text};
-use crate::document::tree::{NumberValue, Value};
-use crate::document::values::{OneOrMany, Pattern, Rate, Table, Whole};
+use crate::document::values::{OneOrMany, Pattern, Rate, Status, Table, Whole};
 use crate::document::{Context, Node, Spanned};
 use crate::matcher::{BodyWhen, NameWhen, Pointer, TextTest, When};
 use crate::time::Micros;
@@ -33,6 +31,8 @@ record! {
         pub ready: Vec<Spanned<Step>> = default(Vec::new()),
         /// Steps that log a user in, per iteration or once per user.
         pub login: Vec<Spanned<Step>> = default(Vec::new()),
+        /// Steps that log a user out, done by the probe `logged-out-token` alone. They capture nothing.
+        pub logout: Vec<Spanned<Step>> = default(Vec::new()),
         /// Steps of each iteration before it connects.
         pub prepare: Vec<Spanned<Step>> = default(Vec::new()),
         /// The connection. Left out: a plain WebSocket, on which the user may ask at once.
@@ -191,15 +191,6 @@ words! {
         /// the beginning of the answer
         Answer = "answer",
     }
-}
-
-/// A status, or a range of statuses with both ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Status {
-    /// The lowest.
-    pub from: u16,
-    /// The highest.
-    pub to: u16,
 }
 
 by_shape! {
@@ -685,39 +676,3 @@ impl Decode for Ask {
 
 /// The keys of a step of which exactly one must stand.
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
-
-impl Decode for Status {
-    fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
-        let fits = |code: &u16| (100..=599).contains(code);
-        let number = |text: &str| text.trim().parse().ok().filter(fits);
-        let found = match &node.value {
-            Value::Number(number) => match number.value {
-                NumberValue::Unsigned(code) => u16::try_from(code).ok().filter(fits).map(|code| (code, code)),
-                _ => None,
-            },
-            Value::Text(scalar) => match scalar.text.split_once('-') {
-                Some((from, to)) => number(from).zip(number(to)).filter(|(from, to)| from <= to),
-                None => number(&scalar.text).map(|code| (code, code)),
-            },
-            _ => return cx.expected(node, "a status such as `200` or a range such as `200-299`"),
-        };
-        let Some((from, to)) = found else {
-            let written = match &node.value {
-                Value::Number(number) => number.source.as_str(),
-                _ => node.text().unwrap_or_default(),
-            };
-            let title = format!("{} is no HTTP status and no range of them", quote(written));
-            let mistake = cx.mistake(node, title).help("write for example `200` or `200-299`, from 100 to 599");
-            cx.report(mistake);
-            return None;
-        };
-        Some(Self { from, to })
-    }
-
-    fn schema(_: &mut Definitions) -> Json {
-        json!({ "anyOf": [
-            { "type": "integer", "minimum": 100, "maximum": 599 },
-            { "type": "string", "pattern": "^\\s*[1-5][0-9]{2}\\s*(-\\s*[1-5][0-9]{2}\\s*)?$" },
-        ] })
-    }
-}

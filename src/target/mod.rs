@@ -10,6 +10,7 @@
 //! never a line here; a key that this build cannot execute or judge is refused.
 
 mod compile;
+mod doors;
 pub mod format;
 mod names;
 #[cfg(test)]
@@ -47,6 +48,8 @@ pub struct Profile {
     pub ready: Vec<Step>,
     /// Per session.
     pub login: Vec<Step>,
+    /// By a probe that comes with a token that was logged out.
+    pub logout: Vec<Step>,
     /// Per iteration, before connecting.
     pub prepare: Vec<Step>,
     /// Per iteration, after its runs; judged.
@@ -316,7 +319,9 @@ impl Profile {
     pub fn texts(&self) -> Vec<&Text> {
         let http = self.http.iter().flat_map(|http| std::iter::once(&http.base).chain(values(&http.headers)));
         let mut texts: Vec<&Text> = http.chain([&self.socket]).collect();
-        for step in [&self.ready, &self.login, &self.prepare, &self.after, &self.finally].into_iter().flatten() {
+        for step in
+            [&self.ready, &self.login, &self.logout, &self.prepare, &self.after, &self.finally].into_iter().flatten()
+        {
             texts.extend(step.texts());
         }
         texts.extend(&self.connect.subprotocols);
@@ -335,9 +340,9 @@ impl Profile {
 
     /// Every file that a step sends.
     pub fn files(&mut self) -> Vec<&mut Attached> {
-        let Profile { ready, login, prepare, after, finally, ask, .. } = self;
+        let Profile { ready, login, logout, prepare, after, finally, ask, .. } = self;
         let asks = if let Ask::Step(step) = ask { Some(&mut **step) } else { None };
-        let steps = [ready, login, prepare, after, finally].into_iter().flatten().chain(asks);
+        let steps = [ready, login, logout, prepare, after, finally].into_iter().flatten().chain(asks);
         steps.filter_map(|step| if let Some(Body::File(file)) = &mut step.body { Some(file) } else { None }).collect()
     }
 

@@ -412,7 +412,7 @@ fn addresses_and_limits_are_checked() {
         (
             "nam: x",
             &[
-                "1:1 the key `nam` is not known here -> did you mean `name`? allowed are `version`, `name`, `http`, `socket`, `limits`, `ready`, `login`, `prepare`, `connect`, `heartbeats`, `replies`, `ask`, `leave`, `events`, `after`, `finally` and `environments`",
+                "1:1 the key `nam` is not known here -> did you mean `name`? allowed are `version`, `name`, `http`, `socket`, `limits`, `ready`, `login`, `logout`, `prepare`, `connect`, `heartbeats`, `replies`, `ask`, `leave`, `events`, `after`, `finally` and `environments`",
             ],
         ),
         (
@@ -429,7 +429,7 @@ fn addresses_and_limits_are_checked() {
         (
             "environments: {staging: 5}",
             &[
-                "1:25 expected a map, found a number -> its keys are `version`, `name`, `http`, `socket`, `limits`, `ready`, `login`, `prepare`, `connect`, `heartbeats`, `replies`, `ask`, `leave`, `events`, `after`, `finally` and `environments`",
+                "1:25 expected a map, found a number -> its keys are `version`, `name`, `http`, `socket`, `limits`, `ready`, `login`, `logout`, `prepare`, `connect`, `heartbeats`, `replies`, `ask`, `leave`, `events`, `after`, `finally` and `environments`",
             ],
         ),
         ("name: ' '", &["1:7 the name is empty -> reports show it; name the target"]),

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{Connection, Iteration, UserNumber};
+use crate::probe::Probe;
 use crate::time::{Micros, Stamp};
 
 /// Something the harness did, or was answered outside the socket.
@@ -22,6 +23,9 @@ pub enum Fact {
         at: Stamp,
         /// It logs in and connects; otherwise it goes on with the session of the one before.
         fresh: bool,
+        /// It is no part of the load: probes knock beside it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        apart: bool,
     },
     /// One HTTP step, with its retries.
     Step {
@@ -118,6 +122,37 @@ pub enum Fact {
         /// When.
         at: Stamp,
     },
+    /// The user goes to a door; until it leaves, what it does and hears there is no part of an iteration.
+    Knocked {
+        /// As who must not get in; or, as the control, with all that is right.
+        probe: Probe,
+        /// With all that is right.
+        control: bool,
+        /// What it brings, in words.
+        with: String,
+        /// Ids of others that it brings, so that it hears them again is no wonder.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        brought: Vec<String>,
+        /// Whose iteration goes on meanwhile.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        beside: Option<(UserNumber, Iteration)>,
+        /// When.
+        at: Stamp,
+    },
+    /// The user has left the door.
+    Left {
+        /// When.
+        at: Stamp,
+    },
+    /// A probe was left out.
+    Spared {
+        /// Which.
+        probe: Probe,
+        /// Why.
+        why: String,
+        /// When that was told.
+        at: Stamp,
+    },
     /// An iteration that was to begin by the clock found no free user. It concerns nobody in particular.
     Dropped {
         /// When it was meant to begin.
@@ -162,6 +197,9 @@ impl Fact {
             | Fact::Interrupted { at }
             | Fact::Ended { at }
             | Fact::Pulse { at, .. }
+            | Fact::Knocked { at, .. }
+            | Fact::Left { at }
+            | Fact::Spared { at, .. }
             | Fact::Overdue { at } => (None, at),
         };
         first.into_iter().chain([last]).for_each(|stamp| *stamp = *stamp + by);
@@ -181,6 +219,9 @@ impl Fact {
             | Fact::Closed { at, .. }
             | Fact::Interrupted { at }
             | Fact::Ended { at }
+            | Fact::Knocked { at, .. }
+            | Fact::Left { at }
+            | Fact::Spared { at, .. }
             | Fact::Dropped { at, .. }
             | Fact::Pulse { at, .. }
             | Fact::Overdue { at } => *at,
@@ -204,6 +245,8 @@ pub enum Phase {
     After,
     /// Per iteration, always; never judged.
     Finally,
+    /// At a door that must stay shut.
+    Probe,
 }
 
 /// How an HTTP step went.

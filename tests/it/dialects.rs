@@ -393,6 +393,7 @@ fn expectations() -> Expectations {
             events: asserted(),
             answer: asserted(),
             uniform_envelope: None,
+            doors: None,
             isolation: None,
             between: Between::Users,
             min_overlap: 0.0,
@@ -423,7 +424,7 @@ fn judged_frames(expect: Expectations, frames: Vec<Content<'_>>) -> Judgement {
     let outcome = StepOutcome::Good { status: 200 };
     let name = "POST /auth/login".to_owned();
     for fact in [
-        Fact::Began { iteration: Iteration(1), scheduled: ms(0), at: ms(0), fresh: true },
+        Fact::Began { iteration: Iteration(1), scheduled: ms(0), at: ms(0), fresh: true, apart: false },
         Fact::Step { phase: Phase::Login, name, sent: ms(0), done: ms(10), outcome },
         Fact::Captured { name: "user_id".to_owned(), value: "u-1".to_owned(), at: ms(10) },
         Fact::Dialed {

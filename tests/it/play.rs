@@ -13,6 +13,7 @@ use goldenpath::cli::load::{Loader, Overrides, Unset, Variables};
 use goldenpath::expect::Expectations;
 use goldenpath::finding::Finding;
 use goldenpath::identity::{Connection, ExecutionId, Iteration, UserNumber};
+use goldenpath::probe::Probe;
 use goldenpath::target::NETRA;
 use goldenpath::time::{Micros, Stamp};
 use goldenpath::trace::{Content, Dial, Direction, Fact, Frame, NetFailure, Phase, StepOutcome};
@@ -95,12 +96,24 @@ struct User {
     turn: u32,
     asked: u64,
     open: bool,
+    /// At a door: which probe, and beside whom.
+    door: Option<(Probe, Option<u32>)>,
 }
 
 impl User {
     fn new(number: u32, group: Option<String>) -> User {
         let id = format!("u-{number}");
-        User { number: UserNumber(number), group, id, iteration: 0, connection: 0, turn: 0, asked: 0, open: false }
+        User {
+            number: UserNumber(number),
+            group,
+            id,
+            iteration: 0,
+            connection: 0,
+            turn: 0,
+            asked: 0,
+            open: false,
+            door: None,
+        }
     }
 
     fn run(&self) -> String {
@@ -347,14 +360,20 @@ impl Stage {
         let before = Stamp(at.0 - STEP * 1_000);
         let (login, good) = ("POST /auth/login", StepOutcome::Good { status: 200 });
         let fact = match spoken[..] {
-            ["begins"] | ["begins", "again"] => {
+            ["begins"] | ["begins", "again" | "apart"] => {
                 if let Some(group) = self.users[index].group.clone() {
                     self.tell(index, &Fact::Grouped { group, at });
                 }
                 let user = &mut self.users[index];
                 user.iteration += 1;
                 (user.open, user.turn) = (true, 0);
-                Fact::Began { iteration: Iteration(user.iteration), scheduled: at, at, fresh: spoken.len() == 1 }
+                Fact::Began {
+                    iteration: Iteration(user.iteration),
+                    scheduled: at,
+                    at,
+                    fresh: spoken.get(1) != Some(&"again"),
+                    apart: spoken.get(1) == Some(&"apart"),
+                }
             }
             ["listens"] => Fact::Listens { of: None, at },
             ["listens", "for", other] => {
@@ -419,6 +438,14 @@ impl Stage {
                 Fact::Dialed { connection, begun, done: stamp(self.now), outcome }
             }
             ["upgrade", "unanswered"] => dial(before, Dial::Failed(failure(false))),
+            ["knocks", probe, ref beside @ ..] => self.knocks(index, probe, beside),
+            ["leaves"] => {
+                self.users[index].door = None;
+                Fact::Left { at }
+            }
+            ["spares", probe] => Fact::Spared { probe: self.probe(probe), why: body, at },
+            ["reads", "good"] => step(Phase::Probe, "GET /messages", good),
+            ["reads", "refused", code] => step(Phase::Probe, "GET /messages", refused(code)),
             ["greeted"] => return self.text(index, r#"{"type":"connection_ready","user_id":"${user}"}"#),
             ["asks"] => return self.asks(index, said.as_deref().unwrap_or(PROMPT), false),
             ["asks", "early"] => return self.asks(index, said.as_deref().unwrap_or(PROMPT), true),
@@ -453,7 +480,50 @@ impl Stage {
         }
     }
 
+    fn probe(&self, name: &str) -> Probe {
+        let found = Probe::ALL.into_iter().find(|probe| probe.name() == name);
+        found.unwrap_or_else(|| panic!("{}: there is no probe {name}", self.place))
+    }
+
+    /// Goes to a door: `beside 1` while the run of user 1 goes on; `rightly` as the control; both as a control that is what the
+    /// user `beside` does.
+    fn knocks(&mut self, index: usize, probe: &str, how: &[&str]) -> Fact {
+        let probe = self.probe(probe);
+        let (beside, control) = match how {
+            [] => (None, false),
+            ["rightly"] => (None, true),
+            ["beside", user] => (user.parse().ok(), false),
+            ["rightly", "beside", user] => (user.parse().ok(), true),
+            _ => panic!("{}: nobody knocks so", self.place),
+        };
+        self.users[index].door = Some((probe, beside));
+        let iteration = |number: u32| Iteration(self.users[number as usize - 1].iteration);
+        let brought = match (probe, beside) {
+            (Probe::ForeignThread | Probe::ForeignHistory, Some(number)) => vec![format!("t-{number}")],
+            (Probe::ForeignRun, Some(number)) => vec![self.users[number as usize - 1].run()],
+            _ => vec![],
+        };
+        let beside = beside.map(|number| (UserNumber(number), iteration(number)));
+        let (with, at) = (probe.comes().to_owned(), stamp(self.now));
+        Fact::Knocked { probe, control, with, brought, beside, at }
+    }
+
+    fn asks_at_door(&mut self, index: usize, (probe, beside): (Probe, Option<u32>)) {
+        let user = &self.users[index];
+        let due = self.judge.next_move(user.number);
+        assert_eq!(due, Move::Ask(0), "{}: the user may not ask at this door", self.place);
+        let other = beside.map(|number| &self.users[number as usize - 1]);
+        let run = other.filter(|_| probe == Probe::ForeignRun).map_or(format!("r-{}.door", user.number), User::run);
+        let thread = other.filter(|_| probe == Probe::ForeignThread).unwrap_or(user).thread();
+        let (run, thread, prompt) = (Some(run), Some(thread), self.filled(index, PROMPT));
+        self.tell(index, &Fact::Asked { turn: 0, at: stamp(self.now), run, thread, prompt });
+        self.frame(index, Direction::Sent, Content::Text("{}".into()));
+    }
+
     fn asks(&mut self, index: usize, prompt: &str, early: bool) {
+        if let Some(door) = self.users[index].door {
+            return self.asks_at_door(index, door);
+        }
         let user = &mut self.users[index];
         let turn = user.turn;
         user.turn += 1;

@@ -465,7 +465,10 @@ impl Told {
     fn ask(&mut self, user: u32, iteration: u32) -> u64 {
         let t = u64::from(iteration - 1) * 1_000 * MS + u64::from(user) * 300;
         let at = |us: u64| Stamp(t + us);
-        self.fact(user, Fact::Began { iteration: Iteration(iteration), scheduled: at(0), at: at(0), fresh: true });
+        self.fact(
+            user,
+            Fact::Began { iteration: Iteration(iteration), scheduled: at(0), at: at(0), fresh: true, apart: false },
+        );
         let login = u64::from(user % 7) * 900;
         self.fact(
             user,
@@ -584,7 +587,10 @@ impl Told {
     }
 
     fn unreachable(&mut self, user: u32) {
-        self.fact(user, Fact::Began { iteration: Iteration(1), scheduled: Stamp(0), at: Stamp(0), fresh: true });
+        self.fact(
+            user,
+            Fact::Began { iteration: Iteration(1), scheduled: Stamp(0), at: Stamp(0), fresh: true, apart: false },
+        );
         let failure = NetFailure {
             doing: "connecting to staging.example.com:443".into(),
             error: "connection refused (os error 111)".into(),
@@ -694,6 +700,7 @@ fn expectations(users: u32) -> Expectations {
             events: asserted(),
             answer: asserted(),
             uniform_envelope: None,
+            doors: None,
             isolation: (users > 1).then(asserted),
             between: Between::Users,
             min_overlap: 0.9,

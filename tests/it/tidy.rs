@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The words all others may use; each may use those before it.
-pub(super) const VOCABULARY: [&str; 7] = ["time", "identity", "canary", "secret", "event", "rule", "finding"];
+pub(super) const VOCABULARY: [&str; 8] = ["time", "identity", "canary", "secret", "event", "rule", "probe", "finding"];
 
 /// What each module may use beside the vocabulary, and why not more.
 pub(super) const LAYERS: [Layer; 14] = [

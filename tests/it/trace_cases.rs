@@ -99,9 +99,11 @@ fn switched_on_by(rule: Rule) -> Option<&'static str> {
         Rule::ShortAnswer => "/expect/answer/min_chars",
         Rule::PatternMissing => "/expect/answer/all_of",
         Rule::PatternForbidden => "/expect/answer/none_of",
+        Rule::SuccessNotSaid => "/expect/answer/success",
         Rule::MarkNotEchoed => "/expect/answer/canary",
         Rule::SameAnswer => "/expect/answer/distinct",
         Rule::ArrivalsDropped => "/load/open",
+        Rule::OpenDoor | Rule::OddRefusal => "/probes",
         Rule::NoBusinessValue => "/expect/answer/preset",
         _ => return None,
     })

@@ -252,7 +252,7 @@ fn judged(transcript: &Transcript, expect: &Arc<Expectations>, lines: &[&Line], 
     };
     let tell = |judge: &mut Judge, fact: Fact| judge.fact(USER, &fact);
     let (began, logged_in, upgraded) = (tick(), tick(), tick());
-    tell(&mut judge, Fact::Began { iteration: Iteration(1), scheduled: began, at: began, fresh: true });
+    tell(&mut judge, Fact::Began { iteration: Iteration(1), scheduled: began, at: began, fresh: true, apart: false });
     let (name, outcome) = ("POST /auth/login".to_owned(), StepOutcome::Good { status: 200 });
     tell(&mut judge, Fact::Step { phase: Phase::Login, name, sent: began, done: logged_in, outcome });
     tell(&mut judge, Fact::Captured { name: "user_id".into(), value: names.user.clone(), at: logged_in });

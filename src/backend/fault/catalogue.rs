@@ -90,12 +90,26 @@ catalogue! {
         "a proxy that answers for another service", "browsers give up, command lines work";
     AcceptMissing, "accept-missing", Door, "lets in whoever brings no token, as a demo user",
         "authentication that is permissive when it is unsure", "nobody, until somebody tries";
-    AcceptExpired, "accept-expired", Door, "lets in expired tokens",
+    AcceptMalformed, "accept-malformed", Door, "lets in whoever brings a text that is no token, as a demo user",
+        "a relaxed mode that makes up a user where it cannot read one", "nobody, until somebody tries";
+    AcceptExpired, "accept-expired", Door, "lets in expired tokens; its own live for `by` (1 s)",
         "a verifier that does not look at `exp`", "nobody, until a token leaks";
     AcceptForged, "accept-forged", Door, "lets in tokens whose signature is wrong",
         "a decoder used in place of a verifier", "nobody, until somebody tries";
     AcceptRevoked, "accept-revoked", Door, "lets in tokens that were logged out",
         "a list of revoked tokens that one instance keeps for itself", "nobody, until a token leaks";
+    AcceptUnsigned, "accept-unsigned", Door, "lets in tokens that say they need no signature",
+        "a library that believes the algorithm in the token", "nobody, until somebody tries";
+    AcceptAudience, "accept-audience", Door, "lets in tokens for another service, whatever their signature",
+        "a verifier that finds its key by the audience, and checks nothing where it has none", "nobody, until somebody tries";
+    AcceptOrigin, "accept-origin", Door, "lets in pages of any site, where only some may come",
+        "a check of the origin that is switched off for tests", "nobody, until a page misuses their session";
+    JoinThread, "join-thread", Door, "lets users ask on threads of others",
+        "a thread id that is taken as it comes", "somebody else's question in one's own conversation";
+    RefusalTells, "refusal-tells", Door, "refuses tokens with a text that holds them",
+        "an error message that quotes what it was given", "a token in a log";
+    RefusalDisturbs, "refusal-disturbs", Door, "closes the oldest connection with 1008 when it refuses a token",
+        "a circuit breaker that one user's failures trip for all", "answers that stop when somebody else mistypes";
 
     NoGreeting, "no-greeting", Connection, "does not greet",
         "a handler that never got ready", "a chat that stays grey";
@@ -129,7 +143,7 @@ catalogue! {
     EarlyLost, "early-lost", Connection, "loses what it is sent within `by` (1 s) of the upgrade, before it greets",
         "messages read before their handler is registered", "a first question that nobody answers";
     EarlyCloses, "early-closes", Connection,
-        "closes with `code` (1011) on whoever speaks within `by` (1 s) of the upgrade, before it greets",
+        "closes with `code` (1011) on who speaks within `by` (1 s) of the upgrade, ungreeted",
         "a socket that is used before it was accepted", "a chat that disconnects whoever types too soon";
 
     AckOnly, "ack-only", Request, "acknowledges a request and starts no run",

@@ -41,7 +41,7 @@ pub enum Strikes {
     Login,
     /// A look at the messages of a thread.
     History,
-    /// A token that must be refused.
+    /// Somebody who must be refused.
     Door,
     /// An upgrade.
     Upgrade,
@@ -297,6 +297,11 @@ impl Faults {
     /// Whether any fault is on, so that a healthy backend keeps no account of anything.
     pub(super) fn any(&self) -> bool {
         !self.on.is_empty()
+    }
+
+    /// Whether a fault is on, whenever it may strike.
+    pub(super) fn is_on(&self, fault: Fault) -> bool {
+        self.on.iter().any(|armed| armed.spec.fault == fault)
     }
 
     /// The fault as it is on, if it strikes now.

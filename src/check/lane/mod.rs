@@ -7,6 +7,7 @@
 //!
 //! | file | what for |
 //! |---|---|
+//! | `door.rs` | what somebody meets at a door that must stay shut |
 //! | `setup.rs` | from the beginning of an iteration to the first ask |
 //! | `owner.rs` | whose a frame is |
 //! | `parts.rs` | text that arrives in parts |
@@ -14,6 +15,7 @@
 //! | `clock.rs` | the target's own timestamps |
 
 mod clock;
+mod door;
 mod owner;
 mod parts;
 mod run;
@@ -91,6 +93,8 @@ pub(super) struct Lane {
     iterations: VecDeque<IterationState>,
     connection: Option<ConnectionState>,
     run: Option<Box<Run>>,
+    /// The door that the user stands at.
+    door: Option<Box<door::Door>>,
     /// What the last run that ended was answered, for the steps after it.
     pub(super) last_answer: Option<String>,
     /// Runs that are over and may still get late frames.
@@ -161,6 +165,8 @@ struct IterationState {
     known: bool,
     interrupted: bool,
     ended: bool,
+    /// It is no part of the load.
+    apart: bool,
 }
 
 #[derive(Debug)]
@@ -188,6 +194,7 @@ impl Lane {
             iterations: VecDeque::new(),
             connection: None,
             run: None,
+            door: None,
             last_answer: None,
             lingering: Vec::new(),
             past: VecDeque::new(),
@@ -209,6 +216,9 @@ impl Lane {
 
     /// What to do next. Asking does not change anything; doing it is told by a fact or a sent frame.
     pub fn next_move(&self, expect: &Expectations) -> Move {
+        if let Some(next) = self.door_move(expect) {
+            return next;
+        }
         if let Some(connection) = &self.connection
             && !connection.ended
             && let Some(reply) = connection.replies.front()
@@ -226,6 +236,11 @@ impl Lane {
         }
     }
 
+    /// A run is in flight and has begun.
+    pub fn runs(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.automaton.begun())
+    }
+
     /// A run that ended is still listened for.
     pub fn lingers(&self) -> bool {
         !self.lingering.is_empty()
@@ -233,6 +248,9 @@ impl Lane {
 
     /// The next instant at which silence means something.
     pub fn deadline(&self, expect: &Expectations) -> Option<Stamp> {
+        if self.door.is_some() {
+            return self.door_deadline(expect);
+        }
         let waiting = match self.stage {
             Stage::Script { step, since } => Some(Outstanding { step, since }),
             _ => self.connection.as_ref().and_then(|connection| connection.outstanding),
@@ -255,8 +273,13 @@ impl Lane {
     }
 
     pub fn fact(&mut self, bench: &mut Bench<'_>, fact: &Fact) {
+        if self.door_fact(bench, fact) {
+            return;
+        }
         match fact {
-            Fact::Began { iteration, scheduled, at, fresh } => self.begin(bench, *iteration, (*scheduled, *at), *fresh),
+            Fact::Began { iteration, scheduled, at, fresh, apart } => {
+                self.begin(bench, *iteration, (*scheduled, *at), *fresh, *apart);
+            }
             Fact::Step { phase, name, sent, done, outcome } => self.step(bench, *phase, name, *sent, *done, outcome),
             Fact::Listens { of, .. } => self.listens(bench, *of),
             Fact::Grouped { group, .. } => drop(bench.out.ledger.groups.insert(self.user, group.clone())),
@@ -288,6 +311,8 @@ impl Lane {
                 }
                 self.tally(bench);
             }
+            // Doors were looked at before.
+            Fact::Knocked { .. } | Fact::Left { .. } | Fact::Spared { .. } => {}
             // They concern no user.
             Fact::Dropped { .. } | Fact::Pulse { .. } | Fact::Overdue { .. } => {}
         }
@@ -295,7 +320,7 @@ impl Lane {
 
     pub fn frame(&mut self, bench: &mut Bench<'_>, frame: &Frame<'_>) {
         if frame.direction == Direction::Sent {
-            return self.sent(bench, frame);
+            return if self.door.is_some() { self.door_sent(bench, frame) } else { self.sent(bench, frame) };
         }
         self.heard.clear();
         self.advance(bench, frame.not_before);
@@ -321,6 +346,7 @@ impl Lane {
                 }
             },
             Content::Ping | Content::Pong => {}
+            ending if self.door.is_some() => self.door_ended(bench, frame.at, ending),
             ending => {
                 if let Content::Close { reason, .. } = ending {
                     self.searched(bench, frame.at, "close reason", reason, true);
@@ -351,6 +377,9 @@ impl Lane {
     }
 
     fn pass(&mut self, bench: &mut Bench<'_>, now: Stamp) {
+        if self.door.is_some() {
+            return self.door_pass(bench, now);
+        }
         let quiet = bench.expect.timeouts.quiet;
         if let Some(index) =
             self.lingering.iter().position(|run| run.over.is_some_and(|over| over.latest + quiet <= now))
@@ -402,13 +431,23 @@ impl Lane {
     }
 
     fn text(&mut self, bench: &mut Bench<'_>, frame: &Frame<'_>, text: &str) {
+        // What is heard at a door says nothing of how well runs are told apart.
+        let before = self.door.is_some().then_some(bench.out.counts);
+        self.heard_text(bench, frame, text);
+        if let Some(before) = before {
+            bench.out.counts = before;
+        }
+    }
+
+    fn heard_text(&mut self, bench: &mut Bench<'_>, frame: &Frame<'_>, text: &str) {
         bench.out.counts.texts += 1;
         let marks = self.marks(bench, frame.at, "frame", text);
         bench.out.counts.canaries += u64::from(marks.mine);
         self.came = Came { own: marks.mine, strange: !marks.foreign.is_empty(), ..Came::default() };
         self.read(bench, frame, text, marks.mine);
         let Came { events, own, placed, .. } = std::mem::take(&mut self.came);
-        if !marks.foreign.is_empty() {
+        if let Some((mark, _)) = marks.foreign.first() {
+            self.door_strange(bench, frame.at, mark.owner);
             let hashes = BTreeSet::from([copies::hash(text)]);
             self.leaked(bench, marks.foreign, &Borne { events, own: own || placed, both: marks.mine, hashes });
         }
@@ -495,6 +534,11 @@ impl Lane {
             Extract { kind: Kind::Unnamed, name: None, envelope: Default::default(), slots: Slots::default() };
         unread.slots.reset(bench.expect.dialect.trie.slots());
         self.fill_in(&bench.expect.dialect.trie, &mut unread);
+        if self.door.is_some() {
+            self.named(bench, frame.at, "frame", text, false);
+            self.door_event(bench, place, &unread);
+            return false;
+        }
         let known = self.refused(bench, frame, &unread, text)
             || self.greeted(bench, frame, &unread, text)
             || self.heartbeat(bench, &unread, text)
@@ -563,6 +607,10 @@ impl Lane {
         let public = bench.concerns.of(extract.kind).public.any(extract, text);
         // Whose ids an announcement names says nothing of whom it was meant for.
         let owned = if public { Owned::Unknown } else { self.attribute(bench, frame, extract, text, counted) };
+        if self.door.is_some() {
+            self.door_event(bench, place, extract);
+            return owned == Owned::Mine;
+        }
         self.note_name(bench, extract);
         if self.refused(bench, frame, extract, text) || self.greeted(bench, frame, extract, text) {
             return owned == Owned::Mine;
@@ -651,8 +699,8 @@ impl Lane {
                 return;
             }
             let counts = &mut bench.out.counts;
-            if self.listens {
-                // It is one only to whoever drives it.
+            if self.listens || front.apart {
+                // An iteration only to whoever drives it, or one that says nothing of the load.
             } else if front.interrupted {
                 counts.iterations_interrupted += 1;
             } else {
@@ -707,7 +755,7 @@ impl Lane {
 
     /// Counts a latency of the current iteration, known to lie between two bounds.
     fn record(&self, bench: &mut Bench<'_>, segment: Segment, earliest: Micros, latest: Micros) {
-        let Some(iteration) = self.iterations.back() else { return };
+        let Some(iteration) = self.iterations.back().filter(|iteration| !iteration.apart) else { return };
         let (number, began) = (iteration.iteration, iteration.began);
         bench.out.segments.entry(segment).or_default().record(self.user, number, earliest, latest);
         bench.out.course.measured(segment, began, latest);

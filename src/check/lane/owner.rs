@@ -127,7 +127,7 @@ impl Lane {
         for rule in &bench.expect.ids {
             // What is blank is no id.
             let value = extract.first_text(&rule.at).filter(|value| !value.trim().is_empty());
-            let Some(value) = value else { continue };
+            let Some(value) = value.filter(|value| !self.brought(value)) else { continue };
             match self.own_value(rule, &value) {
                 Own::Yes => {
                     mine = true;

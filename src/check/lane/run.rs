@@ -45,6 +45,9 @@ pub(super) struct Run {
     pub(super) failed: Option<(String, Excerpt)>,
     /// The last events of each end that were not good ones, by symbol.
     pub(super) unwell: Vec<(usize, String, Excerpt)>,
+    /// The last events of each end that did not say the success that is asked for, by symbol; and whether one's last did.
+    pub(super) unsaid: Vec<(usize, String, Excerpt)>,
+    pub(super) said: Vec<usize>,
     /// What ended it as failed.
     pub(super) bad: Option<(String, Evidence)>,
     /// What completed it after it had failed.
@@ -183,6 +186,8 @@ impl Lane {
             answer: None,
             answer_frame: None,
             failed: None,
+            unsaid: Vec::new(),
+            said: Vec::new(),
             unwell: Vec::new(),
             bad: None,
             completed: None,
@@ -371,6 +376,17 @@ impl Lane {
                     run.unwell.push((symbol, label(), excerpt()));
                 }
             }
+            if expect.grammar.symbols[symbol].role == Role::End
+                && was_over.is_none()
+                && let Some(success) = expect.answer_rules(run.turn as usize).and_then(|rules| rules.success.as_ref())
+            {
+                run.unsaid.retain(|(end, ..)| *end != symbol);
+                run.said.retain(|end| *end != symbol);
+                match success.holds(extract, text) {
+                    true => run.said.push(symbol),
+                    false => run.unsaid.push((symbol, label(), excerpt())),
+                }
+            }
             if step.over {
                 ended = Some(run.unwell.is_empty());
             }
@@ -485,6 +501,9 @@ impl Lane {
         let Some(mut run) = self.run.take() else { return };
         run.over = Some(over);
         self.last_answer.clone_from(&run.answer);
+        if self.is_apart() {
+            bench.out.doors.ran(self.user, run.iteration, (run.asked, over.latest), over.good);
+        }
         let flights = bench.out.flights.entry(self.user).or_default();
         if flights.len() < RUNS_KEPT {
             flights.push(run.flight(bench.expect, over.latest));
@@ -600,12 +619,15 @@ impl Lane {
     }
 
     fn judge_answer(&mut self, bench: &mut Bench<'_>, run: &Run, over: Over) {
-        if bench.expect.answers.is_empty() {
+        let rules = bench.expect.answer_rules(run.turn as usize);
+        let unsaid = run.unsaid.last().filter(|_| run.said.is_empty());
+        let read = !bench.expect.answers.is_empty();
+        if !read && unsaid.is_none() {
             return;
         }
         bench.out.counts.answers += 1;
-        let rules = bench.expect.answer_rules(run.turn as usize);
-        let deviations = content::judge(rules, run.answer.as_deref(), &run.prompt);
+        let mut deviations = if read { content::judge(rules, run.answer.as_deref(), &run.prompt) } else { Vec::new() };
+        deviations.extend(unsaid.map(|(_, event, _)| Deviation::SuccessNotSaid { event: event.clone() }));
         // What is no good answer is not compared with others: one cause, one finding.
         if let Some(answer) = &run.answer
             && deviations.is_empty()
@@ -621,6 +643,9 @@ impl Lane {
         bench.out.counts.answers_good += u64::from(!deviations.iter().any(fails));
         for deviation in deviations {
             let excerpt = match &run.answer {
+                _ if matches!(deviation, Deviation::SuccessNotSaid { .. }) => {
+                    unsaid.map(|(.., excerpt)| excerpt.clone())
+                }
                 Some(answer) if !answer.trim().is_empty() => Some(Excerpt::new(over.latest, "answer", answer)),
                 _ => run.answer_frame.clone(),
             };

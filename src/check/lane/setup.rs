@@ -21,11 +21,12 @@ impl Lane {
         iteration: Iteration,
         (scheduled, began): (Stamp, Stamp),
         fresh: bool,
+        apart: bool,
     ) {
         let counts = &mut bench.out.counts;
         counts.users += u64::from(!std::mem::replace(&mut self.began, true));
-        counts.setups += u64::from(fresh);
-        if bench.expect.open.is_some() {
+        counts.setups += u64::from(fresh && !apart);
+        if bench.expect.open.is_some() && !apart {
             counts.arrivals += 1;
             bench.out.instrument.starts.record(began.since(scheduled).0);
         }
@@ -44,7 +45,13 @@ impl Lane {
             known: false,
             interrupted: false,
             ended: false,
+            apart,
         });
+    }
+
+    /// The iteration that goes on is no part of the load.
+    pub(super) fn is_apart(&self) -> bool {
+        self.iterations.back().is_some_and(|iteration| iteration.apart)
     }
 
     pub(super) fn step(
@@ -62,6 +69,10 @@ impl Lane {
             // With several steps the login lasts from the first request to the last answer.
             let since = iteration.login.map_or(sent, |(since, _)| since);
             iteration.login = Some((since, done));
+        }
+        if let (Phase::After, true, Some(iteration)) = (phase, self.is_apart(), self.iterations.back()) {
+            let good = matches!(outcome, StepOutcome::Good { .. });
+            bench.out.doors.read(self.user, iteration.iteration, good);
         }
         let StepProblem { why, excerpt, unanswered } = match outcome {
             StepOutcome::Good { .. } => return,
@@ -97,7 +108,7 @@ impl Lane {
                 self.fail_setup(bench, done, deviation, evidence);
             }
             (Phase::Login, None) => self.fail_setup(bench, done, Deviation::LoginRefused { step, why }, evidence),
-            (Phase::Ready | Phase::Prepare, None) => {
+            (Phase::Ready | Phase::Prepare | Phase::Probe, None) => {
                 self.fail_setup(bench, done, Deviation::StepFailed { step, why }, evidence);
             }
         }
@@ -131,13 +142,14 @@ impl Lane {
         done: Stamp,
         outcome: &Dial,
     ) {
-        bench.out.counts.connections += 1;
+        let counted = u64::from(!self.is_apart());
+        bench.out.counts.connections += counted;
         // Back with the login it has: a set-up more, and no login.
         self.resumed = match self.stage {
             Stage::Ready { turn } => turn,
             _ => 0,
         };
-        bench.out.counts.setups += u64::from(self.resumed > 0);
+        bench.out.counts.setups += u64::from(self.resumed > 0) * counted;
         // Of several connections after one login the first.
         if self.resumed == 0
             && self.connection.is_none()
@@ -177,7 +189,7 @@ impl Lane {
                 for (part, text) in [("head", headers), ("body", body)] {
                     self.searched(bench, done, &format!("HTTP {status} {part}"), text, true);
                 }
-                self.secrets(bench, done, &format!("HTTP {status} head"), &telling(headers));
+                self.secrets(bench, done, &format!("HTTP {status} head"), &telling_lines(headers));
                 self.secrets(bench, done, &format!("HTTP {status} body"), body);
                 let mut excerpts = vec![Excerpt::new(done, format!("HTTP {status} head"), headers)];
                 if !body.is_empty() {
@@ -193,7 +205,7 @@ impl Lane {
                 (Deviation::Unreachable { doing: doing.clone(), error: error.clone() }, vec![])
             }
         };
-        bench.out.counts.connections_failed += 1;
+        bench.out.counts.connections_failed += counted;
         self.fail_setup(bench, done, deviation, Evidence { marks: Vec::new(), excerpts });
     }
 
@@ -369,18 +381,21 @@ impl Lane {
     }
 
     pub(super) fn fail_setup(&mut self, bench: &mut Bench<'_>, at: Stamp, deviation: Deviation, evidence: Evidence) {
-        bench.out.counts.setups_failed += 1;
+        bench.out.counts.setups_failed += u64::from(!self.is_apart());
         self.report(bench, at, deviation, evidence);
         self.stage = Stage::Over { good: false };
     }
 }
 
-/// The lines of a refusing answer's head that hold nothing secret by right: a subprotocol is echoed as it was offered, and a
-/// cookie is what it sets.
-fn telling(headers: &str) -> String {
-    let secret = ["sec-websocket-protocol:", "set-cookie:"];
-    let by_right = |line: &&str| !secret.iter().any(|name| line.to_ascii_lowercase().starts_with(name));
-    headers.lines().filter(by_right).collect::<Vec<_>>().join("\n")
+/// The lines of a head in which no secret belongs: a subprotocol is echoed as it was offered, and cookies are how a target hands
+/// its secrets out.
+pub(super) fn telling_lines(head: &str) -> String {
+    let by_right = ["sec-websocket-protocol", "set-cookie"];
+    let tells = |line: &&str| {
+        let name = line.split(':').next().unwrap_or_default().trim();
+        !by_right.iter().any(|by_right| name.eq_ignore_ascii_case(by_right))
+    };
+    head.lines().filter(tells).collect::<Vec<_>>().join("\n")
 }
 
 struct StepProblem<'a> {

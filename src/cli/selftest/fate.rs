@@ -7,6 +7,12 @@ use crate::cli::execute::quoted;
 use crate::cli::exit::Exit;
 use crate::report::wrap;
 
+/// What is laid over a scenario, as on the command line.
+pub fn as_options(set: &[String]) -> String {
+    let options: Vec<String> = set.iter().map(|set| format!("--set {}", quoted(set))).collect();
+    options.join(" ")
+}
+
 /// What became of a fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
@@ -14,7 +20,7 @@ pub enum Fate {
     Noticed(Vec<String>),
     /// It passed where it struck once; where it struck everywhere it did not, over these rules.
     Everywhere(Vec<String>),
-    /// It passed; what was added for it to be noticed, and the rules then.
+    /// It passed; what was added for it to be noticed, as on the command line, and the rules then.
     Unnoticed(Option<(String, Vec<String>)>),
     /// Nothing can be said.
     Untold(String),
@@ -102,7 +108,7 @@ impl Fates {
         for (addition, all) in by_addition {
             let head = match addition {
                 Some(addition) => {
-                    format!("It would pass, but would not with --set {}, although the backend", quoted(addition))
+                    format!("It would pass, but would not with {addition}, although the backend")
                 }
                 None => "It would pass, and nothing that was tried helps, although the backend".to_owned(),
             };

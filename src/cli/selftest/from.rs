@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::fate::{Fate, Fates, Tried};
+use super::fate::{Fate, Fates, Tried, as_options};
 use super::mine::ASKS;
 use super::side_by_side;
 use super::stream::{self, StreamFault};
@@ -166,7 +166,9 @@ impl From {
             all
         });
         let everywhere = everywhere.and_then(|change| self.noticed(&change, &self.expect));
-        let helps = |(set, expect): &(String, Arc<Expectations>)| Some((set.clone(), self.noticed(once, expect)?));
+        let helps = |(set, expect): &(String, Arc<Expectations>)| {
+            Some((as_options(std::slice::from_ref(set)), self.noticed(once, expect)?))
+        };
         Ok(everywhere.map_or_else(|| Fate::Unnoticed(self.additions.iter().find_map(helps)), Fate::Everywhere))
     }
 

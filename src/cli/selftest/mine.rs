@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::fate::{Fate, Fates, Tried};
+use super::fate::{Fate, Fates, Tried, as_options};
 use super::late::Lateness;
 use super::side_by_side;
 use super::table::{Expected, Row};
 use super::trial::{Observed, Play, misbehaving, times};
-use crate::backend::{Envelope, Spec};
+use crate::backend::{Envelope, Fault, Spec};
 use crate::cli::exit::Exit;
 use crate::cli::load::{self, Loaded, Loader, Overrides, Unset, Variables};
 use crate::cli::show;
@@ -49,6 +49,8 @@ pub struct Mine {
     cut: Vec<String>,
     /// What was cut, for people.
     told: String,
+    /// There is nobody to leak to.
+    alone: bool,
     /// What could be asked in addition.
     additions: Vec<Addition>,
     pace: u32,
@@ -57,9 +59,15 @@ pub struct Mine {
 /// What could be asked in addition.
 struct Addition {
     /// As `--set` takes it.
-    set: String,
+    set: Vec<String>,
     /// Whether a healthy backend passes with it, once that was tried.
     healthy: OnceLock<bool>,
+}
+
+impl Addition {
+    fn new(set: Vec<String>) -> Addition {
+        Addition { set, healthy: OnceLock::new() }
+    }
 }
 
 impl Mine {
@@ -98,24 +106,30 @@ impl Mine {
             );
             return Ok(None);
         };
-        let asked = additions(&loaded, users, iterations).into_iter();
-        let additions = asked.map(|set| Addition { set, healthy: OnceLock::new() }).collect();
-        Ok(Some(Mine { path: path.to_owned(), variables, cut, told, additions, pace }))
+        let additions = additions(&loaded, users, iterations).into_iter().map(|set| Addition::new(vec![set])).collect();
+        Ok(Some(Mine { path: path.to_owned(), variables, cut, told, alone: users < 2, additions, pace }))
     }
 
-    fn play(&self, fault: Option<Spec>, waits: bool, addition: Option<&str>) -> anyhow::Result<Observed> {
+    /// What a row asks of a scenario, as an addition.
+    fn asked_by(&self, row: &Row) -> Addition {
+        let others = self.alone.then(|| format!("users.count={USERS}"));
+        Addition::new(others.into_iter().chain(row.asks.clone()).collect())
+    }
+
+    fn play(&self, fault: Option<Spec>, waits: bool, addition: &[String]) -> anyhow::Result<Observed> {
         let mut set = self.cut.clone();
         set.extend(times(waits, self.pace));
-        set.extend(addition.map(str::to_owned));
+        set.extend_from_slice(addition);
         let overrides = Overrides { set, ..Overrides::default() };
         let play = Play { held: None, path: &self.path, overrides, variables: self.variables.clone() };
         play.against(misbehaving(fault, DELAY * self.pace))
     }
 
-    fn fate(&self, row: &Row, lateness: &Lateness) -> Fate {
+    /// What becomes of a fault; `own` may help against it and against no other.
+    fn fate(&self, row: &Row, own: Option<&Addition>, lateness: &Lateness) -> Fate {
         let spec = row.fault(self.pace);
         let begun = Instant::now();
-        let observed = match self.play(Some(spec.clone()), row.waits, None) {
+        let observed = match self.play(Some(spec.clone()), row.waits, &[]) {
             Ok(observed) => observed,
             Err(error) => return Fate::Untold(format!("{error:#}")),
         };
@@ -128,10 +142,10 @@ impl Mine {
             Word::Broke | Word::Interrupted => return Fate::Untold("the harness did not get through".to_owned()),
             Word::Fail | Word::Blocked | Word::Inconclusive => return Fate::Noticed(codes(&observed)),
         }
-        let helped = self.additions.iter().find_map(|addition| {
-            let with = self.play(Some(spec.clone()), row.waits, Some(&addition.set)).ok()?;
+        let helped = own.into_iter().chain(&self.additions).find_map(|addition| {
+            let with = self.play(Some(spec.clone()), row.waits, &addition.set).ok()?;
             let helps = with.outcome == Word::Fail && self.is_healthy_with(addition);
-            helps.then(|| (addition.set.clone(), codes(&with)))
+            helps.then(|| (as_options(&addition.set), codes(&with)))
         });
         match helped {
             None if !observed.struck.contains_key(spec.fault.name()) => {
@@ -143,7 +157,7 @@ impl Mine {
 
     /// What makes a healthy backend fail as well would help nobody.
     fn is_healthy_with(&self, addition: &Addition) -> bool {
-        let passes = || self.play(None, false, Some(&addition.set)).is_ok_and(|seen| seen.outcome == Word::Pass);
+        let passes = || self.play(None, false, &addition.set).is_ok_and(|seen| seen.outcome == Word::Pass);
         *addition.healthy.get_or_init(passes)
     }
 }
@@ -186,7 +200,7 @@ fn additions(loaded: &Loaded, users: u32, iterations: u32) -> Vec<String> {
 ///
 /// When stdout cannot be written.
 pub fn run(mine: &Mine, rows: &[Row], jobs: usize, signals: &Signals) -> anyhow::Result<(String, Exit)> {
-    let healthy = match mine.play(None, false, None) {
+    let healthy = match mine.play(None, false, &[]) {
         Ok(observed) => observed,
         Err(error) => return Ok((format!("{error:#}\n"), Exit::Usage)),
     };
@@ -201,19 +215,13 @@ pub fn run(mine: &Mine, rows: &[Row], jobs: usize, signals: &Signals) -> anyhow:
         );
         return Ok((wrap(&text, show::width()).join("\n") + "\n", Exit::Inconclusive));
     }
-    let (tried, untried): (Vec<&Row>, Vec<&Row>) = rows
-        .iter()
-        .filter(|row| {
-            row.asks.is_empty()
-                && row.sub_agents.is_empty()
-                && !row.spec.fault.is_variant()
-                && row.envelopes.contains(&Envelope::Flat)
-        })
-        .partition(|row| row.must_be_caught());
+    let (tried, untried): (Vec<&Row>, Vec<&Row>) = on_trial(rows).into_iter().partition(|row| row.must_be_caught());
     let fates: Mutex<BTreeMap<usize, Fate>> = Mutex::default();
-    let numbered: Vec<(usize, &Row)> = tried.iter().copied().enumerate().collect();
-    side_by_side(&numbered, jobs, signals, |(index, row), lateness| {
-        let fate = mine.fate(row, lateness);
+    let own = |row: &&Row| (!row.asks.is_empty()).then(|| mine.asked_by(row));
+    let numbered: Vec<(usize, &Row, Option<Addition>)> =
+        tried.iter().enumerate().map(|(index, row)| (index, *row, own(row))).collect();
+    side_by_side(&numbered, jobs, signals, |(index, row, own), lateness| {
+        let fate = mine.fate(row, own.as_ref(), lateness);
         fates.lock().unwrap_or_else(PoisonError::into_inner).insert(*index, fate);
     });
     let fates = fates.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -228,6 +236,21 @@ pub fn run(mine: &Mine, rows: &[Row], jobs: usize, signals: &Signals) -> anyhow:
     };
     let exit = if signals.signalled() { Exit::Interrupted } else { fates.exit() };
     Ok((fates.text(show::width()), exit))
+}
+
+/// Of every fault one row: the first that must be caught from any scenario, or that says what a scenario must ask for; else the
+/// first.
+fn on_trial<'r>(rows: &'r [Row]) -> Vec<&'r Row> {
+    let fits = |row: &&'r Row| {
+        row.sub_agents.is_empty() && !row.spec.fault.is_variant() && row.envelopes.contains(&Envelope::Flat)
+    };
+    let mut faults: BTreeMap<Fault, Vec<&'r Row>> = BTreeMap::new();
+    rows.iter().filter(fits).for_each(|row| faults.entry(row.spec.fault).or_default().push(row));
+    let best = |rows: Vec<&'r Row>| {
+        let caught = || rows.iter().filter(|row| row.must_be_caught());
+        caught().find(|row| row.asks.is_empty()).or_else(|| caught().next()).or_else(|| rows.first()).copied()
+    };
+    faults.into_values().filter_map(best).collect()
 }
 
 fn told(row: &Row, fate: Fate) -> Tried {

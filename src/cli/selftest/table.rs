@@ -54,8 +54,9 @@ impl Row {
         }
     }
 
-    /// The fault with its time multiplied by `pace`.
+    /// The fault with its time multiplied by `pace`, but for the life of a token, which somebody waits for as long as the row says.
     pub fn fault(&self, pace: u32) -> Spec {
+        let pace = if self.spec.fault.strikes() == Strikes::Door { 1 } else { pace };
         Spec { by: self.spec.by * pace, ..self.spec.clone() }
     }
 
@@ -188,6 +189,7 @@ mod tests {
         (Rule::HarnessLate, "it is about the harness"),
         (Rule::AskRefused, "the profile names no refusals of an ask: an error frame ends the run"),
         (Rule::ForeignExecution, "it takes two executions against one backend"),
+        (Rule::OddRefusal, "every misbehaviour at a door lets somebody in, tells or disturbs"),
         (Rule::NotReady, "the profile gives a minute, and a selftest has none"),
         (Rule::StepFailed, "the profile has no step but the login before the connection"),
         (Rule::SubprotocolMismatch, "the profile is lenient about the subprotocol, as browsers are"),

@@ -40,6 +40,7 @@ pub(super) struct Page<'r> {
     /// Users wait for their answers before they ask again.
     closed_load: bool,
     matrix: Matrix<'r>,
+    doors: Vec<(Option<Look>, &'r super::super::Door)>,
     ends: Vec<(&'r String, u64)>,
     value: &'r super::super::Value,
     limits: Vec<&'r super::super::Within>,
@@ -177,6 +178,8 @@ pub(super) fn page(report: &Report, limits: Limits) -> Page<'_> {
     let unknown = cut.first("unknown events", rows, report.unknown_events.iter().map(|(name, count)| (name, *count)));
     let events = cut.first("events", rows, report.events.iter().map(|(name, count)| (name, *count)));
     let matrix = matrix(report, &mut cut);
+    let doors = cut.first("doors", rows, &report.doors);
+    let doors = doors.into_iter().map(|door| (door.verdict.map(look), door)).collect();
     let ends = cut.first("kinds of ends", rows, report.ends.iter().map(|(how, count)| (how, *count)));
     let limits = cut.first("limits", rows, &report.value.limits);
     let waits = cut.first("waits", rows, &report.waits);
@@ -219,6 +222,7 @@ pub(super) fn page(report: &Report, limits: Limits) -> Page<'_> {
             .map(|us| Micros(us).to_string()),
         closed_load: report.scenario.iterations.is_some(),
         matrix,
+        doors,
         ends,
         value: &report.value,
         limits,

@@ -228,7 +228,7 @@ pub(crate) mod tests {
         ];
         prop_oneof![
             (any::<u32>(), stamp(), stamp(), any::<bool>()).prop_map(|(iteration, scheduled, at, fresh)| {
-                Fact::Began { iteration: Iteration(iteration), scheduled, at, fresh }
+                Fact::Began { iteration: Iteration(iteration), scheduled, at, fresh, apart: false }
             }),
             (phase, text(), stamp(), stamp(), outcome).prop_map(|(phase, name, sent, done, outcome)| Fact::Step {
                 phase,

@@ -103,7 +103,7 @@ impl Sender {
         let upgraded = Dial::Upgraded { subprotocol: None, echo_fits: true, echo_strict: false };
         let (name, outcome) = ("POST /auth/login".to_owned(), StepOutcome::Good { status: 200 });
         let mut entries: Vec<_> = [
-            Fact::Began { iteration: Iteration(1), scheduled: at, at, fresh: true },
+            Fact::Began { iteration: Iteration(1), scheduled: at, at, fresh: true, apart: false },
             Fact::Step { phase: Phase::Login, name, sent: at, done: at, outcome },
             Fact::Captured { name: "user_id".to_owned(), value: self.user_id(), at },
             Fact::Dialed { connection: Connection(1), begun: at, done: at, outcome: upgraded },
@@ -120,7 +120,7 @@ impl Sender {
     pub fn ask(&mut self, run: u32) -> Vec<Entry<'static>> {
         let at = self.now;
         let iteration = Iteration(run);
-        let began = (run > 1).then_some(Fact::Began { iteration, scheduled: at, at, fresh: false });
+        let began = (run > 1).then_some(Fact::Began { iteration, scheduled: at, at, fresh: false, apart: false });
         let mark = Canary { execution: EXECUTION.0, user: self.user.0, iteration: run }.encode();
         self.run = format!("run-{:08x}-{run:04}", self.user.0);
         self.thread = format!("7c9e6679-7425-40de-944b-{:08x}{run:04}", self.user.0);

@@ -1,0 +1,433 @@
+//! Probes: after the load one user knocks at doors that must stay shut, while a run of another goes on.
+//!
+//! What was done and heard is told as facts and frames; whether a door was shut is `check`'s to say. A probe that makes no sense
+//! for this target is told with its reason.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use serde_json::Value as Json;
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use super::token;
+use super::user::{Bench, User};
+use super::values::Values;
+use crate::check::Move;
+use crate::document::text::Text;
+use crate::engine::{Level, Turn};
+use crate::expect::{DoorRule, IdRole, Misplaced};
+use crate::identity::{Iteration, UserNumber};
+use crate::probe::Probe;
+use crate::target::{Connect, Step};
+use crate::time::Micros;
+use crate::trace::{Fact, Phase};
+
+/// Another site, which no target can trust (RFC 6761, section 6.4).
+const FOREIGN_ORIGIN: &str = "https://elsewhere.invalid";
+
+/// A moment at which two users wait for one another: when the run of the one is over, and until the other has left its door.
+#[derive(Debug, Default)]
+pub(super) struct Hold {
+    /// What the one has values for, as the other may bring it.
+    pub values: RefCell<Vec<(String, Json)>>,
+    over: Cell<bool>,
+    went_over: Notify,
+    left: Notify,
+}
+
+/// What a connection is opened with in place of what the profile says.
+#[derive(Debug)]
+pub(super) struct Opening {
+    /// The connection.
+    pub connect: Connect,
+    /// The header `Cookie`, where it is not that of the user's cookies.
+    pub cookie: Option<Option<String>>,
+}
+
+/// What somebody brings to a door.
+struct Brought {
+    opening: Option<Opening>,
+    /// In words.
+    with: String,
+    /// Values in place of the own ones.
+    values: Vec<(String, Json)>,
+    /// Ids of another among them.
+    foreign: Vec<String>,
+    /// When what is brought stops being right by itself, in seconds since 1970.
+    until_s: Option<u64>,
+}
+
+impl Hold {
+    /// The run is over; goes on when the other has left.
+    pub async fn wait(&self) {
+        self.left.notified().await;
+    }
+
+    /// The run is over.
+    pub fn run_is_over(&self) {
+        self.over.set(true);
+        self.went_over.notify_one();
+    }
+
+    /// Waits until the run is over.
+    async fn until_over(&self) {
+        if !self.over.get() {
+            self.went_over.notified().await;
+        }
+    }
+}
+
+/// Lets every probe knock that the scenario asks for: `intruder` knocks, a run of `victim` goes on. Both have done so many
+/// iterations before.
+pub async fn knock_at_doors(bench: &Bench<'_>, victim: (User<'_>, u32), intruder: (User<'_>, u32)) {
+    let Some(doors) = &bench.mission.expect.claims.doors else { return };
+    let mut pair = Pair { bench, victim: victim.0, intruder: intruder.0, nth: (victim.1, intruder.1) };
+    let mut rules: Vec<&DoorRule> = doors.probes.iter().collect();
+    // Who waits for the end of a token's life keeps the others waiting.
+    rules.sort_by_key(|rule| rule.wait > Micros::ZERO);
+    for rule in rules {
+        if bench.mission.stop.level() > Level::Run {
+            break;
+        }
+        let stop = &bench.mission.stop;
+        let knocked = tokio::select! {
+            knocked = pair.probe(rule) => knocked,
+            () = stop.reached(Level::Cut) => break,
+        };
+        if let Err(why) = knocked {
+            pair.intruder.line.tell(Fact::Spared { probe: rule.probe, why, at: pair.intruder.line.now() });
+        }
+    }
+    let Pair { mut victim, mut intruder, .. } = pair;
+    for user in [&mut victim, &mut intruder] {
+        user.line.hang_up(&user.values).await;
+    }
+}
+
+struct Pair<'a> {
+    bench: &'a Bench<'a>,
+    victim: User<'a>,
+    intruder: User<'a>,
+    /// The last iterations of both.
+    nth: (u32, u32),
+}
+
+impl<'a> Pair<'a> {
+    /// Lets one probe knock. Says why it makes no sense, if it does not.
+    async fn probe(&mut self, rule: &DoorRule) -> Result<(), String> {
+        let mission = self.bench.mission;
+        let probe = rule.probe;
+        if let Some(why) = mission.profile.unfit(probe) {
+            return Err(why.to_owned());
+        }
+        if probe.may_lock() && !mission.may_lock {
+            return Err("it may lock the account out; --allow-lockout lets it knock".to_owned());
+        }
+        let asks = probe != Probe::ForeignHistory && (probe.asks() || !mission.profile.greets());
+        let ready = if asks { self.run_as_control(probe).await } else { self.intruder.open_session().await };
+        if !ready {
+            return Ok(());
+        }
+        let bent = match self.bring(rule) {
+            Err(why) => return Err(why),
+            Ok(bent) => bent,
+        };
+        if !asks && probe != Probe::ForeignHistory {
+            let own = Brought::with("its own token");
+            self.intruder.stand_at_door(probe, true, &own, None, None).await;
+        }
+        let gone = match (probe, bent.until_s) {
+            (Probe::LoggedOutToken, _) => self.intruder.log_out().await,
+            (_, Some(until_s)) => self.intruder.outlive(until_s).await,
+            _ => true,
+        };
+        if gone {
+            self.knock_beside(rule, bent).await;
+        }
+        Ok(())
+    }
+
+    /// The control of a probe that asks: an iteration of the intruder's own.
+    async fn run_as_control(&mut self, probe: Probe) -> bool {
+        self.nth.1 += 1;
+        let iteration = Iteration(self.nth.1);
+        let turn = Turn { nth: iteration.0, scheduled: None, more: true };
+        self.intruder.iterate(turn, true).await;
+        let line = &self.intruder.line;
+        let (at, with) = (line.now(), "its own token, on its own thread".to_owned());
+        let beside = Some((line.number, iteration));
+        line.tell(Fact::Knocked { probe, control: true, with, brought: vec![], beside, at });
+        line.tell(Fact::Left { at });
+        self.intruder.prepare_session().await
+    }
+
+    /// Knocks while a run of the victim is in flight, or where its thread is to be read, when that is over.
+    async fn knock_beside(&mut self, rule: &DoorRule, brought: Brought) {
+        let (bench, probe) = (self.bench, rule.probe);
+        let Pair { victim, intruder, nth, .. } = self;
+        bench.mission.iterations.enter().await;
+        nth.0 += 1;
+        let turn = Turn { nth: nth.0, scheduled: None, more: true };
+        let (whose, beside) = (victim.number, (victim.number, Iteration(nth.0)));
+        let hold = Rc::new(Hold::default());
+        victim.hold = Some(Rc::clone(&hold));
+        {
+            let mut walking = pin!(victim.iterate(turn, true));
+            let mut walked = false;
+            poll_fn(|cx| {
+                walked = walking.as_mut().poll(cx).is_ready();
+                let in_flight = probe != Probe::ForeignHistory && bench.judge.borrow().runs(whose);
+                if walked || in_flight || hold.over.get() { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+            let knocking = async {
+                let mut brought = brought;
+                brought.take_from(&hold, probe, bench);
+                match probe {
+                    Probe::ForeignHistory => intruder.read_at_door(probe, &brought, beside).await,
+                    _ => intruder.stand_at_door(probe, false, &brought, Some(beside), Some(&hold)).await,
+                }
+                hold.left.notify_one();
+            };
+            if walked {
+                knocking.await;
+            } else {
+                tokio::join!(walking, knocking);
+            }
+        }
+        victim.hold = None;
+        if probe == Probe::ForeignHistory {
+            let line = &intruder.line;
+            let (at, with) = (line.now(), "its owner's token".to_owned());
+            line.tell(Fact::Knocked { probe, control: true, with, brought: vec![], beside: Some(beside), at });
+            line.tell(Fact::Left { at });
+        }
+    }
+
+    /// What the intruder brings, as far as it does not depend on the victim.
+    fn bring(&self, rule: &DoorRule) -> Result<Brought, String> {
+        let (bench, intruder, probe) = (self.bench, &self.intruder, rule.probe);
+        let profile = &bench.mission.profile;
+        let mut connect = profile.connect.clone();
+        let names = profile.tokens();
+        let own = |name: &str| intruder.values.get(name).and_then(|value| value.as_str().map(str::to_owned));
+        let cookies = intruder.cookies();
+        let carried = match names.first() {
+            Some(name) => own(name),
+            None => cookies.as_deref().and_then(cookie_token),
+        };
+        let token = || carried.clone().ok_or_else(|| "nothing that a user gets at login opens the socket".to_owned());
+        let by_text = !names.is_empty();
+        let mut values: Vec<(String, Json)> = Vec::new();
+        let mut cookie = None;
+        let now_s = bench.net.clock.wall(bench.net.clock.now()) / 1_000_000;
+        let mut until_s = None;
+        if probe == Probe::ExpiredToken {
+            let ends = token::expires_s(&token()?);
+            until_s = ends.filter(|ends| *ends <= now_s + rule.wait.0 / 1_000_000);
+        }
+        let with = match probe {
+            Probe::ExpiredToken if until_s.is_some() => "its own token, which has expired meanwhile",
+            Probe::NoToken | Probe::MisplacedToken => {
+                let token = token()?;
+                let names_token = |text: &Text| text.holes().any(|hole| names.contains(&hole.name));
+                connect.subprotocols.retain(|text| !names_token(text));
+                connect.headers.retain(|(_, text)| !names_token(text));
+                let in_query = connect.query.iter().any(|(_, text)| names_token(text));
+                connect.query.retain(|(_, text)| !names_token(text));
+                // A message that brings it is sent without one.
+                values.extend(names.iter().map(|name| (name.clone(), Json::from(""))));
+                cookie = (!by_text).then_some(None);
+                let usual = if in_query { Misplaced::Header } else { Misplaced::Query };
+                let place = rule.place.unwrap_or(usual);
+                let text = |written: &str| Text::literal(written, profile.socket.span);
+                match (probe, place) {
+                    (Probe::NoToken, _) => "no token",
+                    (_, Misplaced::Query) => {
+                        connect.query.push(("token".to_owned(), text(&token)));
+                        "its own token in the query, as `token`"
+                    }
+                    (_, Misplaced::Header) => {
+                        connect.headers.push(("Authorization".to_owned(), text(&format!("Bearer {token}"))));
+                        "its own token in the header Authorization"
+                    }
+                    (_, Misplaced::Cookie) => {
+                        cookie = Some(Some(format!("token={token}")));
+                        "its own token in a cookie"
+                    }
+                }
+            }
+            Probe::NoOrigin | Probe::ForeignOrigin => {
+                connect.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("origin"));
+                if probe == Probe::NoOrigin {
+                    "its own token, without an Origin"
+                } else {
+                    let origin = Text::literal(FOREIGN_ORIGIN, profile.socket.span);
+                    connect.headers.push(("Origin".to_owned(), origin));
+                    "its own token, with the Origin of another site"
+                }
+            }
+            Probe::ForeignThread => "its own token, and another user's thread",
+            Probe::ForeignRun => "its own token, and the id of another user's run",
+            Probe::ForeignHistory => "its own token, for another user's thread",
+            Probe::LoggedOutToken => {
+                token()?;
+                // Logging out takes cookies away; an old one is brought all the same.
+                cookie = Some(cookies.clone());
+                "its own token, logged out"
+            }
+            _ => {
+                let token = token()?;
+                let bent = token::bend(&token, probe, now_s, &intruder.values.nonce())?;
+                bench.learn(&bent.token, names.first().map_or("cookie", |name| name), Some(intruder.number.0));
+                match names.first() {
+                    Some(name) => values.push((name.clone(), bent.token.into())),
+                    None => cookie = Some(cookies.map(|cookies| cookies.replace(&token, &bent.token))),
+                }
+                bent.with
+            }
+        };
+        let opening = Some(Opening { connect, cookie });
+        Ok(Brought { opening, values, until_s, ..Brought::with(with) })
+    }
+}
+
+/// What among cookies is the token: what reads like one, else the first.
+fn cookie_token(cookies: &str) -> Option<String> {
+    let mut values = cookies.split("; ").filter_map(|cookie| Some(cookie.split_once('=')?.1));
+    let token = values.clone().find(|value| token::expires_s(value).is_some()).or_else(|| values.next());
+    token.map(str::to_owned)
+}
+
+impl Brought {
+    /// Nothing but what everybody brings.
+    fn with(words: &str) -> Brought {
+        Brought { opening: None, with: words.to_owned(), values: Vec::new(), foreign: Vec::new(), until_s: None }
+    }
+
+    /// Adds what is the victim's.
+    fn take_from(&mut self, hold: &Hold, probe: Probe, bench: &Bench<'_>) {
+        let role = match probe {
+            Probe::ForeignThread | Probe::ForeignHistory => IdRole::Thread,
+            Probe::ForeignRun => IdRole::Run,
+            _ => return,
+        };
+        let names = bench.mission.profile.names_of(role);
+        let told = |name: &str| probe == Probe::ForeignHistory && Values::of_run(name);
+        for (name, value) in hold.values.borrow().iter() {
+            if names.contains(name) {
+                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                self.foreign.push(bench.scrubber().scrub(&text).into_owned());
+            }
+            if names.contains(name) || told(name) {
+                self.values.push((name.clone(), value.clone()));
+            }
+        }
+    }
+}
+
+impl User<'_> {
+    /// Knocks at the socket, and leaves when it is known what came of it. Who gets in stays until the run of the other is over.
+    async fn stand_at_door(
+        &mut self,
+        probe: Probe,
+        control: bool,
+        brought: &Brought,
+        beside: Option<(UserNumber, Iteration)>,
+        hold: Option<&Hold>,
+    ) {
+        self.line.hang_up(&self.values).await;
+        self.enter_door(probe, control, brought, beside);
+        let before = self.values.replace(&brought.values);
+        self.borrowed.clone_from(&brought.values);
+        self.opening = brought
+            .opening
+            .as_ref()
+            .map(|opening| Opening { connect: opening.connect.clone(), cookie: opening.cookie.clone() });
+        self.at_door = true;
+        let pass = self.bench.mission.connects.enter().await;
+        self.dial().await;
+        drop(pass);
+        let stop = &self.bench.mission.stop;
+        loop {
+            self.adopt();
+            match self.line.next_move() {
+                Move::Settled { .. } => break,
+                Move::Linger { .. } => {
+                    let Some(hold) = hold.filter(|_| !self.line.dead) else { break };
+                    tokio::select! {
+                        biased;
+                        () = hold.until_over() => break,
+                        () = self.line.listen() => {}
+                    }
+                }
+                Move::Listen => {
+                    tokio::select! {
+                        () = self.line.listen() => {}
+                        () = stop.reached(Level::Drain) => break,
+                    }
+                }
+                Move::Reply(rule) => self.line.reply(rule, &self.values).await,
+                Move::Script(step) => self.script(step).await,
+                Move::Ask(turn) => self.ask(turn).await,
+            }
+        }
+        self.line.hang_up(&self.values).await;
+        self.line.tell(Fact::Left { at: self.line.now() });
+        self.at_door = false;
+        self.opening = None;
+        self.borrowed.clear();
+        self.values.put_back(before);
+    }
+
+    /// Reads what is another's.
+    async fn read_at_door(&mut self, probe: Probe, brought: &Brought, beside: (UserNumber, Iteration)) {
+        let Some(step) = self.bench.mission.profile.history() else { return };
+        // Whoever is refused need not ask again.
+        let step = Step { retry: None, ..step.clone() };
+        self.enter_door(probe, false, brought, Some(beside));
+        let before = self.values.replace(&brought.values);
+        self.step(&step, Phase::Probe).await;
+        self.values.put_back(before);
+        self.line.tell(Fact::Left { at: self.line.now() });
+    }
+
+    fn enter_door(&mut self, probe: Probe, control: bool, brought: &Brought, beside: Option<(UserNumber, Iteration)>) {
+        let (with, foreign) = (brought.with.clone(), brought.foreign.clone());
+        self.line.tell(Fact::Knocked { probe, control, with, brought: foreign, beside, at: self.line.now() });
+    }
+
+    /// A session of its own, with all that precedes a connection; says whether there is one.
+    async fn open_session(&mut self) -> bool {
+        self.line.hang_up(&self.values).await;
+        let iteration = Iteration(self.values.get("iteration").and_then(|nth| nth.as_u64()).unwrap_or(1) as u32);
+        self.begin(iteration);
+        (self.logged_in || self.log_in().await) && self.prepare_session().await
+    }
+
+    async fn prepare_session(&mut self) -> bool {
+        let profile = &self.bench.mission.profile;
+        self.steps(&profile.prepare, Phase::Prepare).await
+    }
+
+    /// Waits until the session has ended by itself, and a little longer than clocks may differ; says that it has.
+    async fn outlive(&mut self, until_s: u64) -> bool {
+        self.logged_in = false;
+        let clock = self.bench.net.clock;
+        let now_us = clock.wall(clock.now());
+        let left = Micros((until_s * 1_000_000).saturating_sub(now_us)) + Micros::from_secs(1);
+        sleep(left.to_std()).await;
+        true
+    }
+
+    /// Gives the session up; says whether that went as the profile expects.
+    async fn log_out(&mut self) -> bool {
+        self.logged_in = false;
+        let profile = &self.bench.mission.profile;
+        self.steps(&profile.logout, Phase::Probe).await
+    }
+}
