@@ -67,7 +67,7 @@ fn a_selftest_says_what_ones_own_scenario_would_not_notice_and_what_helps() {
     let ended = place.run(&words).exits(1);
     let told = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     for line in [
-        "mine.yaml notices 2 of 5 faults of the embedded backend, tried one by one with 1 user x 1 iteration",
+        "mine.yaml notices 2 of 6 faults of the embedded backend, tried one by one with 1 user x 1 iteration",
         "would not with --set 'load={\"closed\":{\"iterations\":2}}', although the backend takes a request and says nothing \
          (silent:connection=2, GP301 then)",
         "would not with --set users.count=4, although the backend sends all events to another user as well (leak-copy, GP201",

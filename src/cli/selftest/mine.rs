@@ -238,7 +238,7 @@ pub fn run(mine: &Mine, rows: &[Row], jobs: usize, signals: &Signals) -> anyhow:
     Ok((fates.text(show::width()), exit))
 }
 
-/// Of every fault one row: the first that must be caught from any scenario, or that says what a scenario must ask for; else the
+/// Of every fault the rows that must be caught from any scenario; else the one that says what a scenario must ask for; else the
 /// first.
 fn on_trial<'r>(rows: &'r [Row]) -> Vec<&'r Row> {
     let fits = |row: &&'r Row| {
@@ -246,11 +246,14 @@ fn on_trial<'r>(rows: &'r [Row]) -> Vec<&'r Row> {
     };
     let mut faults: BTreeMap<Fault, Vec<&'r Row>> = BTreeMap::new();
     rows.iter().filter(fits).for_each(|row| faults.entry(row.spec.fault).or_default().push(row));
-    let best = |rows: Vec<&'r Row>| {
-        let caught = || rows.iter().filter(|row| row.must_be_caught());
-        caught().find(|row| row.asks.is_empty()).or_else(|| caught().next()).or_else(|| rows.first()).copied()
+    let best = |rows: Vec<&'r Row>| -> Vec<&'r Row> {
+        let caught: Vec<&Row> = rows.iter().copied().filter(|row| row.must_be_caught()).collect();
+        if caught.iter().any(|row| row.asks.is_empty()) {
+            return caught.into_iter().filter(|row| row.asks.is_empty()).collect();
+        }
+        caught.first().or(rows.first()).into_iter().copied().collect()
     };
-    faults.into_values().filter_map(best).collect()
+    faults.into_values().flat_map(best).collect()
 }
 
 fn told(row: &Row, fate: Fate) -> Tried {
