@@ -14,6 +14,8 @@ use crate::session::http::IDLE_CONNECTIONS;
 pub const DIALS_IN_FLIGHT: usize = 100;
 /// Files that the harness itself needs, beside sockets.
 const FILES_BESIDE_SOCKETS: u64 = 64;
+/// Files that are not left for users: the harness's own, logins and connects in flight, connections kept for requests.
+pub const SPARE_FILES: u64 = FILES_BESIDE_SOCKETS + DIALS_IN_FLIGHT as u64 + IDLE_CONNECTIONS as u64;
 
 /// What a scenario needs at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

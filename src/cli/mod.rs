@@ -12,6 +12,7 @@
 //! plan       what an execution would do
 //! faults     which misbehaviour of the embedded backend is asked for
 //! serve      the embedded backend by itself
+//! doctor     where the way to a target ends, and why
 //! explain    the catalogue of rules
 //! validate   every mistake of every file
 //! schema     the JSON Schemas of the formats
@@ -40,6 +41,7 @@ pub mod reach;
 pub mod show;
 
 mod compare;
+mod doctor;
 mod execute;
 mod explain;
 mod faults;
@@ -99,6 +101,8 @@ enum Command {
     Report(report::Args),
     /// Say what changed between two reports
     Compare(compare::Args),
+    /// Send one user up the ladder to a target, and say where it breaks and why
+    Doctor(Box<doctor::Args>),
     /// Explain a rule: what it means, what usually causes it, what to do
     Explain(explain::Args),
     /// Show every mistake in scenario and target files, without any traffic
@@ -126,6 +130,7 @@ pub fn main() -> ExitCode {
         Command::Selftest(args) => selftest::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Schema(args) => schema::run(&args),

@@ -173,6 +173,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
                 quiet: args.quiet,
                 signals: &signals,
                 record: args.record,
+                visit: None,
                 folder: &|scenario, execution| course.folder(scenario, execution, nth),
             };
             let executed = execute::execute(loaded, &invocation)?;

@@ -4,12 +4,13 @@
 //! a whole run against a local target. `SSL_CERT_FILE` and `SSL_CERT_DIR` are part of what the system trusts.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 /// Whom to trust, loaded when first needed. Clones share what was loaded.
 #[derive(Debug, Clone, Default)]
@@ -17,7 +18,12 @@ pub struct Tls {
     whom: Whom,
     identity: Option<Arc<Identity>>,
     loaded: Arc<OnceLock<Result<Trust, String>>>,
+    /// Where the certificates go that are shown, whether they are trusted or not.
+    watch: Option<Shown>,
 }
+
+/// Certificates that were shown.
+pub(super) type Shown = Arc<Mutex<Vec<CertificateDer<'static>>>>;
 
 #[derive(Debug, Clone, Default)]
 enum Whom {
@@ -88,7 +94,12 @@ impl Tls {
 
     /// The same, with a certificate to show to targets that ask for one.
     pub fn with_identity(self, identity: Identity) -> Tls {
-        Tls { whom: self.whom, identity: Some(Arc::new(identity)), loaded: Arc::default() }
+        Tls { identity: Some(Arc::new(identity)), loaded: Arc::default(), ..self }
+    }
+
+    /// The same for whoever wants to see the certificates that are shown.
+    pub(super) fn watched(&self, watch: Shown) -> Tls {
+        Tls { watch: Some(watch), loaded: Arc::default(), ..self.clone() }
     }
 
     /// Loads at the first call.
@@ -103,10 +114,20 @@ impl Tls {
                 Whom::System => system_roots(),
                 Whom::Anybody => (RootCertStore::empty(), Roots::Unchecked),
             };
+            let checks = self.watch.as_ref().map(|_| store.clone());
             let mut config = client_config(store, self.identity.as_deref())?;
+            let provider = Arc::clone(config.crypto_provider());
             if roots == Roots::Unchecked {
-                let provider = Arc::clone(config.crypto_provider());
-                config.dangerous().set_certificate_verifier(Arc::new(TakesAny(provider)));
+                config.dangerous().set_certificate_verifier(Arc::new(TakesAny(Arc::clone(&provider))));
+            }
+            if let Some((watch, store)) = self.watch.clone().zip(checks) {
+                // Without roots nobody is trusted, whoever checks.
+                let checks =
+                    WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(&provider)).build();
+                let unchecked = roots == Roots::Unchecked;
+                let checks = if unchecked { None } else { checks.ok() };
+                let watching = Watching { watch, checks, unchecked, takes: TakesAny(provider) };
+                config.dangerous().set_certificate_verifier(Arc::new(watching));
             }
             Ok(Trust { config: Arc::new(config), roots })
         });
@@ -183,6 +204,56 @@ impl ServerCertVerifier for TakesAny {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Keeps the certificates that are shown, and checks them as ever.
+#[derive(Debug)]
+struct Watching {
+    watch: Shown,
+    checks: Option<Arc<WebPkiServerVerifier>>,
+    unchecked: bool,
+    takes: TakesAny,
+}
+
+impl ServerCertVerifier for Watching {
+    fn verify_server_cert(
+        &self,
+        own: &CertificateDer<'_>,
+        above: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        stapled: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let shown = std::iter::once(own).chain(above).map(|shown| shown.clone().into_owned()).collect();
+        *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = shown;
+        match &self.checks {
+            _ if self.unchecked => self.takes.verify_server_cert(own, above, name, stapled, now),
+            Some(checks) => checks.verify_server_cert(own, above, name, stapled, now),
+            None => Err(CertificateError::UnknownIssuer.into()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.takes.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.takes.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.takes.supported_verify_schemes()
     }
 }
 

@@ -6,7 +6,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use super::connect::look_up_and_connect;
+use super::connect::{Past, look_up_and_connect};
 use crate::session::proxies::Proxy;
 use crate::session::upgrade::{HEAD_LIMIT, Parsed, parse_head};
 use crate::session::{Net, failure};
@@ -18,21 +18,36 @@ use crate::trace::NetFailure;
 /// # Errors
 ///
 /// When the proxy is not reached, does not answer by `deadline`, which is after `within`, or does not lead there.
-pub(in crate::session) async fn tunnel(
+pub(super) async fn tunnel(
     proxy: &Proxy,
     target: &str,
     net: &Net,
     within: Micros,
     deadline: Instant,
+    note: &mut dyn FnMut(Past<'_>),
 ) -> Result<TcpStream, NetFailure> {
     let (host, port) = proxy.address();
-    let mut tcp = look_up_and_connect(&host, port, &format!("the proxy {proxy}"), net, within, deadline).await?;
+    let mut tcp = look_up_and_connect(&host, port, &format!("the proxy {proxy}"), net, within, deadline, note).await?;
     let doing = || format!("asking the proxy {proxy} for the way to {target}");
     match timeout_at(deadline, ask(&mut tcp, proxy, target)).await {
-        Ok(Ok(())) => Ok(tcp),
+        Ok(Ok(())) => {
+            note(Past::Proxy);
+            Ok(tcp)
+        }
         Ok(Err(error)) => Err(NetFailure { doing: doing(), error, hung: false }),
         Err(_) => Err(failure::hung(doing(), within)),
     }
+}
+
+/// What `proxy` says when it is asked for the way to `target`, if it refuses: for the word, not for the way.
+pub(in crate::session) async fn refusal(
+    proxy: &Proxy,
+    target: &str,
+    net: &Net,
+    within: Micros,
+    deadline: Instant,
+) -> Option<NetFailure> {
+    tunnel(proxy, target, net, within, deadline, &mut |_| {}).await.err()
 }
 
 async fn ask<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, proxy: &Proxy, target: &str) -> Result<(), String> {
