@@ -13,6 +13,7 @@ use super::execute::{self, Executed, Invocation};
 use super::exit::Exit;
 use super::github::Runner;
 use super::load::{self, Loaded, Loader, RunOptions, Unset};
+use super::machine::{Machine, Needs};
 use super::output;
 use super::plan;
 use super::record::{RECORDING, Record};
@@ -142,6 +143,11 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     if !refusals.is_empty() {
         refusals.iter().for_each(|refusal| eprintln!("goldenpath: {refusal}"));
         return Ok(Exit::Usage);
+    }
+
+    for loaded in &selected {
+        let doubts = Machine::here().doubts(Needs::of(loaded, args.threads), args.threads);
+        doubts.iter().for_each(|doubt| eprintln!("goldenpath: {}: {doubt}", loaded.path.display()));
     }
 
     let signals = Signals::catch()?;

@@ -74,6 +74,25 @@ const LADDER: [&str; 13] =
     ["name", "tcp", "proxy", "tls", "http", "clock", "ready", "login", "prepare", "upgrade", "echo", "greeting", "ask"];
 
 #[test]
+fn troubleshooting_names_rungs_that_exist() {
+    let page = std::fs::read_to_string(shipped("docs/troubleshooting.md")).expect("the page");
+    let rungs = page.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").nth(1)?.strip_prefix('`'));
+    let rungs: std::collections::BTreeSet<&str> = rungs.map(|rung| rung.trim_end_matches('`')).collect();
+    assert!(rungs.iter().all(|rung| LADDER.contains(rung)), "{rungs:?}");
+    assert!(rungs.len() > 8, "{rungs:?}");
+}
+
+#[test]
+fn more_threads_than_cores_are_told_with_the_plan() {
+    let place = Place::new();
+    place.write("scenario.yaml", &std::fs::read_to_string(shipped("scenarios/smoke.yaml")).expect("a scenario"));
+    let plan = place.run(&["run", "scenario.yaml", "--dry-run", "--threads", "256"]).exits(0).stdout;
+    assert!(plan.contains("doubtful   256 threads share "), "{plan}");
+    let plan = place.run(&["run", "scenario.yaml", "--dry-run"]).exits(0).stdout;
+    assert!(!plan.contains("doubtful"), "{plan}");
+}
+
+#[test]
 fn a_target_that_works_has_no_broken_rung() {
     let place = Place::new();
     let json = place.run(&["doctor", "embedded", "--format", "json"]).exits(0).stdout;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::visit::Visited;
 use crate::check::decode;
-use crate::event::{Extract, Kind};
+use crate::event::{Envelope, Extract, Kind, Slots};
 use crate::expect::{Expectations, IdRole, IdSource, Matcher, ScriptStep};
 use crate::trace::{Content, Direction, Fact, Observed};
 
@@ -86,8 +86,7 @@ pub fn seen(expect: &Expectations, visited: &Visited) -> (Vec<Event>, Vec<Id>) {
             }
         });
         if !read {
-            let unread = ("(text)".to_owned(), String::new(), "cannot be read as `events.decode` says".to_owned());
-            count(&mut events, &mut order, unread);
+            count(&mut events, &mut order, ("(text)".to_owned(), String::new(), of_text(expect, &text).to_owned()));
         }
     }
     let told = order.into_iter().map(|key| {
@@ -110,7 +109,10 @@ pub fn seen(expect: &Expectations, visited: &Visited) -> (Vec<Event>, Vec<Id>) {
         };
         Id { id: rule.name.to_string(), times, values: values.into_iter().take(VALUES).collect(), meaning }
     });
-    (told.collect(), ids.collect())
+    let told: Vec<Event> = told.collect();
+    // Without an event nothing is known of ids.
+    let ids = if told.is_empty() { Vec::new() } else { ids.collect() };
+    (told, ids)
 }
 
 type Row = (String, String, String);
@@ -121,6 +123,20 @@ fn count(events: &mut BTreeMap<Row, u64>, order: &mut Vec<Row>, row: Row) {
     }
     *events.entry(row).or_default() += 1;
 }
+
+/// What a text is that is no event: matchers may know it by its words.
+fn of_text(expect: &Expectations, text: &str) -> &'static str {
+    let mut slots = Slots::default();
+    slots.reset(expect.dialect.trie.slots());
+    let extract = Extract { kind: Kind::Unnamed, name: None, envelope: Envelope::default(), slots };
+    match meaning(expect, &extract, text) {
+        UNNAMED => "cannot be read as `events.decode` says",
+        known => known,
+    }
+}
+
+/// Of an event that nothing names.
+const UNNAMED: &str = "no name where the profile looks";
 
 /// What an event is to whoever reads it.
 fn meaning(expect: &Expectations, extract: &Extract<'_>, text: &str) -> &'static str {
@@ -153,6 +169,6 @@ fn meaning(expect: &Expectations, extract: &Extract<'_>, text: &str) -> &'static
         Kind::Known(kind) if expect.grammar.symbol_of(kind).is_some() => "part of a run",
         Kind::Known(_) => "known to the profile",
         Kind::Unknown => "nothing mentions it",
-        Kind::Unnamed => "no name where the profile looks",
+        Kind::Unnamed => UNNAMED,
     }
 }

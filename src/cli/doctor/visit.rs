@@ -259,7 +259,7 @@ impl Visited {
                 "ask",
                 "the run did not end well",
                 "a run that was cut",
-                "run it again, and look at the frames below",
+                "run it again, and look at the frames",
             )
             .with_wire(self.wire());
         }
@@ -344,11 +344,11 @@ fn refused(phase: Phase, status: u16, why: &str) -> (&'static str, &'static str)
         ),
         _ if why.contains("body") => (
             "an answer of another form than the profile expects, or a failure that is answered as a success",
-            "compare the body below with the step's `expect.when` and `capture`",
+            "compare the body that came with the step's `expect.when` and `capture`",
         ),
         _ => (
             "an answer that the profile does not expect",
-            "compare the answer below with the step's `expect` in the profile",
+            "compare the answer that came with the step's `expect` in the profile",
         ),
     }
 }
@@ -370,6 +370,6 @@ fn turned_away(status: u16) -> (&'static str, &'static str) {
         502..=504 => {
             ("a load balancer whose target is dead or still starting", "look at the target behind the load balancer")
         }
-        _ => ("a target that lets nobody in now", "look at the body below and at the target's log"),
+        _ => ("a target that lets nobody in now", "look at the body that came, and at the target's log"),
     }
 }
