@@ -30,4 +30,5 @@ mod tidy;
 mod trace_cases;
 mod trust;
 mod values;
+mod walkthrough;
 mod wire;

@@ -71,7 +71,7 @@ timeouts: { quiet: 50ms, stall: 500ms, first_event: 2s }
 
 /// What the gateway does wrong.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Fault {
+pub(super) enum Fault {
     None,
     /// It says only after the ask that it does not know who hello was from.
     DeniesLate,
@@ -100,7 +100,7 @@ type Desk = Mutex<BTreeMap<String, (Sender<Asked>, Option<Receiver<Asked>>)>>;
 /// How long one side of the gateway waits for the other; no test waits for it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn gateway(fault: Fault) -> Site {
+pub(super) fn gateway(fault: Fault, together: Together) -> Site {
     let desk: Arc<Desk> = Arc::default();
     let (at_desk, runs) = (Arc::clone(&desk), Mutex::new(0_u32));
     let answers = move |head: &str, body: &str| {
@@ -140,7 +140,6 @@ fn gateway(fault: Fault) -> Site {
         }
     };
     let site = Site::new().upgrade(Upgrade::AcceptNoSubprotocol).answers(answers);
-    let together = Together::default();
     site.talking(move |talk| chat(talk, &desk, fault, &together))
 }
 
@@ -214,7 +213,7 @@ fn chat(talk: &mut Talk, desk: &Desk, fault: Fault, together: &Together) -> io::
 
 #[test]
 fn a_gateway_passes_by_its_profile_alone() {
-    let site = gateway(Fault::None).serve();
+    let site = gateway(Fault::None, Together::default()).serve();
     let report = run(&site, PROFILE, SCENARIO, &[], 0);
     assert_eq!(report.failures(), []);
     assert_eq!(report.claim("isolation"), Some("pass"));
@@ -232,9 +231,9 @@ fn a_gateway_that_misbehaves_fails_for_that_reason() {
         (Fault::Deaf, 1, vec![("GP302", 4)]),
         (Fault::Garbled, 1, vec![("GP411", 4)]),
     ] {
-        let report = run(&gateway(fault).serve(), PROFILE, SCENARIO, &[], code);
+        let report = run(&gateway(fault, Together::default()).serve(), PROFILE, SCENARIO, &[], code);
         assert_eq!(report.failures(), failures);
     }
-    let report = run(&gateway(Fault::Crossed).serve(), PROFILE, SCENARIO, &[], 1);
+    let report = run(&gateway(Fault::Crossed, Together::default()).serve(), PROFILE, SCENARIO, &[], 1);
     assert!(report.finding("GP201")["count"].as_u64() >= Some(2), "{:?}", report.failures());
 }
