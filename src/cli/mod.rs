@@ -8,6 +8,7 @@
 //! execute    one execution of one scenario
 //! record     the file of a recording
 //! resolved   what stands in it beside what was observed
+//! init       files to begin with
 //! judge      recordings judged again
 //! plan       what an execution would do
 //! faults     which misbehaviour of the embedded backend is asked for
@@ -46,6 +47,7 @@ mod execute;
 mod explain;
 mod faults;
 mod github;
+mod init;
 mod judge;
 mod output;
 mod plan;
@@ -103,6 +105,8 @@ enum Command {
     Compare(compare::Args),
     /// Send one user up the ladder to a target, and say where it breaks and why
     Doctor(Box<doctor::Args>),
+    /// Write a commented scenario and profile to begin with; nothing is overwritten
+    Init(init::Args),
     /// Explain a rule: what it means, what usually causes it, what to do
     Explain(explain::Args),
     /// Show every mistake in scenario and target files, without any traffic
@@ -131,6 +135,7 @@ pub fn main() -> ExitCode {
         Command::Report(args) => report::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Init(args) => init::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Schema(args) => schema::run(&args),

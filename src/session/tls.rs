@@ -114,20 +114,20 @@ impl Tls {
                 Whom::System => system_roots(),
                 Whom::Anybody => (RootCertStore::empty(), Roots::Unchecked),
             };
-            let checks = self.watch.as_ref().map(|_| store.clone());
+            let unchecked = roots == Roots::Unchecked;
+            let watched = self.watch.as_ref().filter(|_| !unchecked).map(|_| Arc::new(store.clone()));
             let mut config = client_config(store, self.identity.as_deref())?;
-            let provider = Arc::clone(config.crypto_provider());
-            if roots == Roots::Unchecked {
-                config.dangerous().set_certificate_verifier(Arc::new(TakesAny(Arc::clone(&provider))));
-            }
-            if let Some((watch, store)) = self.watch.clone().zip(checks) {
-                // Without roots nobody is trusted, whoever checks.
-                let checks =
-                    WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(&provider)).build();
-                let unchecked = roots == Roots::Unchecked;
-                let checks = if unchecked { None } else { checks.ok() };
-                let watching = Watching { watch, checks, unchecked, takes: TakesAny(provider) };
-                config.dangerous().set_certificate_verifier(Arc::new(watching));
+            if unchecked || watched.is_some() {
+                let provider = Arc::clone(config.crypto_provider());
+                let checks = match watched {
+                    None => Checks::Nothing,
+                    Some(store) => {
+                        let verifier = WebPkiServerVerifier::builder_with_provider(store, Arc::clone(&provider));
+                        verifier.build().map_or(Checks::Nobody, Checks::Roots)
+                    }
+                };
+                let verifier = Verifier { checks, provider, watch: self.watch.clone() };
+                config.dangerous().set_certificate_verifier(Arc::new(verifier));
             }
             Ok(Trust { config: Arc::new(config), roots })
         });
@@ -168,55 +168,26 @@ fn client_config(roots: RootCertStore, identity: Option<&Identity>) -> Result<Cl
     }
 }
 
-/// Takes any certificate; that whoever shows it has its key is checked all the same.
+/// Checks certificates in another way than the library does by itself. That whoever shows one has its key is always checked.
 #[derive(Debug)]
-struct TakesAny(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for TakesAny {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+struct Verifier {
+    checks: Checks,
+    provider: Arc<CryptoProvider>,
+    watch: Option<Shown>,
 }
 
-/// Keeps the certificates that are shown, and checks them as ever.
+/// What a certificate is checked against.
 #[derive(Debug)]
-struct Watching {
-    watch: Shown,
-    checks: Option<Arc<WebPkiServerVerifier>>,
-    unchecked: bool,
-    takes: TakesAny,
+enum Checks {
+    /// Any will do.
+    Nothing,
+    /// These roots, as ever.
+    Roots(Arc<WebPkiServerVerifier>),
+    /// No root, so that none will do.
+    Nobody,
 }
 
-impl ServerCertVerifier for Watching {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         own: &CertificateDer<'_>,
@@ -225,12 +196,14 @@ impl ServerCertVerifier for Watching {
         stapled: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let shown = std::iter::once(own).chain(above).map(|shown| shown.clone().into_owned()).collect();
-        *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = shown;
+        if let Some(watch) = &self.watch {
+            let shown = std::iter::once(own).chain(above).map(|shown| shown.clone().into_owned()).collect();
+            *watch.lock().unwrap_or_else(PoisonError::into_inner) = shown;
+        }
         match &self.checks {
-            _ if self.unchecked => self.takes.verify_server_cert(own, above, name, stapled, now),
-            Some(checks) => checks.verify_server_cert(own, above, name, stapled, now),
-            None => Err(CertificateError::UnknownIssuer.into()),
+            Checks::Nothing => Ok(ServerCertVerified::assertion()),
+            Checks::Roots(roots) => roots.verify_server_cert(own, above, name, stapled, now),
+            Checks::Nobody => Err(CertificateError::UnknownIssuer.into()),
         }
     }
 
@@ -240,7 +213,7 @@ impl ServerCertVerifier for Watching {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.takes.verify_tls12_signature(message, certificate, signed)
+        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -249,11 +222,11 @@ impl ServerCertVerifier for Watching {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.takes.verify_tls13_signature(message, certificate, signed)
+        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.takes.supported_verify_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 

@@ -144,12 +144,12 @@ fn printed_output_is_what_the_binary_prints() {
 fn every_command_and_flag_that_a_page_names_exists() {
     let command = Regex::new(r"goldenpath ([a-z]+)((?: [^`\n#|]+)?)").expect("a pattern");
     let flag = Regex::new(r"(?:^|[ (])(--[a-z-]+)").expect("a pattern");
+    // Prose may say "goldenpath drives"; what is meant to be typed stands in code.
+    let code = Regex::new(r"(?s)```.*?```|`[^`\n]+`").expect("a pattern");
     let mut helps = std::collections::BTreeMap::new();
     let mut named = 0;
     for page in pages() {
         let text = read(&page);
-        // Prose may say "goldenpath drives"; what is meant to be typed stands in code.
-        let code = Regex::new(r"(?s)```.*?```|`[^`\n]+`").expect("a pattern");
         for span in code.find_iter(&text) {
             for found in command.captures_iter(span.as_str()) {
                 let name = found[1].to_owned();

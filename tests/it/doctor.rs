@@ -297,6 +297,8 @@ fn what_cannot_be_examined_is_told_before_any_traffic() {
         (&["doctor", "profile.yaml", "--users", "3"], "the doctor sends one user"),
         (&["doctor", "profile.yaml", "--target", "embedded"], "name one of them"),
         (&["doctor", "--url", "http://127.0.0.1:1"], "without a TARGET this machine is examined"),
+        (&["doctor", "--insecure"], "without a TARGET this machine is examined"),
+        (&["doctor", "--no-ask"], "TARGET"),
     ] {
         let ended = place.run(arguments).exits(2);
         assert!(ended.stderr.contains(told), "{told}: {}", ended.stderr);

@@ -14,6 +14,7 @@ mod envelope;
 mod faults;
 mod formats;
 mod hostile;
+mod init;
 mod load;
 mod model;
 mod notation;

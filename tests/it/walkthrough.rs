@@ -36,6 +36,7 @@ fn every_command_does_what_the_page_says() {
     let site = healthy_gateway(Duration::from_secs(1));
     let place = Place::new();
     let block = Regex::new(r"(?ms)^```(yaml|console) ([^\n]+)\n(.*?)^```$").expect("a pattern");
+    let port = Regex::new(r"127\.0\.0\.1:\d+").expect("a pattern");
     let mut commands = 0;
     let mut written = String::new();
     let mut behind = 0;
@@ -71,7 +72,6 @@ fn every_command_does_what_the_page_says() {
             let ended = Process::start(process).end().exits(code);
             printed.push_str(&format!("{line}\n{}{}", ended.stderr, ended.stdout));
         }
-        let port = Regex::new(r"127\.0\.0\.1:\d+").expect("a pattern");
         let printed = port.replace_all(&printed, "127.0.0.1:9000");
         if std::env::var_os("GOLDENPATH_BLESS").is_none() {
             let (shown, printed) = (words(text, &place), words(&printed, &place));

@@ -283,11 +283,57 @@ mod tests {
     use super::super::State;
     use super::*;
     use crate::time::Stamp;
+    use crate::trace::NetFailure;
 
     fn answer(headers: &[(&str, &str)]) -> HttpAnswer {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let (body, by) = (Vec::new(), None);
         HttpAnswer { status: 200, headers, body, truncated: false, by, sent: Stamp::ZERO, done: Stamp::ZERO }
+    }
+
+    /// The rungs of a way that ends with this failure, past what is filled in by `past`.
+    fn ended(url: &str, error: &str, past: impl FnOnce(&mut Climb)) -> Vec<Rung> {
+        let url: Url = url.parse().unwrap();
+        let failure = NetFailure { doing: "doing something".to_owned(), error: error.to_owned(), hung: false };
+        let mut climb = Climb {
+            target: "far.example:443".to_owned(),
+            addresses: Vec::new(),
+            tcp: None,
+            proxy: None,
+            led: false,
+            secure: url.scheme() == "https",
+            shown: Vec::new(),
+            agreed: None,
+            roots: None,
+            failure: (!error.is_empty()).then_some(failure),
+        };
+        past(&mut climb);
+        way(&url, &climb, "")
+    }
+
+    #[test]
+    fn the_first_step_that_failed_is_the_broken_rung() {
+        let address = || "192.0.2.1:443".parse().unwrap();
+        let first =
+            |rungs: Vec<Rung>| rungs.into_iter().find(Rung::is_broken).map(|rung| (rung.rung, rung.cause.unwrap()));
+        let url = "https://far.example";
+        let (rung, cause) = first(ended(url, "no such name", |_| {})).unwrap();
+        assert!(rung == "name" && cause.contains("misspelled"), "{rung}: {cause}");
+        let (rung, cause) =
+            first(ended(url, "nothing within 10 s", |climb| climb.addresses = vec![address()])).unwrap();
+        assert!(rung == "tcp" && cause.contains("firewall"), "{rung}: {cause}");
+        let tcp = |climb: &mut Climb| (climb.addresses, climb.tcp) = (vec![address()], Some(address()));
+        let (rung, cause) = first(ended(url, "certificate expired: x", tcp)).unwrap();
+        assert!(rung == "tls" && cause.contains("renewed"), "{rung}: {cause}");
+        let by = |climb: &mut Climb| {
+            tcp(climb);
+            climb.proxy = Some("proxy:3128".to_owned());
+        };
+        let (rung, cause) = first(ended(url, "the proxy answered 403", by)).unwrap();
+        assert!(rung == "proxy" && cause.contains("not meant for this target"), "{rung}: {cause}");
+        // Requests without TLS are handed to the proxy; whether it leads anywhere is not asked.
+        assert_eq!(first(ended("http://far.example", "the proxy answered 403", by)), None);
+        assert_eq!(first(ended("http://far.example", "", tcp)), None);
     }
 
     #[test]

@@ -54,13 +54,13 @@ pub struct Args {
     #[command(flatten)]
     way: WayArgs,
     /// Who logs in, where TARGET is no scenario; the password is in GOLDENPATH_PASSWORD
-    #[arg(long, value_name = "EMAIL", default_value = "qa1@example.com")]
+    #[arg(long, value_name = "EMAIL", default_value = "qa1@example.com", requires = "patient")]
     email: String,
     /// Leave when the agent could be asked: nothing is answered, and nothing costs
-    #[arg(long)]
+    #[arg(long, requires = "patient")]
     no_ask: bool,
     /// Try every way to hand over the token, also where the profile's own is fine
-    #[arg(long)]
+    #[arg(long, requires = "patient")]
     carriers: bool,
     /// What to print on stdout
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -207,7 +207,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
 }
 
 fn run_machine(args: &Args, variables: &Variables) -> anyhow::Result<Exit> {
-    if args.overrides.target.is_some() || args.overrides.url.is_some() {
+    if args.overrides != Overrides::default() || !args.trust.words().is_empty() || args.way != WayArgs::default() {
         eprintln!("goldenpath: without a TARGET this machine is examined; name the profile: goldenpath doctor FILE");
         return Ok(Exit::Usage);
     }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{Together, run};
 use crate::support::site::{Site, Talk, Upgrade};
 
-const PROFILE: &str = r#"
+pub(super) const PROFILE: &str = r#"
 version: 1
 name: gateway
 http: { base: "HTTP", headers: { Authorization: "Bearer ${token}" } }
@@ -56,7 +56,7 @@ events:
   answer: [{ when: { event: token }, at: [/text, ''], append: true }]
 "#;
 
-const SCENARIO: &str = r#"
+pub(super) const SCENARIO: &str = r#"
 version: 1
 name: gateway
 target: profile.yaml
