@@ -276,6 +276,30 @@ fn a_proxy_that_does_not_lead_is_the_broken_rung() {
 }
 
 #[test]
+fn each_fault_breaks_the_rung_where_it_strikes() {
+    let place = Place::new();
+    for (fault, rung, carriers) in [
+        ("login-inside", "login", 0),
+        ("upgrade-403", "upgrade", 2),
+        ("upgrade-503", "upgrade", 0),
+        ("upgrade-wrong-key", "upgrade", 0),
+        ("token-foreign", "upgrade", 2),
+        ("greeting-refused", "greeting", 2),
+        ("history-lost", "ask", 0),
+        ("drop-completed", "ask", 0),
+    ] {
+        let patience = ["--set", "timeouts.stall=1s", "--set", "timeouts.greeting=5s"];
+        let arguments = [&["doctor", "embedded", "--fault", fault, "--format", "json"][..], &patience].concat();
+        let ended = place.run(&arguments).exits(3);
+        let said = Said { json: serde_json::from_str(&ended.stdout).expect("one document"), page: ended.stdout };
+        assert_eq!(said.rungs("broken"), [rung], "{fault}: {}", said.page);
+        assert_eq!(said.json["carriers"].as_array().map(Vec::len), Some(carriers), "{fault}: {}", said.page);
+    }
+    let page = place.run(&["doctor", "embedded", "--fault", "token-foreign"]).exits(3).stdout;
+    assert!(page.contains("it is the token that is not accepted"), "{page}");
+}
+
+#[test]
 fn a_scenario_lends_its_first_user_and_question() {
     let place = Place::new();
     place.write("users.csv", "email,password\nann@example.com,golden-path\nbob@example.com,golden-path\n");

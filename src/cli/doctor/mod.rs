@@ -40,6 +40,7 @@ use crate::backend;
 use crate::document::diagnostic::quote;
 use crate::scenario::load::Load;
 use crate::session::tls::Tls;
+use crate::target::Profile;
 
 /// What `doctor` is told.
 #[derive(Debug, clap::Args)]
@@ -313,6 +314,7 @@ impl Doctor<'_> {
             findings.rungs = end_at_the_broken(rungs);
             return Ok(findings);
         }
+        self.tell_patience(profile);
         let visited = self.visit(loaded, loader, !self.args.no_ask)?;
         findings.user = visited.user(loaded, self.variables);
         let own = visited.rungs(loaded);
@@ -321,9 +323,7 @@ impl Doctor<'_> {
         rungs.extend(to_socket);
         rungs.extend(after.iter().cloned());
         findings.rungs = end_at_the_broken(rungs);
-        let let_in = |rung: &Rung| rung.rung == visit::UPGRADE || rung.rung == visit::GREETING;
-        let refused = findings.rungs.iter().any(|rung| rung.is_broken() && let_in(rung));
-        if refused || self.args.carriers {
+        if visited.turned_away() || self.args.carriers {
             findings.carriers = carriers::try_each(profile, |profile| {
                 let mut other = loaded.clone();
                 other.target.profile = profile;
@@ -333,6 +333,14 @@ impl Doctor<'_> {
         let expect = load::among(loaded.expectations(), 1);
         (findings.events, findings.ids) = seen::seen(&expect, &visited);
         Ok(findings)
+    }
+
+    /// Nobody is to wonder about a long silence.
+    fn tell_patience(&self, profile: &Profile) {
+        let patience = profile.ready.iter().filter_map(|step| step.retry).map(|retry| retry.limit).max();
+        if let Some(patience) = patience.filter(|_| std::io::stderr().is_terminal()) {
+            eprintln!("goldenpath: going up; a target that is not ready is waited for, at most {patience}");
+        }
     }
 
     /// Lets the user go, and hears everything that the judge is told.

@@ -30,6 +30,9 @@ pub fn text(findings: &Findings, width: usize, color: bool) -> String {
             }
         }
     }
+    if !findings.carriers.is_empty() && findings.carriers.iter().all(|tried| tried.told().1 == State::Broken) {
+        hang(&mut out, "  ", "none of them: it is the token that is not accepted, not the way it is carried", width);
+    }
     if !findings.events.is_empty() {
         out.push_str("\nwhat came, and what the profile makes of it\n");
         let widest = findings.events.iter().map(|event| event.event.chars().count()).max().unwrap_or(0).min(28);

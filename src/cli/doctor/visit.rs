@@ -11,16 +11,16 @@ use crate::cli::load::{Loaded, Variables};
 use crate::finding::counted;
 use crate::identity::UserNumber;
 use crate::report::{FindingGroup, Report};
-use crate::rule::Severity;
+use crate::rule::{Rule, Severity};
 use crate::session::recorder::{Keep, Tapes};
 use crate::target::{Profile, ScriptStep, Step};
 use crate::trace::recording::{self, Kind, Line, Part, Reader};
 use crate::trace::{Content, Dial, Direction, Fact, Observed, Phase, StepOutcome};
 
 /// The rung of the upgrade to a WebSocket.
-pub const UPGRADE: &str = "upgrade";
+const UPGRADE: &str = "upgrade";
 /// The rung of what happens on a fresh connection.
-pub const GREETING: &str = "greeting";
+const GREETING: &str = "greeting";
 /// All rungs of a user.
 pub const RUNGS: [&str; 7] = ["ready", "login", "prepare", UPGRADE, "echo", GREETING, "ask"];
 /// How many of them need no socket.
@@ -99,6 +99,15 @@ impl Visited {
     /// The user was let in and could ask.
     pub fn greeted(&self) -> bool {
         self.report.counts.users_ready > 0
+    }
+
+    /// The target would not let the user in for who it is, or seems to be: another carrier of the token may help.
+    pub fn turned_away(&self) -> bool {
+        let refused = Rule::GreetingRefused.code();
+        self.report.findings.iter().any(|group| group.code == refused)
+            || self
+                .facts()
+                .any(|fact| matches!(fact, Fact::Dialed { outcome: Dial::Refused { status: 400 | 401 | 403, .. }, .. }))
     }
 
     /// The rungs, each by itself; what is behind a broken one is not known to be not reached.
