@@ -100,7 +100,12 @@ type Desk = Mutex<BTreeMap<String, (Sender<Asked>, Option<Receiver<Asked>>)>>;
 /// How long one side of the gateway waits for the other; no test waits for it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(super) fn gateway(fault: Fault, together: Together) -> Site {
+fn gateway(fault: Fault) -> Site {
+    for_those(fault, Together::default())
+}
+
+/// One where those who ask wait for one another like this.
+pub(super) fn for_those(fault: Fault, together: Together) -> Site {
     let desk: Arc<Desk> = Arc::default();
     let (at_desk, runs) = (Arc::clone(&desk), Mutex::new(0_u32));
     let answers = move |head: &str, body: &str| {
@@ -213,7 +218,7 @@ fn chat(talk: &mut Talk, desk: &Desk, fault: Fault, together: &Together) -> io::
 
 #[test]
 fn a_gateway_passes_by_its_profile_alone() {
-    let site = gateway(Fault::None, Together::default()).serve();
+    let site = gateway(Fault::None).serve();
     let report = run(&site, PROFILE, SCENARIO, &[], 0);
     assert_eq!(report.failures(), []);
     assert_eq!(report.claim("isolation"), Some("pass"));
@@ -231,9 +236,9 @@ fn a_gateway_that_misbehaves_fails_for_that_reason() {
         (Fault::Deaf, 1, vec![("GP302", 4)]),
         (Fault::Garbled, 1, vec![("GP411", 4)]),
     ] {
-        let report = run(&gateway(fault, Together::default()).serve(), PROFILE, SCENARIO, &[], code);
+        let report = run(&gateway(fault).serve(), PROFILE, SCENARIO, &[], code);
         assert_eq!(report.failures(), failures);
     }
-    let report = run(&gateway(Fault::Crossed, Together::default()).serve(), PROFILE, SCENARIO, &[], 1);
+    let report = run(&gateway(Fault::Crossed).serve(), PROFILE, SCENARIO, &[], 1);
     assert!(report.finding("GP201")["count"].as_u64() >= Some(2), "{:?}", report.failures());
 }

@@ -6,7 +6,7 @@ use std::io;
 use serde_json::{Value, json};
 
 use super::{Together, run};
-use crate::support::site::{Served, Site, Talk, Upgrade};
+use crate::support::site::{Site, Talk, Upgrade};
 
 pub(super) const PROFILE: &str = r#"
 version: 1
@@ -70,7 +70,7 @@ enum Fault {
 }
 
 /// One that works.
-pub(super) fn healthy() -> Served {
+pub(super) fn healthy() -> crate::support::site::Served {
     home(Fault::None).serve()
 }
 

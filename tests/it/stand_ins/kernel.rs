@@ -5,7 +5,7 @@ use std::io;
 use serde_json::{Value, json};
 
 use super::{Together, run};
-use crate::support::site::{Served, Site, Talk, Upgrade};
+use crate::support::site::{Site, Talk, Upgrade};
 
 pub(super) const PROFILE: &str = r#"
 version: 1
@@ -89,7 +89,7 @@ enum Fault {
 const XSRF: &str = "2|4d\"f0|x+y/z==";
 
 /// One that works.
-pub(super) fn healthy() -> Served {
+pub(super) fn healthy() -> crate::support::site::Served {
     kernel(Fault::None).serve()
 }
 

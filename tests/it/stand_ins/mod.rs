@@ -52,7 +52,11 @@ fn the_doctor_goes_up_to_each_of_them_and_leaves_before_it_asks() {
         (home::healthy(), home::PROFILE, home::SCENARIO, Some(("users.csv", home::USERS))),
         (healthy_gateway(Duration::ZERO), gateway::PROFILE, gateway::SCENARIO, None),
     ] {
-        let place = furnished(&site, profile, scenario, more.as_slice());
+        let place = Place::new();
+        let (http, socket) = (site.url(), site.url().replace("http", "ws"));
+        place.write("profile.yaml", &profile.replace("HTTP", &http).replace("WS", &socket));
+        place.write("scenario.yaml", scenario);
+        more.iter().for_each(|(name, text)| place.write(name, text));
         let ended = place.run(&["doctor", "scenario.yaml", "--no-ask"]).exits(0);
         assert!(ended.stdout.contains("every rung holds"), "{}", ended.stdout);
         let secret = ["eyJ", "llat-", "golden-path", "tok-qa", "tick-qa", "session=as"]
@@ -64,22 +68,16 @@ fn the_doctor_goes_up_to_each_of_them_and_leaves_before_it_asks() {
 
 /// A gateway that works, for one user or two; one who asks alone is kept waiting for this long.
 pub fn healthy_gateway(patience: Duration) -> Served {
-    gateway::gateway(gateway::Fault::None, Together { patience, ..Together::default() }).serve()
+    gateway::for_those(gateway::Fault::None, Together { patience, ..Together::default() }).serve()
 }
 
 /// Runs `scenario` against a site by its profile, in which `HTTP` and `WS` stand for its addresses, to this exit code.
 #[track_caller]
 fn run(site: &Served, profile: &str, scenario: &str, more: &[(&str, &str)], code: i32) -> Report {
-    let place = furnished(site, profile, scenario, more);
-    place.run(&["run", "scenario.yaml", "-q", "--out", "out"]).exits(code);
-    Report::in_folder(&place.path().join("out"))
-}
-
-/// A folder with these files.
-fn furnished(site: &Served, profile: &str, scenario: &str, more: &[(&str, &str)]) -> Place {
     let place = Place::new();
     place.write("profile.yaml", &profile.replace("HTTP", &site.url()).replace("WS", &site.url().replace("http", "ws")));
     place.write("scenario.yaml", scenario);
     more.iter().for_each(|(name, text)| place.write(name, text));
-    place
+    place.run(&["run", "scenario.yaml", "-q", "--out", "out"]).exits(code);
+    Report::in_folder(&place.path().join("out"))
 }
