@@ -50,7 +50,7 @@ use crate::session::exposed::{Places, listen};
 use crate::session::http::Http;
 use crate::session::kernel;
 use crate::session::probe::knock_at_doors;
-use crate::session::recorder::Recorder;
+use crate::session::recorder::{Recorder, Tapes};
 use crate::session::tls::Tls;
 use crate::session::user::{Bench, Mission, User, drive, make_ready};
 use crate::session::values::Shared;
@@ -84,8 +84,19 @@ pub struct Invocation<'a> {
     pub signals: &'a Signals,
     /// What is recorded.
     pub record: Record,
+    /// Somebody who wants to know what a user meets, and not how the target bears it.
+    pub visit: Option<&'a Visit>,
     /// The folder for what this execution leaves behind, by the scenario's name and the execution.
     pub folder: &'a (dyn Fn(&str, &report::Execution) -> PathBuf + Sync),
+}
+
+/// How a single user looks at a target.
+#[derive(Debug)]
+pub struct Visit {
+    /// Where everything goes that the judge is told.
+    pub tapes: Arc<Tapes>,
+    /// Whether the agent is asked.
+    pub asks: bool,
 }
 
 /// What came of an execution.
@@ -179,6 +190,7 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<E
         failing: AtomicU64::new(0),
         progress: engine::Progress::default(),
         held_off_us: AtomicU64::new(0),
+        asks: invocation.visit.is_none_or(|visit| visit.asks),
         profile,
     };
     let mut circumstances = context(loaded, invocation, &mission, &net);
@@ -193,6 +205,9 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<E
         Err(error) => (None, Err(error)),
     };
     mission.tapes = recording.as_ref().map(Recording::tapes);
+    if let Some(visit) = invocation.visit {
+        mission.tapes = Some(Arc::clone(&visit.tapes));
+    }
     let hooks = Hooks { parking: clock::parking, woken: clock::woken };
     let watched =
         Watched { invocation, loaded, mission_users: u64::from(mission.plan.participants()), clock: net.clock };
@@ -434,7 +449,7 @@ fn bench<'a>(mission: &'a Mission, net: &Net, tape: u32) -> Bench<'a> {
 }
 
 /// The profile's addresses become those of a backend whose port the system picked.
-fn lead_to(profile: &mut Profile, backend: &Running) {
+pub fn lead_to(profile: &mut Profile, backend: &Running) {
     if let Some(http) = &mut profile.http {
         http.base = Text::literal(&backend.http_url(), http.base.span);
     }
@@ -442,7 +457,7 @@ fn lead_to(profile: &mut Profile, backend: &Running) {
 }
 
 /// Addresses as far as they are the same for all users.
-fn shared(profile: &Profile, variables: &Variables) -> Shared {
+pub fn shared(profile: &Profile, variables: &Variables) -> Shared {
     let mut shared = Shared { variables: variables.clone(), ..Shared::default() };
     let fill = |name: &str| {
         let value = variables.get(name.strip_prefix("env.")?)?;

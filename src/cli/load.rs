@@ -36,7 +36,7 @@ use crate::target::{self, Profile, ScriptStep};
 pub type Variables = BTreeMap<String, String>;
 
 /// What may be laid over a scenario from outside. Each but `--set` has a variable that the flag beats.
-#[derive(Debug, Clone, Default, clap::Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
 pub struct Overrides {
     /// Lay this environment block over the file [variable: GOLDENPATH_ENV]
     #[arg(long, value_name = "NAME")]

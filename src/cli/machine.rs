@@ -14,6 +14,8 @@ use crate::session::http::IDLE_CONNECTIONS;
 pub const DIALS_IN_FLIGHT: usize = 100;
 /// Files that the harness itself needs, beside sockets.
 const FILES_BESIDE_SOCKETS: u64 = 64;
+/// Files that are not left for users: the harness's own, logins and connects in flight, connections kept for requests.
+pub const SPARE_FILES: u64 = FILES_BESIDE_SOCKETS + DIALS_IN_FLIGHT as u64 + IDLE_CONNECTIONS as u64;
 
 /// What a scenario needs at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub struct Needs {
     pub sockets: u64,
     /// Files open at a time, sockets included; those of an embedded backend as well.
     pub files: u64,
+    /// Connections to this machine itself that begin at once.
+    pub dials: u64,
 }
 
 impl Needs {
@@ -32,7 +36,8 @@ impl Needs {
         let sockets = users + users.min(in_flight) + IDLE_CONNECTIONS as u64 * u64::from(threads);
         // An embedded backend has the other end of each.
         let ends = if loaded.target.starts_backend { 2 } else { 1 };
-        Needs { sockets, files: sockets * ends + FILES_BESIDE_SOCKETS }
+        let dials = if loaded.target.loopback { users.min(DIALS_IN_FLIGHT as u64) } else { 0 };
+        Needs { sockets, files: sockets * ends + FILES_BESIDE_SOCKETS, dials }
     }
 }
 
@@ -62,7 +67,7 @@ impl Machine {
 
     /// Why what is needed cannot be done here.
     pub fn refuses(&self, needs: Needs) -> Option<String> {
-        let Needs { sockets, files } = needs;
+        let Needs { sockets, files, .. } = needs;
         if let Some(limit) = self.files.filter(|limit| *limit < files) {
             return Some(format!(
                 "up to {files} open files are needed, and this process may open {limit}; raise the limit (`ulimit -n \
@@ -74,6 +79,23 @@ impl Machine {
             "up to {sockets} connections are needed, and this machine has {ports} ports for them (`sysctl \
              net.ipv4.ip_local_port_range`); widen the range, or use fewer users"
         ))
+    }
+
+    /// What is doubtful about doing it here on so many threads, each in a sentence.
+    pub fn doubts(&self, needs: Needs, threads: u32) -> Vec<String> {
+        let cores = self.cores.filter(|cores| u64::from(threads) > *cores).map(|cores| {
+            let cores = counted(cores, "core");
+            format!("{threads} threads share {cores}: they will wait for one another, and so will latencies")
+        });
+        let backlog = self.backlog.filter(|backlog| needs.dials > *backlog).map(|backlog| {
+            format!(
+                "up to {} users connect at once, and {} may wait here to be accepted (`sysctl net.core.somaxconn`): some \
+                 will seem to take a second longer",
+                needs.dials,
+                counted(backlog, "connection"),
+            )
+        });
+        cores.into_iter().chain(backlog).collect()
     }
 
     /// What is needed of what there is, in one line.
@@ -95,7 +117,7 @@ impl Machine {
 mod tests {
     use super::*;
 
-    const NEEDS: Needs = Needs { sockets: 5_000, files: 10_064 };
+    const NEEDS: Needs = Needs { sockets: 5_000, files: 10_064, dials: 100 };
 
     fn machine(files: u64, ports: u64) -> Machine {
         Machine { files: Some(files), ports: Some(ports), backlog: Some(4_096), cores: Some(2) }
@@ -110,6 +132,18 @@ mod tests {
         assert!(files.contains("up to 10064 open files") && files.contains("may open 10063"), "{files}");
         let ports = machine(20_000, 4_999).refuses(NEEDS).unwrap();
         assert!(ports.contains("up to 5000 connections") && ports.contains("4999 ports"), "{ports}");
+    }
+
+    #[test]
+    fn what_a_machine_hardly_has_is_doubtful() {
+        let here = machine(20_000, 28_232);
+        assert_eq!(here.doubts(NEEDS, 2), Vec::<String>::new());
+        let crowded = here.doubts(NEEDS, 3);
+        assert!(crowded.len() == 1 && crowded[0].starts_with("3 threads share 2 cores"), "{crowded:?}");
+        let narrow = Machine { backlog: Some(99), ..here };
+        let dropped = narrow.doubts(NEEDS, 1);
+        assert!(dropped.len() == 1 && dropped[0].contains("99 connections may wait here"), "{dropped:?}");
+        assert_eq!(narrow.doubts(Needs { dials: 0, ..NEEDS }, 1), Vec::<String>::new(), "the target is elsewhere");
     }
 
     #[test]

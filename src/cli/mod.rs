@@ -8,11 +8,13 @@
 //! execute    one execution of one scenario
 //! record     the file of a recording
 //! resolved   what stands in it beside what was observed
+//! init       files to begin with
 //! judge      recordings judged again
 //! replay     how: a recording opened, by what it is judged, one judge told a tape
 //! plan       what an execution would do
 //! faults     which misbehaviour of the embedded backend is asked for
 //! serve      the embedded backend by itself
+//! doctor     where the way to a target ends, and why
 //! explain    the catalogue of rules
 //! validate   every mistake of every file
 //! schema     the JSON Schemas of the formats
@@ -41,10 +43,12 @@ pub mod reach;
 pub mod show;
 
 mod compare;
+mod doctor;
 mod execute;
 mod explain;
 mod faults;
 mod github;
+mod init;
 mod judge;
 mod output;
 mod plan;
@@ -101,6 +105,10 @@ enum Command {
     Report(report::Args),
     /// Say what changed between two reports
     Compare(compare::Args),
+    /// Send one user up the ladder to a target, and say where it breaks and why
+    Doctor(Box<doctor::Args>),
+    /// Write a commented scenario and profile to begin with; nothing is overwritten
+    Init(init::Args),
     /// Explain a rule: what it means, what usually causes it, what to do
     Explain(explain::Args),
     /// Show every mistake in scenario and target files, without any traffic
@@ -128,6 +136,8 @@ pub fn main() -> ExitCode {
         Command::Selftest(args) => selftest::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Init(args) => init::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Schema(args) => schema::run(&args),

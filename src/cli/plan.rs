@@ -53,6 +53,8 @@ pub fn describe(loaded: &Loaded, loader: &Loader, options: &RunOptions, threads:
     line("seed", options.seed.map_or_else(|| "new each time".to_owned(), |seed| seed.to_string()));
     load(&scenario.load).into_iter().for_each(|(name, text)| line(name, text));
     line("machine", Machine::here().line(Needs::of(loaded, threads)));
+    let doubts = Machine::here().doubts(Needs::of(loaded, threads), threads);
+    doubts.into_iter().for_each(|doubt| line("doubtful", doubt));
     line("refused", execute::refusal(loaded, threads).unwrap_or_else(|| "no: it may be run".to_owned()));
 
     out.push_str("\nclaims\n");

@@ -13,6 +13,7 @@ use super::execute::{self, Executed, Invocation};
 use super::exit::Exit;
 use super::github::Runner;
 use super::load::{self, Loaded, Loader, RunOptions, Unset};
+use super::machine::{Machine, Needs};
 use super::output;
 use super::plan;
 use super::record::{RECORDING, Record};
@@ -144,6 +145,11 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         return Ok(Exit::Usage);
     }
 
+    for loaded in &selected {
+        let doubts = Machine::here().doubts(Needs::of(loaded, args.threads), args.threads);
+        doubts.iter().for_each(|doubt| eprintln!("goldenpath: {}: {doubt}", loaded.path.display()));
+    }
+
     let signals = Signals::catch()?;
     let course = Course {
         args: &args,
@@ -173,6 +179,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
                 quiet: args.quiet,
                 signals: &signals,
                 record: args.record,
+                visit: None,
                 folder: &|scenario, execution| course.folder(scenario, execution, nth),
             };
             let executed = execute::execute(loaded, &invocation)?;

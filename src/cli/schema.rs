@@ -15,7 +15,7 @@ pub struct Args {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Format {
+pub enum Format {
     /// What users do and what must hold
     Scenario,
     /// How a target is reached, asked and understood
@@ -26,12 +26,16 @@ enum Format {
 
 /// Prints a schema, indented and with a line break at its end.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
-    let schema = match args.format {
+    std::io::stdout().lock().write_all(text(args.format)?.as_bytes())?;
+    Ok(Exit::Pass)
+}
+
+/// A schema as its file holds it.
+pub fn text(format: Format) -> anyhow::Result<String> {
+    let schema = match format {
         Format::Scenario => scenario::schema(),
         Format::Target => target::schema(),
         Format::Report => report::schema(),
     };
-    let text = serde_json::to_string_pretty(&schema)?;
-    writeln!(std::io::stdout().lock(), "{text}")?;
-    Ok(Exit::Pass)
+    Ok(serde_json::to_string_pretty(&schema)? + "\n")
 }

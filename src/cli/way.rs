@@ -9,7 +9,7 @@ use crate::session::proxies::Proxies;
 use crate::session::tls::Tls;
 
 /// Which way leads to a target.
-#[derive(Debug, Clone, Default, clap::Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
 pub struct WayArgs {
     /// Go to this address for a host and port, past name servers and proxies; repeatable
     #[arg(long, value_name = "HOST:PORT:ADDRESS")]

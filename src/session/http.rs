@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use url::Position;
 
 use super::proxies::{Proxy, with_port};
-use super::transport::proxy::tunnel;
+use super::transport::proxy::refusal;
 use super::{Net, failure, tls};
 use crate::time::{Micros, Stamp};
 use crate::trace::NetFailure;
@@ -156,10 +156,10 @@ impl Http {
             return NetFailure { doing: asking, error: proxy.refusal(407, &target), hung: false };
         }
         if has("tunnel error: unsuccessful") {
-            // Which status it was is not told, so it is asked again, for the word and not for the way.
-            let again = tunnel(proxy, &target, &self.net, request.timeout, deadline).await;
+            // Which status it was is not told, so the proxy is asked again.
+            let again = refusal(proxy, &target, &self.net, request.timeout, deadline).await;
             let now = "the proxy led nowhere, and would lead there now".to_owned();
-            return again.err().unwrap_or(NetFailure { doing: asking, error: now, hung: false });
+            return again.unwrap_or(NetFailure { doing: asking, error: now, hung: false });
         }
         let to_proxy = request.url.scheme() == "http" || has("failed to create underlying connection");
         let doing = match to_proxy {

@@ -4,12 +4,13 @@
 //! a whole run against a local target. `SSL_CERT_FILE` and `SSL_CERT_DIR` are part of what the system trusts.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 /// Whom to trust, loaded when first needed. Clones share what was loaded.
 #[derive(Debug, Clone, Default)]
@@ -17,7 +18,12 @@ pub struct Tls {
     whom: Whom,
     identity: Option<Arc<Identity>>,
     loaded: Arc<OnceLock<Result<Trust, String>>>,
+    /// Where the certificates go that are shown, whether they are trusted or not.
+    watch: Option<Shown>,
 }
+
+/// Certificates that were shown.
+pub(super) type Shown = Arc<Mutex<Vec<CertificateDer<'static>>>>;
 
 #[derive(Debug, Clone, Default)]
 enum Whom {
@@ -88,7 +94,12 @@ impl Tls {
 
     /// The same, with a certificate to show to targets that ask for one.
     pub fn with_identity(self, identity: Identity) -> Tls {
-        Tls { whom: self.whom, identity: Some(Arc::new(identity)), loaded: Arc::default() }
+        Tls { identity: Some(Arc::new(identity)), loaded: Arc::default(), ..self }
+    }
+
+    /// The same for whoever wants to see the certificates that are shown.
+    pub(super) fn watched(&self, watch: Shown) -> Tls {
+        Tls { watch: Some(watch), loaded: Arc::default(), ..self.clone() }
     }
 
     /// Loads at the first call.
@@ -103,10 +114,20 @@ impl Tls {
                 Whom::System => system_roots(),
                 Whom::Anybody => (RootCertStore::empty(), Roots::Unchecked),
             };
+            let unchecked = roots == Roots::Unchecked;
+            let watched = self.watch.as_ref().filter(|_| !unchecked).map(|_| Arc::new(store.clone()));
             let mut config = client_config(store, self.identity.as_deref())?;
-            if roots == Roots::Unchecked {
+            if unchecked || watched.is_some() {
                 let provider = Arc::clone(config.crypto_provider());
-                config.dangerous().set_certificate_verifier(Arc::new(TakesAny(provider)));
+                let checks = match watched {
+                    None => Checks::Nothing,
+                    Some(store) => {
+                        let verifier = WebPkiServerVerifier::builder_with_provider(store, Arc::clone(&provider));
+                        verifier.build().map_or(Checks::Nobody, Checks::Roots)
+                    }
+                };
+                let verifier = Verifier { checks, provider, watch: self.watch.clone() };
+                config.dangerous().set_certificate_verifier(Arc::new(verifier));
             }
             Ok(Trust { config: Arc::new(config), roots })
         });
@@ -147,20 +168,43 @@ fn client_config(roots: RootCertStore, identity: Option<&Identity>) -> Result<Cl
     }
 }
 
-/// Takes any certificate; that whoever shows it has its key is checked all the same.
+/// Checks certificates in another way than the library does by itself. That whoever shows one has its key is always checked.
 #[derive(Debug)]
-struct TakesAny(Arc<CryptoProvider>);
+struct Verifier {
+    checks: Checks,
+    provider: Arc<CryptoProvider>,
+    watch: Option<Shown>,
+}
 
-impl ServerCertVerifier for TakesAny {
+/// What a certificate is checked against.
+#[derive(Debug)]
+enum Checks {
+    /// Any will do.
+    Nothing,
+    /// These roots, as ever.
+    Roots(Arc<WebPkiServerVerifier>),
+    /// No root, so that none will do.
+    Nobody,
+}
+
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
+        own: &CertificateDer<'_>,
+        above: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        stapled: &[u8],
+        now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
+        if let Some(watch) = &self.watch {
+            let shown = std::iter::once(own).chain(above).map(|shown| shown.clone().into_owned()).collect();
+            *watch.lock().unwrap_or_else(PoisonError::into_inner) = shown;
+        }
+        match &self.checks {
+            Checks::Nothing => Ok(ServerCertVerified::assertion()),
+            Checks::Roots(roots) => roots.verify_server_cert(own, above, name, stapled, now),
+            Checks::Nobody => Err(CertificateError::UnknownIssuer.into()),
+        }
     }
 
     fn verify_tls12_signature(
@@ -169,7 +213,7 @@ impl ServerCertVerifier for TakesAny {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -178,11 +222,11 @@ impl ServerCertVerifier for TakesAny {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 

@@ -78,6 +78,8 @@ pub struct Mission {
     pub may_lock: bool,
     /// Failing findings so far, of all threads.
     pub failing: AtomicU64,
+    /// Users ask; else they leave as soon as they might.
+    pub asks: bool,
     /// For somebody who watches.
     pub progress: Progress,
     /// Microseconds that users waited because the target asked for it (429 or 503 with `Retry-After`), all together.
@@ -520,7 +522,7 @@ impl<'a> User<'a> {
                     if !self.start_together().await {
                         continue;
                     }
-                    if self.bench.mission.stop.level() > Level::Run {
+                    if self.bench.mission.stop.level() > Level::Run || !self.bench.mission.asks {
                         self.line.tell(Fact::Interrupted { at: self.line.now() });
                         return false;
                     }

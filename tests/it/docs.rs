@@ -142,6 +142,31 @@ fn printed_output_is_what_the_binary_prints() {
 }
 
 #[test]
+fn every_command_and_flag_that_a_page_names_exists() {
+    let command = Regex::new(r"goldenpath ([a-z]+)((?: [^`\n#|]+)?)").expect("a pattern");
+    let flag = Regex::new(r"(?:^|[ (])(--[a-z-]+)").expect("a pattern");
+    // Prose may say "goldenpath drives"; what is meant to be typed stands in code.
+    let code = Regex::new(r"(?s)```.*?```|`[^`\n]+`").expect("a pattern");
+    let mut helps = std::collections::BTreeMap::new();
+    let mut named = 0;
+    for page in pages() {
+        let text = read(&page);
+        for span in code.find_iter(&text) {
+            for found in command.captures_iter(span.as_str()) {
+                let name = found[1].to_owned();
+                let help = helps.entry(name.clone()).or_insert_with(|| goldenpath(&[&name, "--help"], &root()));
+                assert!(help.contains("Usage: goldenpath"), "{page}: there is no command `{name}`: {help}");
+                for flag in flag.captures_iter(&found[2]).map(|flag| flag[1].to_owned()) {
+                    named += 1;
+                    assert!(help.contains(&flag), "{page}: `goldenpath {name}` has no {flag}");
+                }
+            }
+        }
+    }
+    assert!(named > 10, "only {named} flags were found");
+}
+
+#[test]
 fn every_link_between_pages_leads_somewhere() {
     let link = Regex::new(r"\]\(([^)#]+)(#[^)]*)?\)").expect("a pattern");
     for page in pages() {

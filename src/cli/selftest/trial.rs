@@ -151,6 +151,7 @@ impl Play<'_> {
             trust: &TrustArgs::default(),
             way: &Way::default(),
             record: Record::None,
+            visit: None,
             folder: &|_, _| PathBuf::new(),
         };
         let report = execute::execute(&loaded, &invocation)?.report;

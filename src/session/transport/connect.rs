@@ -5,21 +5,41 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
+use super::proxy;
 use super::wire::{Layer, Stamping, Wire};
-use super::{DialRequest, proxy};
+use crate::session::proxies::with_port;
 use crate::session::{Net, failure};
 use crate::time::Micros;
 use crate::trace::NetFailure;
 
-/// Name, TCP and, for `wss`, TLS. The text is the peer, for messages.
-pub(super) async fn connect(request: &DialRequest, net: &Net, deadline: Instant) -> Result<(Wire, String), NetFailure> {
-    let url = &request.url;
+/// What a connection has come past.
+#[derive(Debug)]
+pub(super) enum Past<'a> {
+    /// The name leads here.
+    Name(&'a [SocketAddr]),
+    /// This address, the target's or the proxy's, took the connection.
+    Tcp(SocketAddr),
+    /// The proxy leads to the target.
+    Proxy,
+    /// Both ends agreed on TLS.
+    Tls(&'a ClientConnection),
+}
+
+/// Name, TCP and, for `wss`, TLS. The text is the peer, for messages; `note` is told of each step that was done.
+pub(super) async fn connect(
+    url: &Url,
+    net: &Net,
+    within: Micros,
+    deadline: Instant,
+    note: &mut dyn FnMut(Past<'_>),
+) -> Result<(Wire, String), NetFailure> {
     // Path and query may hold secrets.
     let doing = || format!("connecting to {}://{}", url.scheme(), url.host_str().unwrap_or_default());
     let unusable = |error: &str| NetFailure { doing: doing(), error: error.to_owned(), hung: false };
@@ -29,13 +49,10 @@ pub(super) async fn connect(request: &DialRequest, net: &Net, deadline: Instant)
         _ => return Err(unusable("not a `ws` or `wss` address")),
     };
     let host = url.host().ok_or_else(|| unusable("the address names no host"))?;
-    let port = url.port_or_known_default().unwrap_or_default();
-    let peer = format!("{host}:{port}");
-
-    let (within, proxy) = (request.timeout, net.proxy_to(url));
-    let tcp = match &proxy {
-        None => reach(url, &host, &peer, net, within, deadline).await?,
-        Some(proxy) => proxy::tunnel(proxy, &peer, net, within, deadline).await?,
+    let peer = with_port(url);
+    let tcp = match &net.proxy_to(url) {
+        None => reach(url, &host, &peer, net, within, deadline, note).await?,
+        Some(proxy) => proxy::tunnel(proxy, &peer, net, within, deadline, note).await?,
     };
     // Without it a small message waits for the acknowledgement of the one before. A socket that refuses this option works.
     let _ = tcp.set_nodelay(true);
@@ -49,8 +66,9 @@ pub(super) async fn connect(request: &DialRequest, net: &Net, deadline: Instant)
     let handshake = TlsConnector::from(Arc::clone(&trust.config)).connect(name, tcp);
     let tls = match timeout_at(deadline, handshake).await {
         Ok(agreed) => agreed.map_err(|error| failure::failed(doing(), &error))?,
-        Err(_) => return Err(failure::hung(doing(), request.timeout)),
+        Err(_) => return Err(failure::hung(doing(), within)),
     };
+    note(Past::Tls(tls.get_ref().1));
     Ok((Wire { peer: peer.clone(), layer: Layer::Tls(Box::new(tls)) }, peer))
 }
 
@@ -62,12 +80,13 @@ async fn reach(
     net: &Net,
     within: Micros,
     deadline: Instant,
+    note: &mut dyn FnMut(Past<'_>),
 ) -> Result<TcpStream, NetFailure> {
     match net.names.pin(url) {
-        Some(pinned) => connect_any(&pinned.addresses(), peer, within, deadline).await,
+        Some(pinned) => connect_any(&pinned.addresses(), peer, within, deadline, note).await,
         None => {
-            look_up_and_connect(host, url.port_or_known_default().unwrap_or_default(), peer, net, within, deadline)
-                .await
+            let port = url.port_or_known_default().unwrap_or_default();
+            look_up_and_connect(host, port, peer, net, within, deadline, note).await
         }
     }
 }
@@ -80,9 +99,10 @@ pub(super) async fn look_up_and_connect(
     net: &Net,
     within: Micros,
     deadline: Instant,
+    note: &mut dyn FnMut(Past<'_>),
 ) -> Result<TcpStream, NetFailure> {
     let addresses = resolve(host, port, net, within, deadline).await?;
-    connect_any(&addresses, peer, within, deadline).await.inspect_err(|_| {
+    connect_any(&addresses, peer, within, deadline, note).await.inspect_err(|_| {
         if let Host::Domain(name) = host {
             net.names.forget(name);
         }
@@ -117,13 +137,18 @@ async fn connect_any(
     peer: &str,
     within: Micros,
     deadline: Instant,
+    note: &mut dyn FnMut(Past<'_>),
 ) -> Result<TcpStream, NetFailure> {
+    note(Past::Name(addresses));
     let mut errors: Vec<String> = Vec::new();
     for (index, address) in addresses.iter().enumerate() {
         let left = (addresses.len() - index) as u32;
         let share = deadline.saturating_duration_since(Instant::now()) / left;
         let error = match timeout(share, TcpStream::connect(address)).await {
-            Ok(Ok(tcp)) => return Ok(tcp),
+            Ok(Ok(tcp)) => {
+                note(Past::Tcp(*address));
+                return Ok(tcp);
+            }
             Ok(Err(error)) => failure::chain(&error),
             Err(_) => format!("nothing within {}", Micros::from(share).min(within)),
         };

@@ -5,10 +5,12 @@
 //!
 //! | file | what for |
 //! |---|---|
+//! | `climb.rs` | how far the way to an address leads, for whoever looks for the place where it ends |
 //! | `connect.rs` | from an address to a stream of bytes: name, TCP, TLS |
 //! | `proxy.rs` | the way through a proxy |
 //! | `wire.rs` | that stream, each read of which is stamped |
 
+pub mod climb;
 mod connect;
 pub(super) mod proxy;
 #[cfg(test)]
@@ -96,7 +98,7 @@ pub struct Dialed {
 pub async fn dial(request: &DialRequest, net: &Net) -> Dialed {
     let begun = net.clock.now();
     let deadline = net.clock.instant_of(begun + request.timeout);
-    let (outcome, socket, cookies) = match connect(request, net, deadline).await {
+    let (outcome, socket, cookies) = match connect(&request.url, net, request.timeout, deadline, &mut |_| {}).await {
         Err(failure) => (Dial::Failed(failure), None, Vec::new()),
         Ok((mut wire, peer)) => {
             let answer = upgrade(&mut wire, request, &peer, deadline).await;

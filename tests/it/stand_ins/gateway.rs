@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{Together, bent, run};
 use crate::support::site::{Site, Talk, Upgrade};
 
-const PROFILE: &str = r#"
+pub(super) const PROFILE: &str = r#"
 version: 1
 name: gateway
 http: { base: "HTTP", headers: { Authorization: "Bearer ${token}" } }
@@ -56,7 +56,7 @@ events:
   answer: [{ when: { event: token }, at: [/text, ''], append: true }]
 "#;
 
-const SCENARIO: &str = r#"
+pub(super) const SCENARIO: &str = r#"
 version: 1
 name: gateway
 target: profile.yaml
@@ -71,7 +71,7 @@ timeouts: { quiet: 50ms, stall: 500ms, first_event: 2s }
 
 /// What the gateway does wrong.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Fault {
+pub(super) enum Fault {
     None,
     /// It says only after the ask that it does not know who hello was from.
     DeniesLate,
@@ -101,6 +101,11 @@ type Desk = Mutex<BTreeMap<String, (Sender<Asked>, Option<Receiver<Asked>>)>>;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn gateway(fault: Fault) -> Site {
+    for_those(fault, Together::default())
+}
+
+/// One where those who ask wait for one another like this.
+pub(super) fn for_those(fault: Fault, together: Together) -> Site {
     let desk: Arc<Desk> = Arc::default();
     let (at_desk, runs) = (Arc::clone(&desk), Mutex::new(0_u32));
     let answers = move |head: &str, body: &str| {
@@ -140,7 +145,6 @@ fn gateway(fault: Fault) -> Site {
         }
     };
     let site = Site::new().upgrade(Upgrade::AcceptNoSubprotocol).answers(answers);
-    let together = Together::default();
     site.talking(move |talk| chat(talk, &desk, fault, &together))
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Together, bent, run};
 use crate::support::site::{Site, Talk, Upgrade};
 
-const PROFILE: &str = r#"
+pub(super) const PROFILE: &str = r#"
 version: 1
 name: home
 socket: "WS/api/websocket"
@@ -38,7 +38,7 @@ events:
     - { when: { event: run_step, /event/type: intent-end }, at: /event/data/response/speech }
 "#;
 
-const SCENARIO: &str = r#"
+pub(super) const SCENARIO: &str = r#"
 version: 1
 name: home
 target: profile.yaml
@@ -51,7 +51,7 @@ expect:
 timeouts: { quiet: 50ms, stall: 300ms, first_event: 2s, greeting: 300ms }
 "#;
 
-const USERS: &str = "email,id,token\none@home,u-1,llat-one-4711\ntwo@home,u-2,llat-two-4712\n";
+pub(super) const USERS: &str = "email,id,token\none@home,u-1,llat-one-4711\ntwo@home,u-2,llat-two-4712\n";
 
 /// What the home does wrong.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -67,6 +67,11 @@ enum Fault {
     CutList,
     /// The same list comes twice.
     TwiceList,
+}
+
+/// One that works.
+pub(super) fn healthy() -> crate::support::site::Served {
+    home(Fault::None).serve()
 }
 
 fn home(fault: Fault) -> Site {

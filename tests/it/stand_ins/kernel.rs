@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Together, bent, run};
 use crate::support::site::{Site, Talk, Upgrade};
 
-const PROFILE: &str = r#"
+pub(super) const PROFILE: &str = r#"
 version: 1
 name: kernel
 http: { base: "HTTP" }
@@ -57,7 +57,7 @@ finally:
   - { delete: "/api/sessions/${session}", headers: { X-XSRFToken: "${xsrf}" }, expect: { status: 204 } }
 "#;
 
-const SCENARIO: &str = r#"
+pub(super) const SCENARIO: &str = r#"
 version: 1
 name: kernel
 target: profile.yaml
@@ -87,6 +87,11 @@ enum Fault {
 }
 
 const XSRF: &str = "2|4d\"f0|x+y/z==";
+
+/// One that works.
+pub(super) fn healthy() -> crate::support::site::Served {
+    kernel(Fault::None).serve()
+}
 
 fn kernel(fault: Fault) -> Site {
     let answers = move |head: &str, body: &str| {

@@ -20,19 +20,55 @@ use crate::support::report::Report;
 use crate::support::site::Served;
 
 /// Where the two users who ask wait for one another before either is answered, so that their runs overlap on any machine.
-#[derive(Clone, Default)]
-struct Together(Arc<(Mutex<usize>, Condvar)>);
+#[derive(Clone)]
+struct Together {
+    asked: Arc<(Mutex<usize>, Condvar)>,
+    /// How long one who stays alone is kept waiting.
+    patience: Duration,
+}
+
+impl Default for Together {
+    fn default() -> Together {
+        Together { asked: Arc::default(), patience: Duration::from_secs(5) }
+    }
+}
 
 impl Together {
     /// One asks. Whoever stays alone is answered after a while.
     fn ask(&self) {
-        let (asked, came) = &*self.0;
+        let (asked, came) = &*self.asked;
         let mut asked = asked.lock().expect("no panic");
         *asked += 1;
         came.notify_all();
-        let alone = came.wait_timeout_while(asked, Duration::from_secs(5), |asked| *asked < 2);
+        let alone = came.wait_timeout_while(asked, self.patience, |asked| *asked < 2);
         drop(alone.expect("no panic"));
     }
+}
+
+#[test]
+fn the_doctor_goes_up_to_each_of_them_and_leaves_before_it_asks() {
+    for (site, profile, scenario, more) in [
+        (kernel::healthy(), kernel::PROFILE, kernel::SCENARIO, None),
+        (home::healthy(), home::PROFILE, home::SCENARIO, Some(("users.csv", home::USERS))),
+        (healthy_gateway(Duration::ZERO), gateway::PROFILE, gateway::SCENARIO, None),
+    ] {
+        let place = Place::new();
+        let (http, socket) = (site.url(), site.url().replace("http", "ws"));
+        place.write("profile.yaml", &profile.replace("HTTP", &http).replace("WS", &socket));
+        place.write("scenario.yaml", scenario);
+        more.iter().for_each(|(name, text)| place.write(name, text));
+        let ended = place.run(&["doctor", "scenario.yaml", "--no-ask"]).exits(0);
+        assert!(ended.stdout.contains("every rung holds"), "{}", ended.stdout);
+        let secret = ["eyJ", "llat-", "golden-path", "tok-qa", "tick-qa", "session=as"]
+            .iter()
+            .find(|secret| ended.stdout.contains(**secret));
+        assert_eq!(secret, None, "{}", ended.stdout);
+    }
+}
+
+/// A gateway that works, for one user or two; one who asks alone is kept waiting for this long.
+pub fn healthy_gateway(patience: Duration) -> Served {
+    gateway::for_those(gateway::Fault::None, Together { patience, ..Together::default() }).serve()
 }
 
 /// Runs `scenario` against a site by its profile, in which `HTTP` and `WS` stand for its addresses, to this exit code.

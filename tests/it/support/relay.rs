@@ -88,6 +88,28 @@ pub fn over_tls(to: SocketAddr, own: &CertifiedKey<KeyPair>, wanted: Option<&Cer
     })
 }
 
+/// A proxy in front of `to` that leaves one header out of every request.
+pub fn stripping(to: SocketAddr, header: &'static str) -> Relay {
+    Relay::serve(move |mut client| async move {
+        let Some(head) = read_head(&mut client).await else { return };
+        let Ok(mut site) = TcpStream::connect(to).await else { return };
+        let is_it = |line: &&str| line.split(':').next().is_some_and(|name| name.eq_ignore_ascii_case(header));
+        let kept: String = head.split_inclusive("\r\n").filter(|line| !is_it(line)).collect();
+        if site.write_all(kept.as_bytes()).await.is_ok() {
+            let _ = copy_bidirectional(&mut client, &mut site).await;
+        }
+    })
+}
+
+/// The head of a request; nothing from a client that leaves first.
+async fn read_head(client: &mut TcpStream) -> Option<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(client.read_u8().await.ok()?);
+    }
+    Some(String::from_utf8(head).expect("a head is text"))
+}
+
 /// An HTTP proxy for which every name leads to one place.
 pub struct HttpProxy {
     relay: Relay,
@@ -123,12 +145,7 @@ impl HttpProxy {
 }
 
 async fn attend(mut client: TcpStream, to: SocketAddr, conduct: Conduct, asked: Arc<Mutex<Vec<String>>>) {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let Ok(byte) = client.read_u8().await else { return };
-        head.push(byte);
-    }
-    let head = String::from_utf8(head).expect("a head is text");
+    let Some(head) = read_head(&mut client).await else { return };
     let (line, rest) = head.split_once("\r\n").expect("a first line");
     asked.lock().unwrap().push(line.to_owned());
     let told = |wanted: &str| {
