@@ -390,6 +390,7 @@ fn outcome(claims: &[Claim], interrupted: bool) -> Outcome {
 /// nothing.
 fn settle(judgement: &mut Judgement, expect: &Expectations) {
     let exceptions = &expect.claims.exceptions;
+    judgement.ledger.settle_learned();
     let collapsed = collapsed(&judgement.ledger);
     for finding in std::mem::take(&mut judgement.unmarked).settle(&judgement.ledger, !collapsed.is_empty()) {
         judgement.findings.add(finding, exceptions);

@@ -60,7 +60,7 @@ pub use flight::{Crowd, Events, Flight};
 pub use instrument::{Instrument, Pulse};
 pub use judgement::{Counts, FindingLog, Judgement, Latencies, LeakRow, Window};
 pub use lane::{Heard, Move};
-pub use ledger::{Borne, EMAIL, ForeignMark, Ledger, OPEN_KEPT, OpenId, Sighting};
+pub use ledger::{Borne, EMAIL, ForeignMark, Learned, Ledger, OPEN_KEPT, OpenId, Sighting};
 pub use power::{InFlight, Power};
 pub use reach::Planned;
 pub use value::{Value, Within};
