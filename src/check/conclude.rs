@@ -614,10 +614,13 @@ impl Court<'_> {
                 } else {
                     String::new()
                 };
-                let unmarked = match counts.unmarked {
+                let mut unmarked = match counts.unmarked {
                     0 => String::new(),
                     some => format!(", {} unmarked", percent(share(some, counts.texts))),
                 };
+                if counts.ids_dropped > 0 {
+                    unmarked += &format!(", {} more than are kept", counted(counts.ids_dropped, "id"));
+                }
                 format!(
                     "{} overlapped, up to {} at once, {} of frames attributed{unmarked}, {} seen, own ids at {} of {}{bound}",
                     percent(self.power.crowd.share),

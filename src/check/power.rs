@@ -7,7 +7,7 @@ use crate::stats;
 use crate::time::{Micros, Stamp};
 
 /// Parts into which the time of all runs is divided.
-const PARTS: u64 = 60;
+const PARTS: u64 = 30;
 
 /// What the sample could have shown of a leak.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,9 +87,9 @@ mod tests {
         }
         let power = Power::of(&judgement);
         let most: Vec<u64> = power.in_flight.iter().map(|part| part.most).collect();
-        assert_eq!(power.in_flight[1], InFlight { from: Stamp(1_100), width: Micros(100), most: 2 });
-        assert_eq!((most.len(), &most[..8]), (61, &[2, 2, 1, 1, 1, 1, 1, 0][..]));
-        assert_eq!((most[58], most[59], most[60]), (0, 1, 1));
+        assert_eq!(power.in_flight[1], InFlight { from: Stamp(1_200), width: Micros(200), most: 1 });
+        assert_eq!((most.len(), &most[..5]), (31, &[2, 1, 1, 1, 0][..]));
+        assert_eq!((most[28], most[29], most[30]), (0, 1, 1));
         assert_eq!((power.crowd.runs, power.crowd.most), (2, 2));
     }
 }

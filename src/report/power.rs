@@ -27,7 +27,7 @@ pub struct Power {
     /// The largest share of leaking runs that as many overlapping runs allow of which none leaked, at 95 % confidence, 0 to 1.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub leaks_under: f64,
-    /// How many runs were in flight over time, in up to 61 parts of equal length.
+    /// How many runs were in flight over time, in up to 31 parts of equal length.
     pub in_flight: Vec<InFlight>,
 }
 
