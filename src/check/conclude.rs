@@ -19,10 +19,10 @@ use crate::time::{Micros, Stamp};
 
 use super::alike::alike;
 use super::doors::DoorRow;
-use super::flight::Crowd;
 use super::judgement::{Judgement, Latencies, Window};
 use super::leaks;
 use super::ledger::{Ledger, OpenId, Sighting};
+use super::power::Power;
 use super::value::{Value, value};
 
 /// The verdict of one claim.
@@ -212,8 +212,8 @@ pub struct Conclusion {
     pub rules: Vec<ChangedRule>,
     /// The judgement with everything settled; its findings are final.
     pub judgement: Judgement,
-    /// The share of users whose run overlapped another user's, 0 to 1.
-    pub overlap: f64,
+    /// What the sample could have shown of a leak.
+    pub power: Power,
     /// How often each event of the grammar came in which envelope, by name and envelope.
     pub census: Vec<Census>,
     /// Why this verdict counts: users, runs, frames, attribution, overlap, marks.
@@ -232,8 +232,7 @@ pub fn conclude(mut judgement: Judgement, expect: &Expectations, interrupted: bo
         judgement.ledger.groups.clear();
     }
     settle(&mut judgement, expect);
-    let crowd = judgement.crowd();
-    let overlap = crowd.share;
+    let power = Power::of(&judgement);
     let census = census(&judgement, expect);
     if expect.claims.uniform_envelope.is_some() {
         for finding in mixed_envelopes(&census) {
@@ -287,7 +286,7 @@ pub fn conclude(mut judgement: Judgement, expect: &Expectations, interrupted: bo
         origin: change.origin.clone(),
     });
     let rules = rules.collect();
-    let court = Court { judgement: &judgement, expect, crowd };
+    let court = Court { judgement: &judgement, expect, power: &power };
     let mut all = court.concerns();
     all.append(&mut claims);
     all.extend(expect.claims.reliability.as_ref().map(|reliability| court.reliability(reliability)));
@@ -301,7 +300,7 @@ pub fn conclude(mut judgement: Judgement, expect: &Expectations, interrupted: bo
     let outcome = outcome(&all, interrupted);
     let value = value(&judgement, expect);
     let doors = expect.claims.doors.as_ref().map(|doors| judgement.doors.rows(doors)).unwrap_or_default();
-    Conclusion { value, doors, outcome, claims: all, unclaimed, figures, known, rules, judgement, overlap, census, why }
+    Conclusion { value, doors, outcome, claims: all, unclaimed, figures, known, rules, judgement, power, census, why }
 }
 
 /// Concludes what was judged of the users that failed, of an execution whose others are not known: what fails by itself stands,
@@ -395,6 +394,7 @@ fn outcome(claims: &[Claim], interrupted: bool) -> Outcome {
 /// nothing.
 fn settle(judgement: &mut Judgement, expect: &Expectations) {
     let exceptions = &expect.claims.exceptions;
+    judgement.ledger.settle_learned();
     let collapsed = collapsed(&judgement.ledger);
     for finding in std::mem::take(&mut judgement.unmarked).settle(&judgement.ledger, !collapsed.is_empty()) {
         judgement.findings.add(finding, exceptions);
@@ -538,7 +538,7 @@ fn known_issues(judgement: &mut Judgement, exceptions: &Exceptions, today: Optio
 struct Court<'a> {
     judgement: &'a Judgement,
     expect: &'a Expectations,
-    crowd: Crowd,
+    power: &'a Power,
 }
 
 impl Court<'_> {
@@ -611,22 +611,31 @@ impl Court<'_> {
             }
             Concern::Answer => format!("{} judged", counted(counts.answers, "answer")),
             Concern::Isolation => {
-                let clean = self.failing(Concern::Isolation) == 0 && self.crowd.runs > 0;
+                let clean = self.failing(Concern::Isolation) == 0 && self.power.crowd.runs > 0;
                 let bound = if clean {
-                    format!(", leaks in under {} of runs ({} overlapped)", percent_up(self.leaks()), self.crowd.runs)
+                    format!(
+                        ", leaks in under {} of runs ({} overlapped)",
+                        percent_up(self.power.leaks_under),
+                        self.power.crowd.runs
+                    )
                 } else {
                     String::new()
                 };
-                let unmarked = match counts.unmarked {
+                let mut unmarked = match counts.unmarked {
                     0 => String::new(),
                     some => format!(", {} unmarked", percent(share(some, counts.texts))),
                 };
+                if counts.ids_dropped > 0 {
+                    unmarked += &format!(", {} more than are kept", counted(counts.ids_dropped, "id"));
+                }
                 format!(
-                    "{} overlapped, up to {} at once, {} of frames attributed{unmarked}, {} seen{bound}",
-                    percent(self.crowd.share),
-                    self.crowd.most,
+                    "{} overlapped, up to {} at once, {} of frames attributed{unmarked}, {} seen, own ids at {} of {}{bound}",
+                    percent(self.power.crowd.share),
+                    self.power.crowd.most,
                     percent(share(counts.attributed, counts.texts)),
-                    counted(counts.canaries, "own mark")
+                    counted(counts.canaries, "own mark"),
+                    self.power.own_ids,
+                    counted(counts.users, "user"),
                 )
             }
             Concern::Budget => String::new(),
@@ -732,12 +741,6 @@ impl Court<'_> {
         self.claim(Concern::Answer, asserted, seen)
     }
 
-    /// The largest share of leaking runs that so many without a leak allow. Only runs that overlapped another user's could
-    /// have shown one.
-    fn leaks(&self) -> f64 {
-        stats::upper_bound(0, self.crowd.runs, stats::CONFIDENCE)
-    }
-
     fn isolation(&self, asserted: &Asserted) -> Claim {
         let counts = &self.judgement.counts;
         let attributed = share(counts.attributed, counts.texts);
@@ -760,11 +763,11 @@ impl Court<'_> {
                  name the ids in the profile"
                     .to_owned(),
             )
-        } else if self.crowd.share <= 0.0 || self.crowd.share < least {
+        } else if self.power.crowd.share <= 0.0 || self.power.crowd.share < least {
             Seen::Nothing(format!(
                 "{} of users had a run while another user's was in flight, and {} were asked for; use more users or longer \
                  runs",
-                percent(self.crowd.share),
+                percent(self.power.crowd.share),
                 if least > 0.0 { percent(least) } else { "some".to_owned() }
             ))
         } else if recognised.len() < 2 || share(recognised.len() as u64, asked.len() as u64) < least {
@@ -779,12 +782,12 @@ impl Court<'_> {
                 percent(attributed),
                 percent(min_attributed)
             ))
-        } else if let Some(under) = leaks_under.filter(|under| self.leaks() > *under) {
+        } else if let Some(under) = leaks_under.filter(|under| self.power.leaks_under > *under) {
             let needed = stats::trials_needed_clean(1.0 - under, stats::CONFIDENCE);
-            let overlapping = counted(self.crowd.runs, "run");
+            let overlapping = counted(self.power.crowd.runs, "run");
             Seen::Nothing(format!(
                 "{overlapping} that overlapped another user's show that leaks happen in under {}; to show {} takes {needed}",
-                percent_up(self.leaks()),
+                percent_up(self.power.leaks_under),
                 percent(under)
             ))
         } else {
@@ -869,7 +872,7 @@ impl Court<'_> {
             format!("{} attributed", percent(share(counts.attributed, counts.texts))),
         ];
         if self.expect.claims.isolation.is_some() {
-            why.push(format!("{} of users overlapped", percent(self.crowd.share)));
+            why.push(format!("{} of users overlapped", percent(self.power.crowd.share)));
         }
         why.push(format!("{} seen", counted(counts.canaries, "own mark")));
         why

@@ -261,7 +261,7 @@ impl Copies {
 
 /// Whether an event id cannot come twice by chance: some part of it is long and mixes letters with digits, as random ones do.
 /// Numbers, times and counters behind a name do not.
-fn is_individual(id: &str) -> bool {
+pub(super) fn is_individual(id: &str) -> bool {
     const LONG: usize = 16;
     const MIXED: usize = 4;
     id.split(['_', ':', '.', '/', '#']).any(|part| {

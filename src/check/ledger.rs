@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::flight::Events;
 use crate::expect::{Between, IdRole};
-use crate::finding::{Evidence, Subject};
+use crate::finding::{Evidence, Excerpt, Subject};
 use crate::identity::{Iteration, UserNumber};
 use crate::time::Stamp;
 
@@ -21,6 +21,9 @@ pub const EMAIL: &str = "user.email";
 
 /// So many users at least are told an identity that most are told.
 const COMMON: usize = 3;
+
+/// How many ids that the target made one part of an execution keeps (some 200 bytes each).
+pub const LEARNED_KEPT: usize = 50_000;
 
 /// Whose ids are whose.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -46,8 +49,23 @@ pub struct Ledger {
     pub told: BTreeMap<(String, String), BTreeMap<UserNumber, (Stamp, Subject)>>,
     /// How many of them are kept.
     told_kept: usize,
+    /// Ids that the target made, by [`Ledger::key`]: who got each of them first.
+    pub learned: BTreeMap<u64, Learned>,
     /// Marks of this execution that were seen at another user than theirs.
     pub marks: BTreeMap<ForeignMark, Sighting>,
+}
+
+/// The first receipt of an id that the target made; by user number of those at one instant.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Learned {
+    /// When.
+    pub at: Stamp,
+    /// By whom.
+    pub user: UserNumber,
+    /// The id; its key tells what of.
+    pub id: OpenId,
+    /// The run it came in had another id before, which its receiver had got first.
+    pub beside: bool,
 }
 
 /// An id that is not known to be its receiver's.
@@ -166,6 +184,55 @@ impl Ledger {
         }
     }
 
+    /// An id that the target made came to `learned.user`. Says whose it is, if another got it before and the run it came in had an
+    /// id of its own: a script that is played to several has the same ids wherever it is played. `None` as well if there is no
+    /// room for it, which the second value says.
+    pub fn learn(&mut self, learned: Learned) -> (Option<UserNumber>, bool) {
+        let full = self.learned.len() >= LEARNED_KEPT;
+        let (user, beside) = (learned.user, learned.beside);
+        match self.learned.entry(Ledger::key(learned.id.role, &learned.id.value)) {
+            Entry::Vacant(_) if full => return (None, true),
+            Entry::Vacant(entry) => drop(entry.insert(learned)),
+            Entry::Occupied(entry) if self.sockets.get(&entry.get().user) == Some(&user) => {}
+            Entry::Occupied(mut entry) if learned < *entry.get() => {
+                let later = entry.insert(learned);
+                self.contest(later);
+            }
+            Entry::Occupied(entry) if entry.get().user != user && beside => return (Some(entry.get().user), false),
+            Entry::Occupied(_) => {}
+        }
+        (None, false)
+    }
+
+    /// Who got an id first, of those that the target made.
+    pub fn learned_by(&self, role: IdRole, value: &str) -> Option<UserNumber> {
+        self.learned.get(&Ledger::key(role, value)).map(|learned| learned.user)
+    }
+
+    /// Another user had got the id before.
+    fn contest(&mut self, later: Learned) {
+        let Learned { at, id, user, beside } = later;
+        if beside && self.has_room(id.role) {
+            let subject = Subject { user: Some(user), ..Subject::default() };
+            let excerpt = Excerpt::new(at, id.name.clone(), &id.value);
+            let sighting = Sighting::new(at, subject, Evidence { marks: Vec::new(), excerpts: vec![excerpt] });
+            match self.open.entry(id) {
+                Entry::Occupied(mut entry) => entry.get_mut().join(sighting),
+                Entry::Vacant(entry) => {
+                    self.open_users += usize::from(entry.key().role == IdRole::User);
+                    entry.insert(sighting);
+                }
+            }
+        }
+    }
+
+    /// Ids that the target made belong to whoever got them first.
+    pub(super) fn settle_learned(&mut self) {
+        for (key, learned) in std::mem::take(&mut self.learned) {
+            self.owners.insert(key, learned.user);
+        }
+    }
+
     /// Keeps the words of an answer to `user` that may be identities of others, unless it names its receiver: what names both is
     /// a list, or a thing that they share.
     pub fn add_told(&mut self, step: &str, words: &[String], user: UserNumber, at: Stamp, subject: &Subject) {
@@ -279,6 +346,14 @@ impl Ledger {
                 Entry::Occupied(mut entry) => entry.get_mut().join(theirs),
             }
         }
+        for (key, theirs) in other.learned {
+            let Some(mine) = self.learned.get_mut(&key) else {
+                self.learned.insert(key, theirs);
+                continue;
+            };
+            let later = if theirs < *mine { std::mem::replace(mine, theirs) } else { theirs };
+            self.contest(later);
+        }
         self.told_kept += other.told_kept;
         for (word, theirs) in other.told {
             let mine = self.told.entry(word).or_default();
@@ -296,5 +371,59 @@ impl Ledger {
                 Entry::Occupied(mut entry) => entry.get_mut().join(theirs),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn learned(user: u32, at: u64, beside: bool) -> Learned {
+        let (name, value) = ("run".to_owned(), "3afe2dca-d584-47c0-a4fc-b2f70c02eb46".to_owned());
+        let id = OpenId { name, role: IdRole::Run, value, user: UserNumber(user) };
+        Learned { at: Stamp(at), user: UserNumber(user), id, beside }
+    }
+
+    fn part(receipts: &[Learned]) -> Ledger {
+        let mut ledger = Ledger::default();
+        for receipt in receipts {
+            assert!(!ledger.learn(receipt.clone()).1);
+        }
+        ledger
+    }
+
+    #[test]
+    fn an_id_of_the_targets_own_is_whose_who_got_it_first_however_parts_are_merged() {
+        let parts = [part(&[learned(3, 30, true)]), part(&[learned(1, 20, false)]), part(&[learned(2, 10, true)])];
+        let merged = |order: [usize; 3]| {
+            let mut all = Ledger::default();
+            order.iter().for_each(|index| all.merge(parts[*index].clone()));
+            all
+        };
+        let all = merged([0, 1, 2]);
+        assert_eq!(all, merged([2, 1, 0]));
+        assert_eq!(all, merged([1, 2, 0]));
+        let value = learned(1, 0, true).id.value;
+        assert_eq!(all.learned_by(IdRole::Run, &value), Some(UserNumber(2)));
+        // User 1 had no other id in the run it came in: it may be a script.
+        assert_eq!(all.open.keys().map(|open| open.user.0).collect::<Vec<_>>(), [3]);
+        let (tie, late) = (learned(5, 10, true), learned(4, 11, true));
+        assert_eq!(part(&[learned(2, 10, true)]).learn(tie), (Some(UserNumber(2)), false));
+        assert_eq!(part(&[late]).learn(learned(2, 10, true)), (None, false), "it was got before, and told later");
+    }
+
+    #[test]
+    fn connections_of_one_user_are_one_and_groups_hold_for_them() {
+        let mut ledger = Ledger::default();
+        let [one, two, further] = [1, 2, 9].map(UserNumber);
+        ledger.sockets.insert(further, one);
+        assert!(ledger.together(one, further) && !ledger.together(two, further));
+        assert!(
+            !ledger.surely_apart(one, further, Between::Users) && ledger.surely_apart(two, further, Between::Users)
+        );
+        ledger.groups = [(one, "red".to_owned()), (two, "red".to_owned())].into();
+        assert!(ledger.together(two, further));
+        let circle = ledger.circles();
+        assert_eq!((circle(further), circle(two)), (circle(one), circle(one)));
     }
 }

@@ -13,6 +13,7 @@
 //! | `judgement.rs` | what judging leaves behind, and how it merges |
 //! | `ledger.rs` | whose ids are whose, and what was seen of anybody at anybody else |
 //! | `flight.rs` | runs as far as other users are concerned |
+//! | `power.rs` | what the sample could have shown of a leak |
 //! | `copies.rs` | frames without ids, and who else got the same |
 //! | `leaks.rs` | what of one user came to another, and how |
 //! | `doors.rs` | what probes met at doors that must stay shut |
@@ -45,6 +46,7 @@ mod judgement;
 mod lane;
 mod leaks;
 mod ledger;
+mod power;
 mod reach;
 #[cfg(test)]
 mod tests;
@@ -61,7 +63,8 @@ pub use flight::{Crowd, Events, Flight};
 pub use instrument::{Instrument, Pulse};
 pub use judgement::{Counts, FindingLog, Judgement, Latencies, LeakRow, Window};
 pub use lane::{Heard, Move};
-pub use ledger::{Borne, EMAIL, ForeignMark, Ledger, OpenId, Sighting};
+pub use ledger::{Borne, EMAIL, ForeignMark, Learned, Ledger, OPEN_KEPT, OpenId, Sighting};
+pub use power::{InFlight, Power};
 pub use reach::Planned;
 pub use value::{Value, Within};
 

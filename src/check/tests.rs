@@ -668,7 +668,7 @@ fn ended(streams: [Stream; 2]) -> [Stream; 2] {
 #[test]
 fn isolation_passes_on_overlap_and_attribution() {
     let conclusion = expect_findings(&ended(pair()), &[]);
-    assert_eq!((claim(&conclusion, "isolation"), conclusion.overlap), (Verdict::Pass, 1.0));
+    assert_eq!((claim(&conclusion, "isolation"), conclusion.power.crowd.share), (Verdict::Pass, 1.0));
     let mut alone = pair();
     alone[1] = Stream::greeted(2);
     alone[1].ask(3_000);

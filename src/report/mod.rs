@@ -11,6 +11,7 @@
 //! | `markdown.rs` | for a step summary and a pull request |
 //! | `html/` | one page for whoever looks for the cause |
 //! | `github.rs` | annotations for GitHub's runner |
+//! | `power.rs` | its part about what could have been seen of a leak |
 //! | `around.rs` | what happened around a finding, as part of the tree |
 //! | `deliverables.rs` | what test plans ask for, as part of the tree |
 //! | `doors.rs` | what probes met, as part of the tree |
@@ -32,6 +33,7 @@ mod instrument;
 mod json;
 mod junit;
 mod markdown;
+mod power;
 mod recorded;
 mod terminal;
 mod text;
@@ -50,6 +52,7 @@ pub use instrument::{Instrument, Machine};
 pub use json::{Unreadable, all_to_json, from_json, schema, to_json};
 pub use junit::junit;
 pub use markdown::{SUMMARY_BYTES, markdown};
+pub use power::{InFlight, Power};
 pub use recorded::{Judged, Recording};
 pub use terminal::{Page, render};
 pub use text::{escape, wrap};

@@ -47,10 +47,13 @@ pub fn render(report: &Report, page: &Page<'_>) -> String {
             sheet.command("  hunt   ", &hunt);
         }
     }
+    leaks(&mut sheet, report);
     foot(&mut sheet, report, page.saved);
     sheet.into_text()
 }
 
+/// Rows of the leak matrix that are shown.
+const LEAKS: usize = 8;
 /// Rows of a time line that are shown: the first, and so many of the last.
 const LAST_ROWS: usize = 7;
 /// Lines of an excerpt that are shown: all of it, unless escaping made it long.
@@ -109,6 +112,22 @@ fn look(word: Word) -> (&'static str, &'static str, Ink) {
         Word::Inconclusive => ("?", "INCONCLUSIVE", Ink::Open),
         Word::Interrupted => ("!", "INTERRUPTED", Ink::Open),
         Word::Broke => ("!", "BROKE", Ink::Bad),
+    }
+}
+
+/// What of whom came to whom, how and how often.
+fn leaks(sheet: &mut Sheet, report: &Report) {
+    if report.leaks.is_empty() {
+        return;
+    }
+    sheet.blank();
+    for (index, leak) in report.leaks.iter().take(LEAKS).enumerate() {
+        let class = leak.class.map(|class| format!(" {class}")).unwrap_or_default();
+        let row = format!("of user {} to user {}: {} x {}{class}", leak.owner, leak.user, leak.count, leak.code);
+        sheet.field(if index == 0 { "leaks" } else { "" }, &row, Ink::Plain);
+    }
+    if let Some(more @ 1..) = report.leaks.len().checked_sub(LEAKS) {
+        sheet.field("", &format!("and {more} more in the report"), Ink::Plain);
     }
 }
 

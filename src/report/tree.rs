@@ -14,6 +14,7 @@ use super::around::{self, Beside};
 use super::deliverables::{Deliverable, Value, deliverables};
 use super::doors::Door;
 use super::instrument::{Instrument, Machine};
+use super::power::Power;
 use super::recorded::{Judged, Recording};
 use crate::check::{self, Conclusion, Counts, Course, LeakRow, Outcome};
 use crate::finding::{Finding, LeakClass, Subject, counted};
@@ -73,6 +74,9 @@ pub struct Report {
     pub unknown_events: BTreeMap<String, u64>,
     /// How often each event of the grammar came in which envelope: one row per event and envelope, sorted.
     pub census: Vec<Census>,
+    /// What the sample could have shown of a leak; null where isolation was not claimed.
+    #[serde(default)]
+    pub power: Option<Power>,
     /// How often something of one user came to another: one row per rule, class, owner and receiver, sorted. Rules that are off are
     /// not among them.
     #[serde(default)]
@@ -560,6 +564,7 @@ impl Report {
             events: judgement.known.clone(),
             unknown_events: judgement.unknown.clone(),
             census: conclusion.census.iter().map(census).collect(),
+            power: Power::new(conclusion),
             leaks: leaks(conclusion),
             doors: Door::all(conclusion),
             ends: judgement.course.ends.clone(),

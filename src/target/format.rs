@@ -559,7 +559,7 @@ words! {
     pub enum Source {
         /// made by the harness and sent as `${thread_id}` or `${run_id}`
         Chosen = "chosen",
-        /// made by the target; of runs only, which it tells apart and holds against nobody
+        /// made by the target; of runs only, which it tells apart. One that no chance makes twice is whose who got it first
         Learned = "learned",
     }
 }

@@ -207,6 +207,19 @@ fn a_selftest_is_read_on_eighty_columns_and_says_what_it_cannot_try() {
 }
 
 #[test]
+fn each_leak_is_found_among_many_users_and_none_where_there_is_none() {
+    let place = Place::new();
+    let many = ["--users", "20", "--pace", "5", "--jobs", "3"];
+    let leaks = ["selftest", "leak-*", "identity-collapse", "--seeds", "1", "--envelope", "flat"];
+    let ended = place.run(&[&leaks[..], &many[..]].concat()).exits(0);
+    assert!(ended.stdout.contains("PASS  9 of 9 faults were caught under their names"), "{}", ended.stdout);
+    let ended = place.run(&[&["selftest", "--clean", "6"], &many[..]].concat()).exits(0);
+    assert!(ended.stdout.contains("PASS"), "{}", ended.stdout);
+    let none = place.run(&["selftest", "leek-*"]).exits(2);
+    assert!(none.stderr.contains("there is no fault `leek-*`"), "{}", none.stderr);
+}
+
+#[test]
 fn each_leak_is_told_by_how_it_came() {
     const SILENT: [&str; 1] = ["leak-misroute"];
     const CLASSES: &[(&str, &[&str])] = &[

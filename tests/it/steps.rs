@@ -49,7 +49,12 @@ const XSRF: &str = "2|a+b|c/d==";
 
 /// A site that lets in who brings the right form and the right cookies.
 fn by_cookie() -> Site {
-    Site::new().upgrade(Upgrade::AcceptNoSubprotocol).answers(|head, body| {
+    with_rooms(|_| "{}".to_owned())
+}
+
+/// The same, whose rooms are answered with what `rooms` makes of the request's body.
+fn with_rooms(rooms: impl Fn(&str) -> String + Send + Sync + 'static) -> Site {
+    Site::new().upgrade(Upgrade::AcceptNoSubprotocol).answers(move |head, body| {
         let xsrf = format!("_xsrf={XSRF}");
         let json = |body: String| Some((200, "X-Trace: 4711\r\n".to_owned(), body));
         let brings = |line: &str| head.lines().any(|known| known.eq_ignore_ascii_case(line));
@@ -74,7 +79,7 @@ fn by_cookie() -> Site {
                 }
                 return json(format!(r#"{{"signed_in": true, "user": {{"id": "{}", "n": 7}}}}"#, user_of(email)));
             }
-            ("POST", "/rooms") => (200, String::new(), "{}".to_owned()),
+            ("POST", "/rooms") => (200, String::new(), rooms(body)),
             _ => return None,
         })
     })
@@ -117,6 +122,34 @@ fn a_login_by_form_cookie_and_redirect_leads_to_the_socket() {
     assert_eq!(upgrades.len(), 2);
     let cookies = format!("Cookie: _xsrf={XSRF}; {session}\r\n");
     assert!(upgrades.iter().any(|upgrade| upgrade.contains(&cookies)), "{upgrades:#?}");
+}
+
+#[test]
+fn an_answer_that_names_another_user_and_not_its_own_is_a_leak_unless_it_is_meant_for_everybody() {
+    let [one, two] = ["qa1@example.com", "qa2@example.com"].map(user_of);
+    let crossed = move |body: &str| {
+        let whose = if body.contains(&one) { &two } else { &one };
+        format!(r#"{{"owner": "{whose}"}}"#)
+    };
+    let shown = |site: Site, profile: &str| {
+        let (place, ended) = run(&site.serve(), profile);
+        ended.exits(0);
+        Report::in_folder(&place.path().join("out"))
+    };
+    let report = shown(with_rooms(crossed.clone()), PROFILE);
+    assert_eq!(report.failures(), [("GP202", 2)]);
+    let told = report.witness("GP202");
+    assert!(told.contains("came to this user in 1 frame; content only"), "{told}");
+    let public = PROFILE.replace("- { post: /rooms,", "- { public: true, post: /rooms,");
+    assert_eq!(shown(with_rooms(crossed), &public).failures(), []);
+    // Emails tell users apart as ids do, and a list names its reader as well.
+    let by_email = |body: &str| {
+        let whose = if body.contains(&user_of("qa1@example.com")) { 2 } else { 1 };
+        format!(r#"{{"owner": "qa{whose}@example.com"}}"#)
+    };
+    assert_eq!(shown(with_rooms(by_email), PROFILE).failures(), [("GP202", 2)]);
+    let list = |_: &str| r#"["qa1@example.com", "qa2@example.com", "qa3@example.com"]"#.to_owned();
+    assert_eq!(shown(with_rooms(list), PROFILE).failures(), []);
 }
 
 #[test]

@@ -140,10 +140,10 @@ catalogue! {
         "replays the run before after a reconnect, marked, but for one event",
         "a buffer for what may not have arrived that overflowed", "a hole, if the client relies on it";
 
-    EarlyLost, "early-lost", Connection, "loses what it is sent within `by` (1 s) of the upgrade, before it greets",
+    EarlyLost, "early-lost", Connection, "greets late (`by`, 1 s), and loses what it is sent before",
         "messages read before their handler is registered", "a first question that nobody answers";
     EarlyCloses, "early-closes", Connection,
-        "closes with `code` (1011) on who speaks within `by` (1 s) of the upgrade, ungreeted",
+        "greets late (`by`, 1 s), and closes with `code` (1011) if it is spoken to before",
         "a socket that is used before it was accepted", "a chat that disconnects whoever types too soon";
 
     AckOnly, "ack-only", Request, "acknowledges a request and starts no run",

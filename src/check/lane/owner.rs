@@ -9,7 +9,7 @@ use super::{Bench, Lane};
 use crate::canary::{self, Found};
 use crate::check::flight::Events;
 use crate::check::judgement::Judgement;
-use crate::check::ledger::{Borne, ForeignMark, Ledger, OpenId, Sighting};
+use crate::check::ledger::{Borne, ForeignMark, Learned, Ledger, OpenId, Sighting};
 use crate::check::{copies, escapes};
 use crate::event::Extract;
 use crate::expect::{Compare, IdRole, IdRule, IdSource, Unique};
@@ -128,6 +128,22 @@ impl Lane {
             // What is blank is no id.
             let value = extract.first_text(&rule.at).filter(|value| !value.trim().is_empty());
             let Some(value) = value.filter(|value| !self.brought(value)) else { continue };
+            if rule.source == IdSource::Learned && rule.unique == Unique::Target && copies::is_individual(&value) {
+                let (role, name) = (rule.role, rule.name.to_string());
+                let id = OpenId { name, role, value: value.clone().into_owned(), user: self.user };
+                let run = self.run.as_ref().or(self.lingering.last());
+                let user = self.of.unwrap_or(self.user);
+                let owned = |known: &String| bench.out.ledger.learned_by(rule.role, known) == Some(user);
+                let beside = run.is_some_and(|run| run.ids.iter().any(|known| *known != *value && owned(known)));
+                let learned = Learned { at: frame.at, user, id, beside };
+                let (owner, dropped) = bench.out.ledger.learn(learned);
+                bench.out.counts.ids_dropped += u64::from(dropped);
+                if owner.is_some() {
+                    foreign = true;
+                    strange.push((rule, value, false));
+                }
+                continue;
+            }
             match self.own_value(rule, &value) {
                 Own::Yes => {
                     mine = true;

@@ -59,7 +59,7 @@ Exit codes:
   4    inconclusive: the machine was too busy to tell
   130  interrupted")]
 pub struct Args {
-    /// Try only these faults [default: all]
+    /// Try only these faults; `leak-*` are all that begin so [default: all]
     #[arg(value_name = "FAULT")]
     faults: Vec<String>,
     /// Try only these envelopes [default: all]
@@ -68,6 +68,9 @@ pub struct Args {
     /// Try each fault in each envelope so often, each time with another seed
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: u64,
+    /// Let so many users ask at once [default: 4]
+    #[arg(long, value_name = "N", conflicts_with = "scenario", value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    users: Option<u32>,
     /// Execute so often without any misbehaviour, in all healthy variants and envelopes, in place of the faults
     #[arg(long, value_name = "N", conflicts_with_all = ["faults", "seeds"],
           value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
@@ -105,6 +108,9 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         return bend(recording, args);
     }
     for written in &args.faults {
+        if written.ends_with('*') && Fault::ALL.iter().any(|fault| meant(written, *fault)) {
+            continue;
+        }
         let mistake = match written.parse::<Spec>() {
             Err(stranger) => stranger.to_string(),
             Ok(spec) if spec.fault.name() != written => {
@@ -178,7 +184,12 @@ fn bend(recording: &Path, args: &Args) -> anyhow::Result<Exit> {
 }
 
 fn asked_for(args: &Args, fault: Fault) -> bool {
-    args.faults.is_empty() || args.faults.iter().any(|name| name == fault.name())
+    args.faults.is_empty() || args.faults.iter().any(|written| meant(written, fault))
+}
+
+/// Whether `written` is the fault's name, or with a `*` behind it how that begins.
+fn meant(written: &str, fault: Fault) -> bool {
+    written.strip_suffix('*').map_or(written == fault.name(), |beginning| fault.name().starts_with(beginning))
 }
 
 fn jobs(args: &Args) -> usize {
@@ -193,7 +204,9 @@ fn trials_of<'a>(rows: &'a [Row], args: &Args) -> Vec<Planned<'a>> {
     let mut trials = Vec::new();
     for (index, row) in rows.iter().enumerate().filter(|(_, row)| asked_for(args, row.spec.fault)) {
         for envelope in chosen(row, args) {
-            trials.extend((1..=args.seeds).map(|seed| (index, Trial { row, envelope, seed, pace: args.pace })));
+            trials.extend(
+                (1..=args.seeds).map(|seed| (index, Trial { row, envelope, seed, pace: args.pace, users: args.users })),
+            );
         }
     }
     // What takes longest begins first, so that nobody waits for it at the end.
@@ -211,7 +224,8 @@ fn clean_trials<'a>(rows: &'a [Row], count: u64, args: &Args) -> Vec<Planned<'a>
     let dealt = each.iter().cycle().zip(1..=if each.is_empty() { 0 } else { count });
     dealt
         .map(|((index, envelope), seed)| {
-            (*index, Trial { row: &rows[*index], envelope: *envelope, seed, pace: args.pace })
+            let (pace, users) = (args.pace, args.users);
+            (*index, Trial { row: &rows[*index], envelope: *envelope, seed, pace, users })
         })
         .collect()
 }

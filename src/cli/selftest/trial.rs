@@ -35,6 +35,8 @@ pub struct Trial<'a> {
     pub seed: u64,
     /// By which all times are multiplied, for a slow machine.
     pub pace: u32,
+    /// How many users ask, if not as many as the scenario says.
+    pub users: Option<u32>,
 }
 
 /// What was seen.
@@ -77,6 +79,7 @@ impl Trial<'_> {
         let delay = Duration::from_millis(if row.slow { 200 } else { 8 }) * pace;
         let mut set = times(row.waits, pace);
         set.extend(row.asks.clone());
+        set.extend(self.users.map(|users| format!("users.count={users}")));
         let overrides = Overrides { set, ..Overrides::default() };
         let play =
             Play { held: Some(SCENARIO), path: Path::new("selftest.yaml"), overrides, variables: Variables::new() };

@@ -229,7 +229,7 @@ mod tests {
     fn a_tally_counts_what_was_tried_and_names_what_had_no_cause() {
         let row = row(Expected::Caught(vec!["GP414".to_owned()]));
         let mut tally = Tally::new(row.clone());
-        let trial = |seed| Trial { row: &row, envelope: crate::backend::Envelope::Flat, seed, pace: 1 };
+        let trial = |seed| Trial { row: &row, envelope: crate::backend::Envelope::Flat, seed, pace: 1, users: None };
         let trials: Vec<Trial<'_>> = (1..=4).map(trial).collect();
         tally.add(&trials[3], &observed(&["GP414", "GP302"], Word::Fail, true), false);
         tally.add(&trials[1], &observed(&[], Word::Pass, true), true);
@@ -255,7 +255,7 @@ mod tests {
         let row = row(Expected::Legal);
         let mut tally = Tally::new(row.clone());
         assert_eq!(tally.rate(), None);
-        let trial = Trial { row: &row, envelope: crate::backend::Envelope::Flat, seed: 1, pace: 1 };
+        let trial = Trial { row: &row, envelope: crate::backend::Envelope::Flat, seed: 1, pace: 1, users: None };
         tally.add(&trial, &observed(&["GP302"], Word::Fail, true), true);
         assert!(tally.unsettled() && !tally.failed());
     }
