@@ -177,6 +177,11 @@ impl DoorLog {
         let open = Some(Verdict::Inconclusive);
         let Some(Knock { met: Some(met), .. }) = knock else {
             return match spared {
+                // Who names a probe counts on it.
+                Some(why) if rule.named => {
+                    let missing = format!("{probe} was spared: {why}; take it out of `probes` if that is well");
+                    row("spared".to_owned(), open, Some(missing))
+                }
                 Some(why) => row("spared".to_owned(), None, Some(why.clone())),
                 None => row("nothing".to_owned(), open, Some(format!("{probe} never knocked"))),
             };

@@ -121,11 +121,8 @@ impl<'a> Pair<'a> {
     async fn probe(&mut self, rule: &DoorRule) -> Result<(), String> {
         let mission = self.bench.mission;
         let probe = rule.probe;
-        if let Some(why) = mission.profile.unfit(probe) {
+        if let Some(why) = mission.profile.spares(probe, mission.may_lock) {
             return Err(why.to_owned());
-        }
-        if probe.may_lock() && !mission.may_lock {
-            return Err("it may lock the account out; --allow-lockout lets it knock".to_owned());
         }
         let asks = probe != Probe::ForeignHistory && (probe.asks() || !mission.profile.greets());
         let ready = if asks { self.run_as_control(probe).await } else { self.intruder.open_session().await };

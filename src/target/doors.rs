@@ -31,6 +31,12 @@ impl Profile {
         (!fits).then_some(why)
     }
 
+    /// Why a probe is left out, if it is: it cannot be expressed, or not `may_lock` and targets may lock an account out for it.
+    pub fn spares(&self, probe: Probe, may_lock: bool) -> Option<&'static str> {
+        let locks = probe.may_lock() && !may_lock;
+        self.unfit(probe).or(locks.then_some("it may lock the account out; --allow-lockout lets it knock"))
+    }
+
     /// The names of what opens the socket: secrets that are captured before, and columns of users, in what is sent there.
     pub fn tokens(&self) -> Vec<String> {
         let steps = self.login.iter().chain(&self.prepare);

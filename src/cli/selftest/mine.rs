@@ -1,6 +1,6 @@
 //! `goldenpath selftest --scenario FILE`: what somebody's own scenario would not notice, and what to add so that it does.
 //!
-//! The users of the scenario meet the embedded backend, healthy first, then with each of its faults alone. Where a fault goes
+//! Doors that a fault leaves open are tried where the scenario has probes. The users of the scenario meet the embedded backend, healthy first, then with each of its faults alone. Where a fault goes
 //! unnoticed, what could be asked in addition is tried in turn, so that no advice is given which was not seen to help. A
 //! profile that the embedded backend does not speak cannot be tried; that is said, and nothing is made up.
 
@@ -44,6 +44,8 @@ pub struct Mine {
     told: String,
     /// What could be asked in addition.
     additions: Vec<Addition>,
+    /// Somebody knocks at doors.
+    knocks: bool,
     pace: u32,
 }
 
@@ -103,7 +105,8 @@ impl Mine {
         };
         let asked = additions(&loaded, users, iterations).into_iter();
         let additions = asked.map(|set| Addition { set, healthy: OnceLock::new() }).collect();
-        Ok(Some(Mine { path: path.to_owned(), variables, cut, told, additions, pace }))
+        let knocks = loaded.scenario.expect.claims.doors.is_some();
+        Ok(Some(Mine { path: path.to_owned(), variables, cut, told, additions, knocks, pace }))
     }
 
     fn play(&self, fault: Option<Spec>, waits: bool, addition: Option<&str>) -> anyhow::Result<Observed> {
@@ -131,7 +134,8 @@ impl Mine {
             Word::Broke | Word::Interrupted => return Fate::Untold("the harness did not get through".to_owned()),
             Word::Fail | Word::Blocked | Word::Inconclusive => return Fate::Noticed(codes(&observed)),
         }
-        let helped = self.additions.iter().find_map(|addition| {
+        let of_doors = row.probes().is_some();
+        let helped = self.additions.iter().filter(|_| !of_doors).find_map(|addition| {
             let with = self.play(Some(spec.clone()), row.waits, Some(&addition.set)).ok()?;
             let helps = with.outcome == Word::Fail && self.is_healthy_with(addition);
             helps.then(|| (addition.set.clone(), codes(&with)))
@@ -212,8 +216,12 @@ pub fn run(mine: &Mine, rows: &[Row], jobs: usize, signals: &Signals) -> anyhow:
     }
     let (tried, untried): (Vec<&Row>, Vec<&Row>) = rows
         .iter()
-        .filter(|row| row.asks.is_empty() && !row.spec.fault.is_variant() && row.envelopes.contains(&Envelope::Flat))
-        .partition(|row| row.must_be_caught());
+        .filter(|row| {
+            (row.asks.is_empty() || row.probes().is_some())
+                && !row.spec.fault.is_variant()
+                && row.envelopes.contains(&Envelope::Flat)
+        })
+        .partition(|row| row.must_be_caught() && (mine.knocks || row.probes().is_none()));
     let fates: Mutex<BTreeMap<usize, Fate>> = Mutex::default();
     let numbered: Vec<(usize, &Row)> = tried.iter().copied().enumerate().collect();
     side_by_side(&numbered, jobs, signals, |(index, row), lateness| {
@@ -308,9 +316,10 @@ impl Told<'_> {
             }
         }
         for row in self.untried {
-            let why = match &row.expected {
-                Expected::Unseen(why) | Expected::Perhaps(_, why) => why.as_str(),
-                _ => "it is no failure",
+            let why = match (&row.expected, row.probes()) {
+                (Expected::Unseen(why) | Expected::Perhaps(_, why), _) => why.clone(),
+                (_, Some(probes)) => format!("nobody knocks at doors without --set {}", quoted(probes)),
+                _ => "it is no failure".to_owned(),
             };
             paragraph(&mut out, 2, &format!("{}: {why}", row.spec));
         }

@@ -57,6 +57,11 @@ impl Row {
         Spec { by: self.spec.by * pace, ..self.spec.clone() }
     }
 
+    /// What a scenario must ask for so that somebody knocks at the door that it opens; `None` if it shows without probes.
+    pub fn probes(&self) -> Option<&str> {
+        self.asks.iter().find(|ask| ask.starts_with("probes=")).map(String::as_str)
+    }
+
     /// Whether it is a misbehaviour that must be caught.
     pub fn must_be_caught(&self) -> bool {
         matches!(self.expected, Expected::Caught(_))
