@@ -5,12 +5,15 @@ use serde::{Deserialize, Serialize};
 
 use super::tree::Word;
 use crate::check::{Conclusion, DoorRow};
+use crate::probe;
 
 /// What one probe has shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Door {
     /// The probe's name: `no-token`, `foreign-thread`.
     pub probe: String,
+    /// Where it knocked.
+    pub at: probe::Door,
     /// What it brought, in words.
     pub with: String,
     /// What counts as a refusal of it.
@@ -35,6 +38,7 @@ impl Door {
     fn new(row: &DoorRow) -> Door {
         Door {
             probe: row.probe.to_string(),
+            at: row.door,
             with: row.with.clone(),
             expected: row.expected.clone(),
             seen: row.seen.clone(),
@@ -42,6 +46,14 @@ impl Door {
             beside: row.beside.clone(),
             verdict: row.verdict.map(Word::from),
             missing: row.missing.clone(),
+        }
+    }
+
+    /// The probe, and the door where it is not the socket.
+    pub(super) fn name(&self) -> String {
+        match self.at {
+            probe::Door::Socket => self.probe.clone(),
+            probe::Door::Http => format!("{} over HTTP", self.probe),
         }
     }
 

@@ -21,7 +21,7 @@ use crate::document::text::Text;
 use crate::engine::{Level, Turn};
 use crate::expect::{DoorRule, IdRole, Misplaced};
 use crate::identity::{Iteration, UserNumber};
-use crate::probe::Probe;
+use crate::probe::{Door, Probe};
 use crate::target::{Connect, Step};
 use crate::time::Micros;
 use crate::trace::{Fact, Phase};
@@ -57,6 +57,8 @@ struct Brought {
     values: Vec<(String, Json)>,
     /// Ids of another among them.
     foreign: Vec<String>,
+    /// Values that it does without.
+    lacks: Vec<String>,
     /// When what is brought stops being right by itself, in seconds since 1970.
     until_s: Option<u64>,
 }
@@ -157,7 +159,7 @@ impl<'a> Pair<'a> {
         let line = &self.intruder.line;
         let (at, with) = (line.now(), "its own token, on its own thread".to_owned());
         let beside = Some((line.number, iteration));
-        line.tell(Fact::Knocked { probe, control: true, with, brought: vec![], beside, at });
+        line.tell(Fact::Knocked { probe, door: Door::Socket, control: true, with, brought: vec![], beside, at });
         line.tell(Fact::Left { at });
         self.intruder.prepare_session().await
     }
@@ -172,6 +174,7 @@ impl<'a> Pair<'a> {
         let (whose, beside) = (victim.number, (victim.number, Iteration(nth.0)));
         let hold = Rc::new(Hold::default());
         victim.hold = Some(Rc::clone(&hold));
+        let mut read = false;
         {
             let mut walking = pin!(victim.iterate(turn, true));
             let mut walked = false;
@@ -181,12 +184,22 @@ impl<'a> Pair<'a> {
                 if walked || in_flight || hold.over.get() { Poll::Ready(()) } else { Poll::Pending }
             })
             .await;
-            let knocking = async {
+            let (hold, read, intruder) = (&hold, &mut read, &mut *intruder);
+            let knocking = async move {
                 let mut brought = brought;
-                brought.take_from(&hold, probe, bench);
-                match probe {
-                    Probe::ForeignHistory => intruder.read_at_door(probe, &brought, beside).await,
-                    _ => intruder.stand_at_door(probe, false, &brought, Some(beside), Some(&hold)).await,
+                let still_right = brought.until_s.is_some();
+                if probe == Probe::ForeignHistory {
+                    brought.take_from(hold, probe, bench);
+                    intruder.read_at_door(probe, &brought, beside).await;
+                    *read = true;
+                } else {
+                    brought.take_from(hold, probe, bench);
+                    intruder.stand_at_door(probe, false, &brought, Some(beside), Some(hold)).await;
+                    hold.until_over().await;
+                    if let (false, Some(brought)) = (still_right, Brought::of_owner(hold, probe, bench, whose)) {
+                        intruder.read_at_door(probe, &brought, beside).await;
+                        *read = true;
+                    }
                 }
                 hold.left.notify_one();
             };
@@ -197,10 +210,10 @@ impl<'a> Pair<'a> {
             }
         }
         victim.hold = None;
-        if probe == Probe::ForeignHistory {
+        if read {
             let line = &intruder.line;
-            let (at, with) = (line.now(), "its owner's token".to_owned());
-            line.tell(Fact::Knocked { probe, control: true, with, brought: vec![], beside: Some(beside), at });
+            let (at, with, beside) = (line.now(), "its owner's token".to_owned(), Some(beside));
+            line.tell(Fact::Knocked { probe, door: Door::Http, control: true, with, brought: vec![], beside, at });
             line.tell(Fact::Left { at });
         }
     }
@@ -303,7 +316,35 @@ fn cookie_token(cookies: &str) -> Option<String> {
 impl Brought {
     /// Nothing but what everybody brings.
     fn with(words: &str) -> Brought {
-        Brought { opening: None, with: words.to_owned(), values: Vec::new(), foreign: Vec::new(), until_s: None }
+        Brought {
+            opening: None,
+            with: words.to_owned(),
+            values: Vec::new(),
+            foreign: Vec::new(),
+            lacks: Vec::new(),
+            until_s: None,
+        }
+    }
+
+    /// The token of whoever owns a thread, bent, to read that thread with; `None` if this probe says nothing over HTTP.
+    fn of_owner(hold: &Hold, probe: Probe, bench: &Bench<'_>, owner: UserNumber) -> Option<Brought> {
+        let profile = &bench.mission.profile;
+        let names = profile.tokens_of_history();
+        let name = names.first().filter(|_| probe.is_of_token())?;
+        let given = hold.values.borrow();
+        let token = given.iter().find(|(given, _)| given == name)?.1.as_str()?.to_owned();
+        let now_s = bench.net.clock.wall(bench.net.clock.now()) / 1_000_000;
+        let mut brought = match probe {
+            Probe::NoToken => Brought { lacks: names.clone(), ..Brought::with("no token") },
+            _ => {
+                let bent = token::bend(&token, probe, now_s, &format!("{:016x}", bench.net.clock.now().0)).ok()?;
+                bench.learn(&bent.token, name, Some(owner.0));
+                Brought { values: vec![(name.clone(), bent.token.into())], ..Brought::with(bent.with) }
+            }
+        };
+        drop(given);
+        brought.take_from(hold, Probe::ForeignHistory, bench);
+        Some(brought)
     }
 
     /// Adds what is the victim's.
@@ -338,7 +379,7 @@ impl User<'_> {
         hold: Option<&Hold>,
     ) {
         self.line.hang_up(&self.values).await;
-        self.enter_door(probe, control, brought, beside);
+        self.enter_door((probe, Door::Socket), control, brought, beside);
         let before = self.values.replace(&brought.values);
         self.borrowed.clone_from(&brought.values);
         self.opening = brought
@@ -386,16 +427,24 @@ impl User<'_> {
         let Some(step) = self.bench.mission.profile.history() else { return };
         // Whoever is refused need not ask again.
         let step = Step { retry: None, ..step.clone() };
-        self.enter_door(probe, false, brought, Some(beside));
-        let before = self.values.replace(&brought.values);
+        self.enter_door((probe, Door::Http), false, brought, Some(beside));
+        let mut before = self.values.replace(&brought.values);
+        // A header without a value is not sent at all.
+        before.extend(brought.lacks.iter().map(|name| (name.clone(), self.values.take(name))));
         self.step(&step, Phase::Probe).await;
         self.values.put_back(before);
         self.line.tell(Fact::Left { at: self.line.now() });
     }
 
-    fn enter_door(&mut self, probe: Probe, control: bool, brought: &Brought, beside: Option<(UserNumber, Iteration)>) {
+    fn enter_door(
+        &mut self,
+        (probe, door): (Probe, Door),
+        control: bool,
+        brought: &Brought,
+        beside: Option<(UserNumber, Iteration)>,
+    ) {
         let (with, foreign) = (brought.with.clone(), brought.foreign.clone());
-        self.line.tell(Fact::Knocked { probe, control, with, brought: foreign, beside, at: self.line.now() });
+        self.line.tell(Fact::Knocked { probe, door, control, with, brought: foreign, beside, at: self.line.now() });
     }
 
     /// A session of its own, with all that precedes a connection; says whether there is one.
@@ -417,8 +466,10 @@ impl User<'_> {
         let clock = self.bench.net.clock;
         let now_us = clock.wall(clock.now());
         let left = Micros((until_s * 1_000_000).saturating_sub(now_us)) + Micros::from_secs(1);
-        sleep(left.to_std()).await;
-        true
+        tokio::select! {
+            () = sleep(left.to_std()) => true,
+            () = self.bench.mission.stop.reached(Level::Drain) => false,
+        }
     }
 
     /// Gives the session up; says whether that went as the profile expects.

@@ -39,6 +39,18 @@ impl Profile {
 
     /// The names of what opens the socket: secrets that are captured before, and columns of users, in what is sent there.
     pub fn tokens(&self) -> Vec<String> {
+        self.tokens_in(&self.opening())
+    }
+
+    /// The names of what opens a thread over HTTP; none where no step reads one.
+    pub fn tokens_of_history(&self) -> Vec<String> {
+        let Some(step) = self.history() else { return Vec::new() };
+        let common = self.http.iter().flat_map(|http| values(&http.headers));
+        let texts: Vec<&Text> = step.texts().into_iter().chain(common).collect();
+        self.tokens_in(&texts)
+    }
+
+    fn tokens_in(&self, texts: &[&Text]) -> Vec<String> {
         let steps = self.login.iter().chain(&self.prepare);
         let secrets: Vec<&str> = steps
             .flat_map(|step| &step.captures)
@@ -48,7 +60,7 @@ impl Profile {
         let of_user =
             |name: &str| name.starts_with("user.") && !["user.index", "user.number", "user.email"].contains(&name);
         let mut names: Vec<String> = Vec::new();
-        for text in self.opening() {
+        for text in texts {
             let holes = text.holes().map(|hole| &hole.name);
             names.extend(holes.filter(|name| secrets.contains(&name.as_str()) || of_user(name)).cloned());
         }

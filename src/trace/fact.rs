@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{Connection, Iteration, UserNumber};
-use crate::probe::Probe;
+use crate::probe::{Door, Probe};
 use crate::time::{Micros, Stamp};
 
 /// Something the harness did, or was answered outside the socket.
@@ -110,6 +110,8 @@ pub enum Fact {
     Knocked {
         /// As who must not get in; or, as the control, with all that is right.
         probe: Probe,
+        /// Which door.
+        door: Door,
         /// With all that is right.
         control: bool,
         /// What it brings, in words.

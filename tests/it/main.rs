@@ -9,6 +9,7 @@ mod corpus;
 mod course;
 mod dialects;
 mod docs;
+mod doors;
 mod envelope;
 mod faults;
 mod formats;

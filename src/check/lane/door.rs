@@ -12,7 +12,7 @@ use crate::event::Extract;
 use crate::expect::{DoorRule, Expectations, IdRole, IdSource, Refusals, ScriptStep, Unique};
 use crate::finding::{Deviation, Evidence, Excerpt};
 use crate::identity::{Connection, Iteration, UserNumber};
-use crate::probe::Probe;
+use crate::probe::{Door, Probe};
 use crate::time::{Micros, Stamp};
 use crate::trace::{Content, Dial, Fact, Frame, NetFailure, StepOutcome};
 
@@ -21,8 +21,9 @@ const EXCERPTS_KEPT: usize = 3;
 
 /// Somebody at a door.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(super) struct AtDoor {
     probe: Probe,
+    door: Door,
     control: bool,
     with: String,
     brought: Vec<String>,
@@ -53,7 +54,7 @@ enum Stage {
     Over,
 }
 
-impl Door {
+impl AtDoor {
     /// Being let in is seen in a run.
     fn asks(&self) -> bool {
         self.probe.asks() || !self.greeted
@@ -64,10 +65,11 @@ impl Lane {
     /// What somebody at a door did or was answered; says whether that was all that is to be made of it.
     pub(super) fn door_fact(&mut self, bench: &mut Bench<'_>, fact: &Fact) -> bool {
         match fact {
-            Fact::Knocked { probe, control, with, brought, beside, at } => {
+            Fact::Knocked { probe, door, control, with, brought, beside, at } => {
                 self.settle_all(bench);
-                self.door = Some(Box::new(Door {
+                self.door = Some(Box::new(AtDoor {
                     probe: *probe,
+                    door: *door,
                     control: *control,
                     with: with.clone(),
                     brought: brought.clone(),
@@ -121,8 +123,8 @@ impl Lane {
         if let Some(door) = self.door.take()
             && (door.met.is_some() || door.control && door.stage == Stage::Before)
         {
-            let Door { probe, control, with, beside, at, met, .. } = *door;
-            bench.out.doors.knocked(probe, control, Knock { met, at, with, beside });
+            let AtDoor { probe, door, control, with, beside, at, met, .. } = *door;
+            bench.out.doors.knocked((probe, door), control, Knock { met, at, with, beside });
         }
     }
 

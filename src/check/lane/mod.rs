@@ -91,7 +91,7 @@ pub(super) struct Lane {
     connection: Option<ConnectionState>,
     run: Option<Box<Run>>,
     /// The door that the user stands at.
-    door: Option<Box<door::Door>>,
+    door: Option<Box<door::AtDoor>>,
     /// What the last run that ended was answered, for the steps after it.
     pub(super) last_answer: Option<String>,
     /// Runs that are over and may still get late frames.

@@ -1,8 +1,9 @@
 //! `goldenpath selftest --scenario FILE`: what somebody's own scenario would not notice, and what to add so that it does.
 //!
-//! Doors that a fault leaves open are tried where the scenario has probes. The users of the scenario meet the embedded backend, healthy first, then with each of its faults alone. Where a fault goes
+//! The users of the scenario meet the embedded backend, healthy first, then with each of its faults alone. Where a fault goes
 //! unnoticed, what could be asked in addition is tried in turn, so that no advice is given which was not seen to help. A
-//! profile that the embedded backend does not speak cannot be tried; that is said, and nothing is made up.
+//! profile that the embedded backend does not speak cannot be tried; that is said, and nothing is made up. Doors that a fault
+//! leaves open are tried only where the scenario has probes.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
