@@ -88,6 +88,8 @@ impl Hold {
 pub async fn knock_at_doors(bench: &Bench<'_>, victim: (User<'_>, u32), intruder: (User<'_>, u32)) {
     let Some(doors) = &bench.mission.expect.claims.doors else { return };
     let mut pair = Pair { bench, victim: victim.0, intruder: intruder.0, nth: (victim.1, intruder.1) };
+    // What the load left of a session may have been given up at its end.
+    pair.intruder.logged_in = false;
     let mut rules: Vec<&DoorRule> = doors.probes.iter().collect();
     // Who waits for the end of a token's life keeps the others waiting.
     rules.sort_by_key(|rule| rule.wait > Micros::ZERO);
@@ -152,6 +154,7 @@ impl<'a> Pair<'a> {
 
     /// The control of a probe that asks: an iteration of the intruder's own.
     async fn run_as_control(&mut self, probe: Probe) -> bool {
+        self.bench.mission.iterations.enter().await;
         self.nth.1 += 1;
         let iteration = Iteration(self.nth.1);
         let turn = Turn { nth: iteration.0, scheduled: None, more: true };
@@ -161,7 +164,9 @@ impl<'a> Pair<'a> {
         let beside = Some((line.number, iteration));
         line.tell(Fact::Knocked { probe, door: Door::Socket, control: true, with, brought: vec![], beside, at });
         line.tell(Fact::Left { at });
-        self.intruder.prepare_session().await
+        // Cleaning up may have ended the session.
+        self.intruder.logged_in = false;
+        self.intruder.open_session().await
     }
 
     /// Knocks while a run of the victim is in flight, or where its thread is to be read, when that is over.
@@ -369,6 +374,32 @@ impl Brought {
 }
 
 impl User<'_> {
+    /// Lets another have the values of this one.
+    pub(super) fn share(&self, hold: &Hold) {
+        hold.values.replace(self.values.given());
+    }
+
+    /// Listens and answers until something else is done, or the work is cut.
+    pub(super) async fn listen_while(&mut self, other: impl Future<Output = ()>) {
+        let stop = &self.bench.mission.stop;
+        let mut other = pin!(async {
+            tokio::select! {
+                () = other => {}
+                () = stop.reached(Level::Cut) => {}
+            }
+        });
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut other => return,
+                () = self.line.listen(), if !self.line.dead => {}
+            }
+            while let Move::Reply(rule) = self.line.next_move() {
+                self.line.reply(rule, &self.values).await;
+            }
+        }
+    }
+
     /// Knocks at the socket, and leaves when it is known what came of it. Who gets in stays until the run of the other is over.
     async fn stand_at_door(
         &mut self,

@@ -12,21 +12,14 @@ impl Profile {
         let token = !self.tokens().is_empty() || !self.login.is_empty();
         let origin = self.connect.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("origin"));
         let (fits, why) = match probe {
-            Probe::NoToken
-            | Probe::MalformedToken
-            | Probe::ExpiredToken
-            | Probe::ForgedToken
-            | Probe::UnsignedToken
-            | Probe::WrongAudience
-            | Probe::MisplacedToken => (token, "the profile carries no token to the socket"),
             Probe::LoggedOutToken if token => (!self.logout.is_empty(), "the profile has no `logout`"),
-            Probe::LoggedOutToken => (false, "the profile carries no token to the socket"),
             Probe::ForeignThread => (self.sends(IdRole::Thread), "nothing that the profile sends names a thread"),
             Probe::ForeignRun => (self.sends(IdRole::Run), "nothing that the profile sends names a run"),
             Probe::ForeignHistory => {
                 (self.history().is_some(), "no step under `after` reads a thread and says what must stand in it")
             }
             Probe::NoOrigin | Probe::ForeignOrigin => (origin, "the profile sends no `connect.origin`"),
+            _ => (token, "the profile carries no token to the socket"),
         };
         (!fits).then_some(why)
     }

@@ -406,7 +406,11 @@ impl Stage {
                 self.dialed(index, dial(before, Dial::Upgraded { subprotocol: None, echo_fits: false, echo_strict }))
             }
             ["upgrade", "refused", code] => {
-                let (status, headers) = (status(code), String::new());
+                let head = words.iter().find_map(|word| match word {
+                    Token::Pair(key, value) if key == "head" => value.as_str(),
+                    _ => None,
+                });
+                let (status, headers) = (status(code), head.unwrap_or_default().to_owned());
                 dial(before, Dial::Refused { status, headers, body: body.clone() })
             }
             ["upgrade", "invalid"] => dial(before, Dial::Invalid { why: body.clone() }),

@@ -680,7 +680,7 @@ fn a_recording_that_cannot_be_made_is_told_beside_the_verdict() {
 fn a_disk_that_is_full_of_the_recording_costs_no_verdict_and_no_report() {
     let place = place();
     let scenario = shipped("scenarios/smoke.yaml");
-    for (blocks, whole) in [("60", false), ("4000", true)] {
+    for (blocks, whole) in [("100", false), ("4000", true)] {
         // The shell counts blocks of 512 bytes; a write beyond them fails instead of ending the process.
         let line = format!(
             "trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" run {scenario} -q --out out --users 30 --set \

@@ -2,7 +2,7 @@
 //!
 //! What is heard there is no part of a run. Whose it is goes to the ledger as everywhere; whether it is a refusal is said here.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use super::owner::{THREAD, own};
 use super::run::Place;
@@ -238,17 +238,7 @@ impl Lane {
     }
 
     fn door_dialed(&mut self, bench: &mut Bench<'_>, number: Connection, done: Stamp, outcome: &Dial) {
-        self.connection = Some(ConnectionState {
-            number,
-            upgraded: done,
-            frames: 0,
-            replies: VecDeque::new(),
-            ungreeted: false,
-            asking: false,
-            reported_malformed: false,
-            reported_unasked: BTreeSet::new(),
-            ended: !matches!(outcome, Dial::Upgraded { .. }),
-        });
+        self.connection = Some(ConnectionState::new(number, done, outcome));
         let met = match outcome {
             Dial::Upgraded { .. } => return self.door_script(bench, 0, done),
             Dial::Refused { status, headers, body } => {

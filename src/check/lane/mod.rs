@@ -33,7 +33,7 @@ use crate::finding::{Deviation, Evidence, Excerpt, Finding, Subject};
 use crate::identity::{Connection, ExecutionId, Iteration, UserNumber};
 use crate::rule::{Concern, Rule, Severity};
 use crate::time::{Micros, Stamp};
-use crate::trace::{Content, Direction, Fact, Frame};
+use crate::trace::{Content, Dial, Direction, Fact, Frame};
 
 use owner::{Came, Owned};
 use run::{Label, Over, PastRun, Place, Run};
@@ -165,6 +165,23 @@ struct ConnectionState {
     reported_malformed: bool,
     reported_unasked: BTreeSet<String>,
     ended: bool,
+}
+
+impl ConnectionState {
+    /// Nothing has come on it yet.
+    fn new(number: Connection, upgraded: Stamp, outcome: &Dial) -> ConnectionState {
+        ConnectionState {
+            number,
+            upgraded,
+            frames: 0,
+            replies: VecDeque::new(),
+            ungreeted: false,
+            asking: false,
+            reported_malformed: false,
+            reported_unasked: BTreeSet::new(),
+            ended: !matches!(outcome, Dial::Upgraded { .. }),
+        }
+    }
 }
 
 impl Lane {
