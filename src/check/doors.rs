@@ -38,6 +38,8 @@ pub struct Knock {
     pub at: Stamp,
     /// What it brought, in words.
     pub with: String,
+    /// That was wrong in more than it was meant to be.
+    pub weak: bool,
     /// Whose iteration went on meanwhile.
     pub beside: Option<(UserNumber, Iteration)>,
 }
@@ -84,6 +86,8 @@ pub struct DoorRow {
     pub control: String,
     /// What became of the other user's run meanwhile.
     pub beside: String,
+    /// What it brought was wrong in more than it was meant to be, so that a refusal does not say in which.
+    pub weak: bool,
     /// Whether the door is shut; `None` if nothing knocked at it on purpose.
     pub verdict: Option<Verdict>,
     /// For what is neither shut nor open: what is missing.
@@ -183,6 +187,7 @@ impl DoorLog {
             seen,
             control: control.as_ref().map_or_else(|| "none".to_owned(), |control| self.control(door, control).1),
             beside: beside.map_or_else(|| "none".to_owned(), |(knock, beside)| self.beside(door, knock, beside).1),
+            weak: knock.as_ref().is_some_and(|knock| knock.weak),
             verdict,
             missing,
         };
@@ -195,7 +200,7 @@ impl DoorLog {
                     row("spared".to_owned(), open, Some(missing))
                 }
                 Some(why) => row("spared".to_owned(), None, Some(why.clone())),
-                None => row("nothing".to_owned(), open, Some(format!("{probe} never knocked"))),
+                None => row("it never knocked".to_owned(), open, Some(format!("{probe} never knocked"))),
             };
         };
         let seen = met.to_string();

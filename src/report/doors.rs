@@ -24,6 +24,8 @@ pub struct Door {
     pub control: String,
     /// What became of another user's run meanwhile.
     pub beside: String,
+    /// What it brought was wrong in more than it was meant to be, so that a refusal does not say in which.
+    pub weak: bool,
     /// Whether the door is shut; null if it was spared, for the reason in `missing`.
     pub verdict: Option<Word>,
     /// Of what is not shut: what is missing for a verdict, or why it was spared; null otherwise.
@@ -44,6 +46,7 @@ impl Door {
             seen: row.seen.clone(),
             control: row.control.clone(),
             beside: row.beside.clone(),
+            weak: row.weak,
             verdict: row.verdict.map(Word::from),
             missing: row.missing.clone(),
         }
@@ -57,10 +60,18 @@ impl Door {
         }
     }
 
+    /// Somebody stood at it.
+    pub(super) fn knocked(&self) -> bool {
+        self.beside != "none"
+    }
+
     /// In one line: what was seen, and of what is not shut what more a reader needs.
     pub(super) fn line(&self) -> String {
         match (self.verdict, &self.missing) {
             (None, Some(why)) => format!("{}: {why}", self.seen),
+            (Some(Word::Pass), _) if self.weak => {
+                format!("{}, perhaps for its signature, which did not fit", self.seen)
+            }
             (Some(Word::Fail), _) => format!("{}; it brought {}", self.seen, self.with),
             _ => self.seen.clone(),
         }

@@ -169,6 +169,9 @@ fn doors(sheet: &mut Sheet, doors: &[Door]) {
         let padding = " ".repeat(name_width - columns(&name) + 2);
         let lead = [(Ink::Plain, "  "), (ink, symbol), (Ink::Plain, " "), (Ink::Plain, &*name), (Ink::Plain, &padding)];
         let indent = " ".repeat(sheet.hang(&lead, &door.line(), ink.for_text()));
+        if !door.knocked() {
+            continue;
+        }
         let open = door.missing.as_ref().filter(|_| door.verdict == Some(Word::Inconclusive));
         if let Some(missing) = open {
             sheet.hang(&[(Ink::Plain, &indent)], missing, Ink::Plain);

@@ -57,6 +57,8 @@ struct Brought {
     values: Vec<(String, Json)>,
     /// Ids of another among them.
     foreign: Vec<String>,
+    /// It is wrong in more than it is meant to be.
+    weak: bool,
     /// Values that it does without.
     lacks: Vec<String>,
     /// When what is brought stops being right by itself, in seconds since 1970.
@@ -162,7 +164,16 @@ impl<'a> Pair<'a> {
         let line = &self.intruder.line;
         let (at, with) = (line.now(), "its own token, on its own thread".to_owned());
         let beside = Some((line.number, iteration));
-        line.tell(Fact::Knocked { probe, door: Door::Socket, control: true, with, brought: vec![], beside, at });
+        line.tell(Fact::Knocked {
+            probe,
+            door: Door::Socket,
+            control: true,
+            with,
+            brought: vec![],
+            weak: false,
+            beside,
+            at,
+        });
         line.tell(Fact::Left { at });
         // Cleaning up may have ended the session.
         self.intruder.logged_in = false;
@@ -218,7 +229,16 @@ impl<'a> Pair<'a> {
         if read {
             let line = &intruder.line;
             let (at, with, beside) = (line.now(), "its owner's token".to_owned(), Some(beside));
-            line.tell(Fact::Knocked { probe, door: Door::Http, control: true, with, brought: vec![], beside, at });
+            line.tell(Fact::Knocked {
+                probe,
+                door: Door::Http,
+                control: true,
+                with,
+                brought: vec![],
+                weak: false,
+                beside,
+                at,
+            });
             line.tell(Fact::Left { at });
         }
     }
@@ -240,7 +260,7 @@ impl<'a> Pair<'a> {
         let mut values: Vec<(String, Json)> = Vec::new();
         let mut cookie = None;
         let now_s = bench.net.clock.wall(bench.net.clock.now()) / 1_000_000;
-        let mut until_s = None;
+        let (mut until_s, mut weak) = (None, false);
         if probe == Probe::ExpiredToken {
             let ends = token::expires_s(&token()?);
             until_s = ends.filter(|ends| *ends <= now_s + rule.wait.0 / 1_000_000);
@@ -303,11 +323,12 @@ impl<'a> Pair<'a> {
                     Some(name) => values.push((name.clone(), bent.token.into())),
                     None => cookie = Some(cookies.map(|cookies| cookies.replace(&token, &bent.token))),
                 }
+                weak = bent.weak;
                 bent.with
             }
         };
         let opening = Some(Opening { connect, cookie });
-        Ok(Brought { opening, values, until_s, ..Brought::with(with) })
+        Ok(Brought { opening, values, weak, until_s, ..Brought::with(with) })
     }
 }
 
@@ -326,6 +347,7 @@ impl Brought {
             with: words.to_owned(),
             values: Vec::new(),
             foreign: Vec::new(),
+            weak: false,
             lacks: Vec::new(),
             until_s: None,
         }
@@ -344,7 +366,7 @@ impl Brought {
             _ => {
                 let bent = token::bend(&token, probe, now_s, &format!("{:016x}", bench.net.clock.now().0)).ok()?;
                 bench.learn(&bent.token, name, Some(owner.0));
-                Brought { values: vec![(name.clone(), bent.token.into())], ..Brought::with(bent.with) }
+                Brought { values: vec![(name.clone(), bent.token.into())], weak: bent.weak, ..Brought::with(bent.with) }
             }
         };
         drop(given);
@@ -475,7 +497,8 @@ impl User<'_> {
         beside: Option<(UserNumber, Iteration)>,
     ) {
         let (with, foreign) = (brought.with.clone(), brought.foreign.clone());
-        self.line.tell(Fact::Knocked { probe, door, control, with, brought: foreign, beside, at: self.line.now() });
+        let (weak, at) = (brought.weak, self.line.now());
+        self.line.tell(Fact::Knocked { probe, door, control, with, brought: foreign, weak, beside, at });
     }
 
     /// A session of its own, with all that precedes a connection; says whether there is one.

@@ -119,6 +119,9 @@ pub enum Fact {
         /// Ids of others that it brings, so that it hears them again is no wonder.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         brought: Vec<String>,
+        /// What it brings is wrong in more than it is meant to be, so that a refusal does not say in which.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        weak: bool,
         /// Whose iteration goes on meanwhile.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         beside: Option<(UserNumber, Iteration)>,

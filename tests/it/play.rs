@@ -490,7 +490,7 @@ impl Stage {
         let beside = beside.map(|number| (UserNumber(number), iteration(number)));
         let (with, at) = (probe.comes().to_owned(), stamp(self.now));
         let door = if over_http || probe == Probe::ForeignHistory { Door::Http } else { Door::Socket };
-        Fact::Knocked { probe, door, control, with, brought, beside, at }
+        Fact::Knocked { probe, door, control, with, brought, weak: false, beside, at }
     }
 
     fn asks_at_door(&mut self, index: usize, (probe, beside): (Probe, Option<u32>)) {

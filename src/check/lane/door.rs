@@ -26,6 +26,7 @@ pub(super) struct AtDoor {
     door: Door,
     control: bool,
     with: String,
+    weak: bool,
     brought: Vec<String>,
     beside: Option<(UserNumber, Iteration)>,
     at: Stamp,
@@ -65,13 +66,14 @@ impl Lane {
     /// What somebody at a door did or was answered; says whether that was all that is to be made of it.
     pub(super) fn door_fact(&mut self, bench: &mut Bench<'_>, fact: &Fact) -> bool {
         match fact {
-            Fact::Knocked { probe, door, control, with, brought, beside, at } => {
+            Fact::Knocked { probe, door, control, with, brought, weak, beside, at } => {
                 self.settle_all(bench);
                 self.door = Some(Box::new(AtDoor {
                     probe: *probe,
                     door: *door,
                     control: *control,
                     with: with.clone(),
+                    weak: *weak,
                     brought: brought.clone(),
                     beside: *beside,
                     at: *at,
@@ -123,8 +125,8 @@ impl Lane {
         if let Some(door) = self.door.take()
             && (door.met.is_some() || door.control && door.stage == Stage::Before)
         {
-            let AtDoor { probe, door, control, with, beside, at, met, .. } = *door;
-            bench.out.doors.knocked((probe, door), control, Knock { met, at, with, beside });
+            let AtDoor { probe, door, control, with, weak, beside, at, met, .. } = *door;
+            bench.out.doors.knocked((probe, door), control, Knock { met, at, with, weak, beside });
         }
     }
 
