@@ -180,3 +180,23 @@ fn what_may_lock_an_account_out_knocks_off_this_machine_only_where_that_is_allow
     assert!(allowed[0].starts_with("probes     10 probes, at most 14 runs more"), "{allowed:?}");
     assert_eq!(allowed.len(), 3, "{allowed:?}");
 }
+
+#[test]
+fn where_nobody_is_greeted_a_run_shows_who_was_let_in() {
+    let shipped = profile();
+    let (head, rest) = shipped.split_once("  script:\n").expect("a script");
+    let (_, rest) = rest.split_once("\n# Known frames").expect("what follows it");
+    let place = Place::new();
+    place.write("target.yaml", &format!("{head}\n# Known frames{rest}"));
+    let probes = "probes: [no-token, forged-token, { probe: misplaced-token, in: query }]";
+    place.write("scenario.yaml", &format!("{SCENARIO}{probes}\n"));
+    let mut options = Options::default();
+    options.limits.auth = std::time::Duration::from_millis(300);
+    let backend = backend::start(options).expect("a backend");
+    let (code, report) = run(&place, "scenario.yaml", &["--url", &backend.http_url()]);
+    let rows = rows(&report);
+    assert_eq!((code, report.claim("doors")), (1, Some("fail")), "{rows:?}");
+    let verdict = |name: &str| rows[name].1.clone().unwrap_or_default();
+    assert_eq!((verdict("no-token socket"), verdict("forged-token socket")), ("pass".to_owned(), "pass".to_owned()));
+    assert_eq!(rows["misplaced-token socket"].0, "let in: agent_started came", "the query is a second place");
+}

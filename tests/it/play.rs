@@ -427,6 +427,7 @@ impl Stage {
                 Fact::Left { at }
             }
             ["spares", probe] => Fact::Spared { probe: self.probe(probe), why: body, at },
+            ["reads", "marks"] => Fact::Marked { name: "GET /messages".to_owned(), marks: vec![body], at },
             ["reads", "good"] => step(Phase::Probe, "GET /messages", good),
             ["reads", "refused", code] => step(Phase::Probe, "GET /messages", refused(code)),
             ["greeted"] => return self.text(index, r#"{"type":"connection_ready","user_id":"${user}"}"#),

@@ -34,7 +34,8 @@ pub(super) struct AtDoor {
     /// A wait of the script has ended with its frame.
     greeted: bool,
     met: Option<Met>,
-    /// It got a run of its own under an id that it brought, which is no harm unless something of the other comes with it.
+    /// It got a run of its own under an id that it brought, or an answer that is none of another's, which is no harm unless
+    /// something of another comes with it.
     served: bool,
     excerpts: VecDeque<Excerpt>,
 }
@@ -280,7 +281,13 @@ impl Lane {
                     self.searched(bench, done, &what, body, true);
                 }
                 match status {
-                    200..=299 => Met::Refused(format!("HTTP {status} with nothing of it")),
+                    200..=299 => {
+                        // Marks in it are told next.
+                        if let Some(door) = &mut self.door {
+                            door.served = true;
+                        }
+                        Met::Refused(format!("HTTP {status} with nothing of it"))
+                    }
                     status => self.by_status(bench, *status),
                 }
             }
