@@ -37,6 +37,16 @@ pub enum Probe {
     // A refresh token that is used twice belongs here as soon as a profile can say how tokens are refreshed.
 }
 
+/// Where it knocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Door {
+    /// Where sockets are opened, and asks are taken.
+    Socket,
+    /// Where a thread is read over HTTP.
+    Http,
+}
+
 impl Probe {
     /// All of them, in the order in which they knock: the most harmless first.
     pub const ALL: [Probe; 13] = [
@@ -101,6 +111,19 @@ impl Probe {
     /// It asks the agent; the others only connect or read.
     pub fn asks(self) -> bool {
         matches!(self, Probe::ForeignThread | Probe::ForeignRun)
+    }
+
+    /// It brings a token that is wrong in itself, to whichever door.
+    pub fn is_of_token(self) -> bool {
+        matches!(
+            self,
+            Probe::NoToken
+                | Probe::MalformedToken
+                | Probe::ExpiredToken
+                | Probe::ForgedToken
+                | Probe::UnsignedToken
+                | Probe::WrongAudience
+        )
     }
 
     /// It looks like an attack on the account that the token names, for which targets may lock it.

@@ -8,14 +8,16 @@ use std::collections::BTreeMap;
 use super::conclude::Verdict;
 use crate::expect::{DoorRule, Doors};
 use crate::identity::{Iteration, UserNumber};
-use crate::probe::Probe;
+use crate::probe::{Door, Probe};
 use crate::time::Stamp;
 
 /// What probes met.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DoorLog {
-    /// By probe.
-    knocks: BTreeMap<Probe, Knocks>,
+    /// By probe and door.
+    knocks: BTreeMap<(Probe, Door), Knocks>,
+    /// Probes that were left out, and why.
+    spared: BTreeMap<Probe, String>,
     /// The iterations beside which probes knocked.
     beside: BTreeMap<(UserNumber, Iteration), Beside>,
 }
@@ -25,7 +27,6 @@ pub struct DoorLog {
 struct Knocks {
     knock: Option<Knock>,
     control: Option<Knock>,
-    spared: Option<String>,
 }
 
 /// One knock at a door.
@@ -37,6 +38,8 @@ pub struct Knock {
     pub at: Stamp,
     /// What it brought, in words.
     pub with: String,
+    /// That was wrong in more than it was meant to be.
+    pub weak: bool,
     /// Whose iteration went on meanwhile.
     pub beside: Option<(UserNumber, Iteration)>,
 }
@@ -71,6 +74,8 @@ struct Beside {
 pub struct DoorRow {
     /// Which.
     pub probe: Probe,
+    /// Where it knocked.
+    pub door: Door,
     /// What it brought, in words.
     pub with: String,
     /// What counts as a refusal of it.
@@ -81,6 +86,8 @@ pub struct DoorRow {
     pub control: String,
     /// What became of the other user's run meanwhile.
     pub beside: String,
+    /// What it brought was wrong in more than it was meant to be, so that a refusal does not say in which.
+    pub weak: bool,
     /// Whether the door is shut; `None` if nothing knocked at it on purpose.
     pub verdict: Option<Verdict>,
     /// For what is neither shut nor open: what is missing.
@@ -109,17 +116,17 @@ impl std::fmt::Display for Met {
 
 impl DoorLog {
     /// Somebody knocked, as the control or not.
-    pub(super) fn knocked(&mut self, probe: Probe, control: bool, knock: Knock) {
-        let knocks = self.knocks.entry(probe).or_default();
+    pub(super) fn knocked(&mut self, at: (Probe, Door), control: bool, knock: Knock) {
+        let knocks = self.knocks.entry(at).or_default();
         let place = if control { &mut knocks.control } else { &mut knocks.knock };
         worse(place, knock);
     }
 
     /// A probe was left out.
     pub(super) fn spared(&mut self, probe: Probe, why: &str) {
-        let spared = &mut self.knocks.entry(probe).or_default().spared;
-        if spared.as_deref().is_none_or(|known| why < known) {
-            *spared = Some(why.to_owned());
+        let spared = self.spared.entry(probe).or_insert_with(|| why.to_owned());
+        if why < spared.as_str() {
+            why.clone_into(spared);
         }
     }
 
@@ -143,42 +150,57 @@ impl DoorLog {
     }
 
     pub(super) fn merge(&mut self, other: DoorLog) {
-        for (probe, theirs) in other.knocks {
-            let mine = self.knocks.entry(probe).or_default();
+        for (at, theirs) in other.knocks {
+            let mine = self.knocks.entry(at).or_default();
             for (mine, theirs) in [(&mut mine.knock, theirs.knock), (&mut mine.control, theirs.control)] {
                 theirs.into_iter().for_each(|theirs| worse(mine, theirs));
             }
-            theirs.spared.iter().for_each(|why| self.spared(probe, why));
         }
+        other.spared.iter().for_each(|(probe, why)| self.spared(*probe, why));
         // Each iteration is one user's, and each user one thread's.
         self.beside.extend(other.beside);
     }
 
     /// What each probe has shown that was to knock.
     pub fn rows(&self, doors: &Doors) -> Vec<DoorRow> {
-        doors.probes.iter().map(|rule| self.row(rule)).collect()
+        let rows = |rule: &DoorRule| {
+            let at = |door| self.knocks.contains_key(&(rule.probe, door));
+            let mut doors: Vec<Door> = [Door::Socket, Door::Http].into_iter().filter(|door| at(*door)).collect();
+            if doors.is_empty() {
+                doors.push(if rule.probe == Probe::ForeignHistory { Door::Http } else { Door::Socket });
+            }
+            doors.into_iter().map(|door| self.row(rule, door)).collect::<Vec<_>>()
+        };
+        doors.probes.iter().flat_map(rows).collect()
     }
 
-    fn row(&self, rule: &DoorRule) -> DoorRow {
+    fn row(&self, rule: &DoorRule, door: Door) -> DoorRow {
         let probe = rule.probe;
         let none = Knocks::default();
-        let Knocks { knock, control, spared } = self.knocks.get(&probe).unwrap_or(&none);
+        let Knocks { knock, control } = self.knocks.get(&(probe, door)).unwrap_or(&none);
         let beside = knock.as_ref().and_then(|knock| Some((knock, knock.beside?)));
         let row = |seen: String, verdict, missing: Option<String>| DoorRow {
             probe,
+            door,
             with: knock.as_ref().map_or_else(|| probe.comes().to_owned(), |knock| knock.with.clone()),
             expected: rule.refusals.to_string(),
             seen,
-            control: control.as_ref().map_or_else(|| "none".to_owned(), |control| self.control(probe, control).1),
-            beside: beside.map_or_else(|| "none".to_owned(), |(knock, beside)| self.beside(probe, knock, beside).1),
+            control: control.as_ref().map_or_else(|| "none".to_owned(), |control| self.control(door, control).1),
+            beside: beside.map_or_else(|| "none".to_owned(), |(knock, beside)| self.beside(door, knock, beside).1),
+            weak: knock.as_ref().is_some_and(|knock| knock.weak),
             verdict,
             missing,
         };
         let open = Some(Verdict::Inconclusive);
         let Some(Knock { met: Some(met), .. }) = knock else {
-            return match spared {
+            return match self.spared.get(&probe) {
+                // Who names a probe counts on it.
+                Some(why) if rule.named => {
+                    let missing = format!("{probe} was spared: {why}; take it out of `probes` if that is well");
+                    row("spared".to_owned(), open, Some(missing))
+                }
                 Some(why) => row("spared".to_owned(), None, Some(why.clone())),
-                None => row("nothing".to_owned(), open, Some(format!("{probe} never knocked"))),
+                None => row("it never knocked".to_owned(), open, Some(format!("{probe} never knocked"))),
             };
         };
         let seen = met.to_string();
@@ -191,7 +213,7 @@ impl DoorLog {
             Met::Unclear(by) => return row(seen, open, Some(format!("{probe} shows nothing: {by}"))),
             Met::Refused(_) => {}
         }
-        match control.as_ref().map(|control| self.control(probe, control)) {
+        match control.as_ref().map(|control| self.control(door, control)) {
             Some((true, _)) => {}
             Some((false, told)) => {
                 let missing =
@@ -200,7 +222,7 @@ impl DoorLog {
             }
             None => return row(seen, open, Some(format!("{probe} was refused, and the control was not tried"))),
         }
-        match beside.map(|(knock, beside)| self.beside(probe, knock, beside)) {
+        match beside.map(|(knock, beside)| self.beside(door, knock, beside)) {
             Some((true, _)) => row(seen, Some(Verdict::Pass), None),
             Some((false, told)) => {
                 let missing = format!("{probe} was refused; the run of another user meanwhile: {told}");
@@ -211,27 +233,27 @@ impl DoorLog {
     }
 
     /// Whether the same was let in with all that is right, and by what that was seen.
-    fn control(&self, probe: Probe, control: &Knock) -> (bool, String) {
+    fn control(&self, door: Door, control: &Knock) -> (bool, String) {
         let beside = control.beside.and_then(|beside| self.beside.get(&beside));
         match (&control.met, beside) {
             (Some(Met::In(by)), _) => (true, format!("let in: {by}")),
             (Some(met), _) => (false, met.to_string()),
-            (None, Some(Beside { read: Some(true), .. })) if probe == Probe::ForeignHistory => {
+            (None, Some(Beside { read: Some(true), .. })) if door == Door::Http => {
                 (true, "let in: its owner read it".to_owned())
             }
-            (None, _) if probe == Probe::ForeignHistory => (false, "its owner could not read it".to_owned()),
+            (None, _) if door == Door::Http => (false, "its owner could not read it".to_owned()),
             (None, Some(Beside { good: true, .. })) => (true, "let in: its own run ended well".to_owned()),
             (None, _) => (false, "its own run did not end well".to_owned()),
         }
     }
 
     /// Whether the run of another user was in flight when the knock came and ended well, and what became of it.
-    fn beside(&self, probe: Probe, knock: &Knock, beside: (UserNumber, Iteration)) -> (bool, String) {
+    fn beside(&self, door: Door, knock: &Knock, beside: (UserNumber, Iteration)) -> (bool, String) {
         let (user, _) = beside;
         match self.beside.get(&beside) {
             None => (false, format!("user {user} had no run")),
             Some(beside) if !beside.good => (false, format!("that of user {user} did not end well")),
-            Some(beside) if knock.at < beside.asked || knock.at > beside.over && probe != Probe::ForeignHistory => {
+            Some(beside) if knock.at < beside.asked || knock.at > beside.over && door != Door::Http => {
                 (false, format!("that of user {user} was not in flight"))
             }
             Some(_) => (true, format!("that of user {user} ended well")),

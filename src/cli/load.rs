@@ -448,6 +448,7 @@ impl Loader {
         check_greeting(&scenario, &profile, cx);
         self.readdress(&mut profile, &reference, cx);
         self.check_addresses(&profile, cx);
+        probes::check(&scenario, &profile, cx);
         // With an address it is a backend that `serve` runs in another process.
         let embedded = reference.profile == ProfileRef::Embedded;
         let starts_backend = embedded && reference.http.is_none() && reference.socket.is_none();
@@ -894,9 +895,10 @@ fn check_greeting(scenario: &Scenario, profile: &Profile, cx: &mut Context) {
 /// What a target that is not on this machine may be loaded with is for its profile to say, and for nobody else.
 fn check_limits(scenario: &Scenario, profile: &Profile, cx: &mut Context) {
     let limits = &profile.limits;
+    let runs = scenario.runs() + probes::knocking(scenario, profile, true).runs;
     for (key, planned, allowed) in [
         ("users", u64::from(scenario.users.count) + u64::from(scenario.listeners()), limits.users),
-        ("runs", scenario.runs(), limits.runs),
+        ("runs", runs, limits.runs),
     ] {
         if planned > allowed {
             let (planned, allowed) = (grouped(planned.into()), grouped(allowed.into()));
@@ -904,6 +906,9 @@ fn check_limits(scenario: &Scenario, profile: &Profile, cx: &mut Context) {
             let mut mistake = Diagnostic::mistake(scenario.written.users, title);
             if let (Some(iterations), "runs") = (scenario.written.iterations, key) {
                 mistake = mistake.also(iterations, "iterations of each");
+            }
+            if let (Some(probes), "runs") = (scenario.written.probes, key) {
+                mistake = mistake.also(probes, "beside which these knock");
             }
             let help = format!("plan fewer, or raise `limits.{key}` in the profile if the target is meant to carry it");
             cx.report(mistake.note("the target is not on loopback").help(help));
@@ -1055,5 +1060,6 @@ fn plainly(error: &std::io::Error) -> String {
 
 mod again;
 mod people;
+pub mod probes;
 #[cfg(test)]
 mod tests;

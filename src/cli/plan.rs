@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::execute;
+use super::load::probes::{self, Knocking};
 use super::load::{Loaded, Loader, RunOptions};
 use super::machine::{Machine, Needs};
 use super::reach;
@@ -52,13 +53,20 @@ pub fn describe(loaded: &Loaded, loader: &Loader, options: &RunOptions, threads:
     }
     line("seed", options.seed.map_or_else(|| "new each time".to_owned(), |seed| seed.to_string()));
     load(&scenario.load).into_iter().for_each(|(name, text)| line(name, text));
+    let knocking = probes::knocking(scenario, &loaded.target.profile, loaded.target.loopback || options.allow_lockout);
+    if scenario.expect.claims.doors.is_some() {
+        let names: Vec<&str> = knocking.knock.iter().map(|probe| probe.name()).collect();
+        let cost = format!("{}, at most {} more", counted(names.len() as u64, "probe"), counted(knocking.runs, "run"));
+        line("probes", format!("{cost}: {}", names.join(", ")));
+        knocking.spared.iter().for_each(|(probe, why)| line("spared", format!("{probe}: {why}")));
+    }
     line("machine", Machine::here().line(Needs::of(loaded, threads)));
     let doubts = Machine::here().doubts(Needs::of(loaded, threads), threads);
     doubts.into_iter().for_each(|doubt| line("doubtful", doubt));
     line("refused", execute::refusal(loaded, threads).unwrap_or_else(|| "no: it may be run".to_owned()));
 
     out.push_str("\nclaims\n");
-    let claims = claims(scenario, &planned);
+    let claims = claims(scenario, &planned, &knocking);
     let widest = claims.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
     for (name, reach) in &claims {
         let _ = writeln!(out, "  {name:<widest$}  {reach}");
@@ -170,7 +178,7 @@ fn target(loaded: &Loaded, loader: &Loader) -> String {
 }
 
 /// Every claim with what the plan can show of it at best.
-fn claims(scenario: &Scenario, planned: &Planned) -> Vec<(String, String)> {
+fn claims(scenario: &Scenario, planned: &Planned, knocking: &Knocking) -> Vec<(String, String)> {
     let expected = &scenario.expect.claims;
     let clean = |trials: u64| {
         let bound = stats::upper_bound(0, trials, stats::CONFIDENCE) * 100.0;
@@ -193,6 +201,10 @@ fn claims(scenario: &Scenario, planned: &Planned) -> Vec<(String, String)> {
         }
         None => ("isolation".to_owned(), "not claimed with a single user".to_owned()),
     });
+    if let Some(doors) = &expected.doors {
+        let text = format!("{} of {} asked for", knocking.knock.len(), counted(doors.probes.len() as u64, "probe"));
+        all.push(("doors".to_owned(), text + required(doors.asserted.required)));
+    }
     for budget in &scenario.expect.budgets {
         let passes = planned.passes(budget.segment);
         let needed = match budget.statistic {

@@ -138,7 +138,7 @@ fn doors(report: &Report) -> String {
         let seen: Vec<String> = seen.into_iter().flatten().collect();
         out.push_str(&format!(
             "| {mark} | {} | {} | {} | {} | {} |\n",
-            prose(&door.probe),
+            prose(&door.name()),
             seen.join("<br>"),
             prose(&door.expected),
             prose(&door.control),

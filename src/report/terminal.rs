@@ -180,13 +180,17 @@ fn doors(sheet: &mut Sheet, doors: &[Door]) {
         return;
     }
     sheet.blank();
-    let name_width = doors.iter().map(|door| columns(&shown(&door.probe))).max().unwrap_or_default();
+    let name_width = doors.iter().map(|door| columns(&shown(&door.name()))).max().unwrap_or_default();
     for door in doors {
         let (symbol, _, ink) = door.verdict.map_or(("-", "", Ink::Faint), look);
-        let name = shown(&door.probe);
+        let name = door.name();
+        let name = shown(&name);
         let padding = " ".repeat(name_width - columns(&name) + 2);
         let lead = [(Ink::Plain, "  "), (ink, symbol), (Ink::Plain, " "), (Ink::Plain, &*name), (Ink::Plain, &padding)];
         let indent = " ".repeat(sheet.hang(&lead, &door.line(), ink.for_text()));
+        if !door.knocked() {
+            continue;
+        }
         let open = door.missing.as_ref().filter(|_| door.verdict == Some(Word::Inconclusive));
         if let Some(missing) = open {
             sheet.hang(&[(Ink::Plain, &indent)], missing, Ink::Plain);

@@ -155,6 +155,10 @@ pub(super) fn check(
         cx.report(mistake.also(place, "users").help("plan two users at least"));
     }
     let listed = probes.listed();
+    if let (ProbesDef::Listed(_), [], Some(place)) = (probes, &listed[..], written) {
+        let mistake = Diagnostic::mistake(place, "this list names no probe");
+        cx.report(mistake.help("name one, write `all`, or remove `probes`"));
+    }
     for (at, (probe, spelled)) in listed.iter().enumerate() {
         if let Some((other, _)) = listed[..at].iter().find(|(other, _)| other.value == probe.value) {
             let mistake = Diagnostic::mistake(probe.span, format!("`{}` stands here twice", probe.value));

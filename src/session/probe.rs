@@ -21,7 +21,7 @@ use crate::document::text::Text;
 use crate::engine::{Level, Turn};
 use crate::expect::{DoorRule, IdRole, Misplaced};
 use crate::identity::{Iteration, UserNumber};
-use crate::probe::Probe;
+use crate::probe::{Door, Probe};
 use crate::target::{Connect, Step};
 use crate::time::Micros;
 use crate::trace::{Fact, Phase};
@@ -57,6 +57,10 @@ struct Brought {
     values: Vec<(String, Json)>,
     /// Ids of another among them.
     foreign: Vec<String>,
+    /// It is wrong in more than it is meant to be.
+    weak: bool,
+    /// Values that it does without.
+    lacks: Vec<String>,
     /// When what is brought stops being right by itself, in seconds since 1970.
     until_s: Option<u64>,
 }
@@ -86,6 +90,8 @@ impl Hold {
 pub async fn knock_at_doors(bench: &Bench<'_>, victim: (User<'_>, u32), intruder: (User<'_>, u32)) {
     let Some(doors) = &bench.mission.expect.claims.doors else { return };
     let mut pair = Pair { bench, victim: victim.0, intruder: intruder.0, nth: (victim.1, intruder.1) };
+    // What the load left of a session may have been given up at its end.
+    pair.intruder.logged_in = false;
     let mut rules: Vec<&DoorRule> = doors.probes.iter().collect();
     // Who waits for the end of a token's life keeps the others waiting.
     rules.sort_by_key(|rule| rule.wait > Micros::ZERO);
@@ -121,11 +127,8 @@ impl<'a> Pair<'a> {
     async fn probe(&mut self, rule: &DoorRule) -> Result<(), String> {
         let mission = self.bench.mission;
         let probe = rule.probe;
-        if let Some(why) = mission.profile.unfit(probe) {
+        if let Some(why) = mission.profile.spares(probe, mission.may_lock) {
             return Err(why.to_owned());
-        }
-        if probe.may_lock() && !mission.may_lock {
-            return Err("it may lock the account out; --allow-lockout lets it knock".to_owned());
         }
         let asks = probe != Probe::ForeignHistory && (probe.asks() || !mission.profile.greets());
         let ready = if asks { self.run_as_control(probe).await } else { self.intruder.open_session().await };
@@ -153,6 +156,7 @@ impl<'a> Pair<'a> {
 
     /// The control of a probe that asks: an iteration of the intruder's own.
     async fn run_as_control(&mut self, probe: Probe) -> bool {
+        self.bench.mission.iterations.enter().await;
         self.nth.1 += 1;
         let iteration = Iteration(self.nth.1);
         let turn = Turn { nth: iteration.0, scheduled: None, more: true };
@@ -160,9 +164,20 @@ impl<'a> Pair<'a> {
         let line = &self.intruder.line;
         let (at, with) = (line.now(), "its own token, on its own thread".to_owned());
         let beside = Some((line.number, iteration));
-        line.tell(Fact::Knocked { probe, control: true, with, brought: vec![], beside, at });
+        line.tell(Fact::Knocked {
+            probe,
+            door: Door::Socket,
+            control: true,
+            with,
+            brought: vec![],
+            weak: false,
+            beside,
+            at,
+        });
         line.tell(Fact::Left { at });
-        self.intruder.prepare_session().await
+        // Cleaning up may have ended the session.
+        self.intruder.logged_in = false;
+        self.intruder.open_session().await
     }
 
     /// Knocks while a run of the victim is in flight, or where its thread is to be read, when that is over.
@@ -175,6 +190,7 @@ impl<'a> Pair<'a> {
         let (whose, beside) = (victim.number, (victim.number, Iteration(nth.0)));
         let hold = Rc::new(Hold::default());
         victim.hold = Some(Rc::clone(&hold));
+        let mut read = false;
         {
             let mut walking = pin!(victim.iterate(turn, true));
             let mut walked = false;
@@ -184,12 +200,22 @@ impl<'a> Pair<'a> {
                 if walked || in_flight || hold.over.get() { Poll::Ready(()) } else { Poll::Pending }
             })
             .await;
-            let knocking = async {
+            let (hold, read, intruder) = (&hold, &mut read, &mut *intruder);
+            let knocking = async move {
                 let mut brought = brought;
-                brought.take_from(&hold, probe, bench);
-                match probe {
-                    Probe::ForeignHistory => intruder.read_at_door(probe, &brought, beside).await,
-                    _ => intruder.stand_at_door(probe, false, &brought, Some(beside), Some(&hold)).await,
+                let still_right = brought.until_s.is_some();
+                if probe == Probe::ForeignHistory {
+                    brought.take_from(hold, probe, bench);
+                    intruder.read_at_door(probe, &brought, beside).await;
+                    *read = true;
+                } else {
+                    brought.take_from(hold, probe, bench);
+                    intruder.stand_at_door(probe, false, &brought, Some(beside), Some(hold)).await;
+                    hold.until_over().await;
+                    if let (false, Some(brought)) = (still_right, Brought::of_owner(hold, probe, bench, whose)) {
+                        intruder.read_at_door(probe, &brought, beside).await;
+                        *read = true;
+                    }
                 }
                 hold.left.notify_one();
             };
@@ -200,10 +226,19 @@ impl<'a> Pair<'a> {
             }
         }
         victim.hold = None;
-        if probe == Probe::ForeignHistory {
+        if read {
             let line = &intruder.line;
-            let (at, with) = (line.now(), "its owner's token".to_owned());
-            line.tell(Fact::Knocked { probe, control: true, with, brought: vec![], beside: Some(beside), at });
+            let (at, with, beside) = (line.now(), "its owner's token".to_owned(), Some(beside));
+            line.tell(Fact::Knocked {
+                probe,
+                door: Door::Http,
+                control: true,
+                with,
+                brought: vec![],
+                weak: false,
+                beside,
+                at,
+            });
             line.tell(Fact::Left { at });
         }
     }
@@ -225,7 +260,7 @@ impl<'a> Pair<'a> {
         let mut values: Vec<(String, Json)> = Vec::new();
         let mut cookie = None;
         let now_s = bench.net.clock.wall(bench.net.clock.now()) / 1_000_000;
-        let mut until_s = None;
+        let (mut until_s, mut weak) = (None, false);
         if probe == Probe::ExpiredToken {
             let ends = token::expires_s(&token()?);
             until_s = ends.filter(|ends| *ends <= now_s + rule.wait.0 / 1_000_000);
@@ -288,11 +323,12 @@ impl<'a> Pair<'a> {
                     Some(name) => values.push((name.clone(), bent.token.into())),
                     None => cookie = Some(cookies.map(|cookies| cookies.replace(&token, &bent.token))),
                 }
+                weak = bent.weak;
                 bent.with
             }
         };
         let opening = Some(Opening { connect, cookie });
-        Ok(Brought { opening, values, until_s, ..Brought::with(with) })
+        Ok(Brought { opening, values, weak, until_s, ..Brought::with(with) })
     }
 }
 
@@ -306,7 +342,36 @@ fn cookie_token(cookies: &str) -> Option<String> {
 impl Brought {
     /// Nothing but what everybody brings.
     fn with(words: &str) -> Brought {
-        Brought { opening: None, with: words.to_owned(), values: Vec::new(), foreign: Vec::new(), until_s: None }
+        Brought {
+            opening: None,
+            with: words.to_owned(),
+            values: Vec::new(),
+            foreign: Vec::new(),
+            weak: false,
+            lacks: Vec::new(),
+            until_s: None,
+        }
+    }
+
+    /// The token of whoever owns a thread, bent, to read that thread with; `None` if this probe says nothing over HTTP.
+    fn of_owner(hold: &Hold, probe: Probe, bench: &Bench<'_>, owner: UserNumber) -> Option<Brought> {
+        let profile = &bench.mission.profile;
+        let names = profile.tokens_of_history();
+        let name = names.first().filter(|_| probe.is_of_token())?;
+        let given = hold.values.borrow();
+        let token = given.iter().find(|(given, _)| given == name)?.1.as_str()?.to_owned();
+        let now_s = bench.net.clock.wall(bench.net.clock.now()) / 1_000_000;
+        let mut brought = match probe {
+            Probe::NoToken => Brought { lacks: names.clone(), ..Brought::with("no token") },
+            _ => {
+                let bent = token::bend(&token, probe, now_s, &format!("{:016x}", bench.net.clock.now().0)).ok()?;
+                bench.learn(&bent.token, name, Some(owner.0));
+                Brought { values: vec![(name.clone(), bent.token.into())], weak: bent.weak, ..Brought::with(bent.with) }
+            }
+        };
+        drop(given);
+        brought.take_from(hold, Probe::ForeignHistory, bench);
+        Some(brought)
     }
 
     /// Adds what is the victim's.
@@ -331,6 +396,32 @@ impl Brought {
 }
 
 impl User<'_> {
+    /// Lets another have the values of this one.
+    pub(super) fn share(&self, hold: &Hold) {
+        hold.values.replace(self.values.given());
+    }
+
+    /// Listens and answers until something else is done, or the work is cut.
+    pub(super) async fn listen_while(&mut self, other: impl Future<Output = ()>) {
+        let stop = &self.bench.mission.stop;
+        let mut other = pin!(async {
+            tokio::select! {
+                () = other => {}
+                () = stop.reached(Level::Cut) => {}
+            }
+        });
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut other => return,
+                () = self.line.listen(), if !self.line.dead => {}
+            }
+            while let Move::Reply(rule) = self.line.next_move() {
+                self.line.reply(rule, &self.values).await;
+            }
+        }
+    }
+
     /// Knocks at the socket, and leaves when it is known what came of it. Who gets in stays until the run of the other is over.
     async fn stand_at_door(
         &mut self,
@@ -341,7 +432,7 @@ impl User<'_> {
         hold: Option<&Hold>,
     ) {
         self.line.hang_up(&self.values).await;
-        self.enter_door(probe, control, brought, beside);
+        self.enter_door((probe, Door::Socket), control, brought, beside);
         let before = self.values.replace(&brought.values);
         self.borrowed.clone_from(&brought.values);
         self.opening = brought
@@ -389,16 +480,25 @@ impl User<'_> {
         let Some(step) = self.bench.mission.profile.history() else { return };
         // Whoever is refused need not ask again.
         let step = Step { retry: None, ..step.clone() };
-        self.enter_door(probe, false, brought, Some(beside));
-        let before = self.values.replace(&brought.values);
+        self.enter_door((probe, Door::Http), false, brought, Some(beside));
+        let mut before = self.values.replace(&brought.values);
+        // A header without a value is not sent at all.
+        before.extend(brought.lacks.iter().map(|name| (name.clone(), self.values.take(name))));
         self.step(&step, Phase::Probe).await;
         self.values.put_back(before);
         self.line.tell(Fact::Left { at: self.line.now() });
     }
 
-    fn enter_door(&mut self, probe: Probe, control: bool, brought: &Brought, beside: Option<(UserNumber, Iteration)>) {
+    fn enter_door(
+        &mut self,
+        (probe, door): (Probe, Door),
+        control: bool,
+        brought: &Brought,
+        beside: Option<(UserNumber, Iteration)>,
+    ) {
         let (with, foreign) = (brought.with.clone(), brought.foreign.clone());
-        self.line.tell(Fact::Knocked { probe, control, with, brought: foreign, beside, at: self.line.now() });
+        let (weak, at) = (brought.weak, self.line.now());
+        self.line.tell(Fact::Knocked { probe, door, control, with, brought: foreign, weak, beside, at });
     }
 
     /// A session of its own, with all that precedes a connection; says whether there is one.
@@ -420,8 +520,10 @@ impl User<'_> {
         let clock = self.bench.net.clock;
         let now_us = clock.wall(clock.now());
         let left = Micros((until_s * 1_000_000).saturating_sub(now_us)) + Micros::from_secs(1);
-        sleep(left.to_std()).await;
-        true
+        tokio::select! {
+            () = sleep(left.to_std()) => true,
+            () = self.bench.mission.stop.reached(Level::Drain) => false,
+        }
     }
 
     /// Gives the session up; says whether that went as the profile expects.

@@ -12,6 +12,8 @@ pub(super) struct Bent {
     pub token: String,
     /// What was done to it.
     pub with: &'static str,
+    /// Its signature does not fit what was changed, either.
+    pub weak: bool,
 }
 
 /// The parts of a JSON Web Token.
@@ -31,16 +33,16 @@ const EXPIRED_S: u64 = 3_600;
 /// Why it cannot be done to this token.
 pub(super) fn bend(token: &str, probe: Probe, now_s: u64, nonce: &str) -> Result<Bent, String> {
     let unfit = || "the token is no JSON Web Token".to_owned();
-    let bent = |token: String, with| Ok(Bent { token, with });
+    let bent = |token: String, with, weak| Ok(Bent { token, with, weak });
     match probe {
-        Probe::MalformedToken => bent(format!("malformed-{nonce}"), "a text that is no token"),
+        Probe::MalformedToken => bent(format!("malformed-{nonce}"), "a text that is no token", false),
         Probe::ExpiredToken => {
             let mut jwt = Jwt::read(token).ok_or_else(unfit)?;
             jwt.claims.insert("exp".to_owned(), (now_s - EXPIRED_S).into());
             if jwt.claims.contains_key("iat") {
                 jwt.claims.insert("iat".to_owned(), (now_s - 2 * EXPIRED_S).into());
             }
-            bent(jwt.write(), "a token with an `exp` an hour back, so that its signature does not fit any more")
+            bent(jwt.write(), "a token with an `exp` an hour back, and a signature that does not fit any more", true)
         }
         Probe::ForgedToken => {
             let mut jwt = Jwt::read(token).ok_or_else(unfit)?;
@@ -49,20 +51,20 @@ pub(super) fn bend(token: &str, probe: Probe, now_s: u64, nonce: &str) -> Result
                 return Err("the token has no signature".to_owned());
             }
             jwt.signature = URL_SAFE_NO_PAD.encode(bytes.iter().map(|byte| !byte).collect::<Vec<_>>());
-            bent(jwt.rewritten(token), "a token with another signature")
+            bent(jwt.rewritten(token), "a token with another signature", false)
         }
         Probe::UnsignedToken => {
             let mut jwt = Jwt::read(token).ok_or_else(unfit)?;
             jwt.header.insert("alg".to_owned(), "none".into());
             jwt.signature.clear();
-            bent(jwt.write(), "a token with `alg: none` and no signature")
+            bent(jwt.write(), "a token with `alg: none` and no signature", false)
         }
         Probe::WrongAudience => {
             let mut jwt = Jwt::read(token).ok_or_else(unfit)?;
             jwt.claims.insert("aud".to_owned(), "somebody-else".into());
-            bent(jwt.write(), "a token with another `aud`, so that its signature does not fit any more")
+            bent(jwt.write(), "a token with another `aud`, and a signature that does not fit any more", true)
         }
-        _ => bent(token.to_owned(), "the token as it is"),
+        _ => bent(token.to_owned(), "the token as it is", false),
     }
 }
 

@@ -415,32 +415,6 @@ impl<'a> User<'a> {
         self.line.tell(Fact::Ended { at: self.line.now() });
     }
 
-    /// Lets another have the values of this one.
-    fn share(&self, hold: &Hold) {
-        hold.values.replace(self.values.given());
-    }
-
-    /// Listens and answers until something else is done, or the work is cut.
-    async fn listen_while(&mut self, other: impl Future<Output = ()>) {
-        let stop = &self.bench.mission.stop;
-        let mut other = pin!(async {
-            tokio::select! {
-                () = other => {}
-                () = stop.reached(Level::Cut) => {}
-            }
-        });
-        loop {
-            tokio::select! {
-                biased;
-                () = &mut other => return,
-                () = self.line.listen(), if !self.line.dead => {}
-            }
-            while let Move::Reply(rule) = self.line.next_move() {
-                self.line.reply(rule, &self.values).await;
-            }
-        }
-    }
-
     /// The `finally` steps; once the execution was cut, only as far as they get in a moment. A user who never logged in has
     /// left nothing behind and may not ask.
     async fn clean_up(&mut self) {

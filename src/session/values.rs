@@ -67,6 +67,11 @@ impl Values {
         replaced
     }
 
+    /// Takes the value of `name` away and says what it was.
+    pub(super) fn take(&mut self, name: &str) -> Option<Json> {
+        self.named.remove(name)
+    }
+
     /// Undoes [`Values::replace`].
     pub(super) fn put_back(&mut self, replaced: Vec<(String, Option<Json>)>) {
         for (name, value) in replaced.into_iter().rev() {

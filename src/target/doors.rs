@@ -12,27 +12,38 @@ impl Profile {
         let token = !self.tokens().is_empty() || !self.login.is_empty();
         let origin = self.connect.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("origin"));
         let (fits, why) = match probe {
-            Probe::NoToken
-            | Probe::MalformedToken
-            | Probe::ExpiredToken
-            | Probe::ForgedToken
-            | Probe::UnsignedToken
-            | Probe::WrongAudience
-            | Probe::MisplacedToken => (token, "the profile carries no token to the socket"),
             Probe::LoggedOutToken if token => (!self.logout.is_empty(), "the profile has no `logout`"),
-            Probe::LoggedOutToken => (false, "the profile carries no token to the socket"),
             Probe::ForeignThread => (self.sends(IdRole::Thread), "nothing that the profile sends names a thread"),
             Probe::ForeignRun => (self.sends(IdRole::Run), "nothing that the profile sends names a run"),
             Probe::ForeignHistory => {
                 (self.history().is_some(), "no step under `after` reads a thread and says what must stand in it")
             }
             Probe::NoOrigin | Probe::ForeignOrigin => (origin, "the profile sends no `connect.origin`"),
+            _ => (token, "the profile carries no token to the socket"),
         };
         (!fits).then_some(why)
     }
 
+    /// Why a probe is left out, if it is: it cannot be expressed, or not `may_lock` and targets may lock an account out for it.
+    pub fn spares(&self, probe: Probe, may_lock: bool) -> Option<&'static str> {
+        let locks = probe.may_lock() && !may_lock;
+        self.unfit(probe).or(locks.then_some("it may lock the account out; --allow-lockout lets it knock"))
+    }
+
     /// The names of what opens the socket: secrets that are captured before, and columns of users, in what is sent there.
     pub fn tokens(&self) -> Vec<String> {
+        self.tokens_in(&self.opening())
+    }
+
+    /// The names of what opens a thread over HTTP; none where no step reads one.
+    pub fn tokens_of_history(&self) -> Vec<String> {
+        let Some(step) = self.history() else { return Vec::new() };
+        let common = self.http.iter().flat_map(|http| values(&http.headers));
+        let texts: Vec<&Text> = step.texts().into_iter().chain(common).collect();
+        self.tokens_in(&texts)
+    }
+
+    fn tokens_in(&self, texts: &[&Text]) -> Vec<String> {
         let steps = self.login.iter().chain(&self.prepare);
         let secrets: Vec<&str> = steps
             .flat_map(|step| &step.captures)
@@ -42,7 +53,7 @@ impl Profile {
         let of_user =
             |name: &str| name.starts_with("user.") && !["user.index", "user.number", "user.email"].contains(&name);
         let mut names: Vec<String> = Vec::new();
-        for text in self.opening() {
+        for text in texts {
             let holes = text.holes().map(|hole| &hole.name);
             names.extend(holes.filter(|name| secrets.contains(&name.as_str()) || of_user(name)).cloned());
         }

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{Connection, Iteration, UserNumber};
-use crate::probe::Probe;
+use crate::probe::{Door, Probe};
 use crate::time::{Micros, Stamp};
 
 /// Something the harness did, or was answered outside the socket.
@@ -126,6 +126,8 @@ pub enum Fact {
     Knocked {
         /// As who must not get in; or, as the control, with all that is right.
         probe: Probe,
+        /// Which door.
+        door: Door,
         /// With all that is right.
         control: bool,
         /// What it brings, in words.
@@ -133,6 +135,9 @@ pub enum Fact {
         /// Ids of others that it brings, so that it hears them again is no wonder.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         brought: Vec<String>,
+        /// What it brings is wrong in more than it is meant to be, so that a refusal does not say in which.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        weak: bool,
         /// Whose iteration goes on meanwhile.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         beside: Option<(UserNumber, Iteration)>,

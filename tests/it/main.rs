@@ -10,6 +10,7 @@ mod course;
 mod dialects;
 mod docs;
 mod doctor;
+mod doors;
 mod envelope;
 mod exposure;
 mod faults;

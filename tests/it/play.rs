@@ -13,7 +13,7 @@ use goldenpath::cli::load::{Loader, Overrides, Unset, Variables};
 use goldenpath::expect::Expectations;
 use goldenpath::finding::Finding;
 use goldenpath::identity::{Connection, ExecutionId, Iteration, UserNumber};
-use goldenpath::probe::Probe;
+use goldenpath::probe::{Door, Probe};
 use goldenpath::target::NETRA;
 use goldenpath::time::{Micros, Stamp};
 use goldenpath::trace::{Content, Dial, Direction, Fact, Frame, NetFailure, Phase, StepOutcome};
@@ -444,6 +444,7 @@ impl Stage {
                 Fact::Left { at }
             }
             ["spares", probe] => Fact::Spared { probe: self.probe(probe), why: body, at },
+            ["reads", "marks"] => Fact::Marked { name: "GET /messages".to_owned(), marks: vec![body], at },
             ["reads", "good"] => step(Phase::Probe, "GET /messages", good),
             ["reads", "refused", code] => step(Phase::Probe, "GET /messages", refused(code)),
             ["greeted"] => return self.text(index, r#"{"type":"connection_ready","user_id":"${user}"}"#),
@@ -489,7 +490,9 @@ impl Stage {
     /// user `beside` does.
     fn knocks(&mut self, index: usize, probe: &str, how: &[&str]) -> Fact {
         let probe = self.probe(probe);
-        let (beside, control) = match how {
+        let over_http = how.contains(&"over-http");
+        let how: Vec<&str> = how.iter().copied().filter(|word| *word != "over-http").collect();
+        let (beside, control) = match how[..] {
             [] => (None, false),
             ["rightly"] => (None, true),
             ["beside", user] => (user.parse().ok(), false),
@@ -505,7 +508,8 @@ impl Stage {
         };
         let beside = beside.map(|number| (UserNumber(number), iteration(number)));
         let (with, at) = (probe.comes().to_owned(), stamp(self.now));
-        Fact::Knocked { probe, control, with, brought, beside, at }
+        let door = if over_http || probe == Probe::ForeignHistory { Door::Http } else { Door::Socket };
+        Fact::Knocked { probe, door, control, with, brought, weak: false, beside, at }
     }
 
     fn asks_at_door(&mut self, index: usize, (probe, beside): (Probe, Option<u32>)) {

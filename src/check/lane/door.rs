@@ -2,7 +2,7 @@
 //!
 //! What is heard there is no part of a run. Whose it is goes to the ledger as everywhere; whether it is a refusal is said here.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use super::owner::{THREAD, own};
 use super::run::Place;
@@ -12,7 +12,7 @@ use crate::event::Extract;
 use crate::expect::{DoorRule, Expectations, IdRole, IdSource, Refusals, ScriptStep, Unique};
 use crate::finding::{Deviation, Evidence, Excerpt};
 use crate::identity::{Connection, Iteration, UserNumber};
-use crate::probe::Probe;
+use crate::probe::{Door, Probe};
 use crate::time::{Micros, Stamp};
 use crate::trace::{Content, Dial, Fact, Frame, NetFailure, StepOutcome};
 
@@ -21,10 +21,12 @@ const EXCERPTS_KEPT: usize = 3;
 
 /// Somebody at a door.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(super) struct AtDoor {
     probe: Probe,
+    door: Door,
     control: bool,
     with: String,
+    weak: bool,
     brought: Vec<String>,
     beside: Option<(UserNumber, Iteration)>,
     at: Stamp,
@@ -32,7 +34,8 @@ pub(super) struct Door {
     /// A wait of the script has ended with its frame.
     greeted: bool,
     met: Option<Met>,
-    /// It got a run of its own under an id that it brought, which is no harm unless something of the other comes with it.
+    /// It got a run of its own under an id that it brought, or an answer that is none of another's, which is no harm unless
+    /// something of another comes with it.
     served: bool,
     excerpts: VecDeque<Excerpt>,
 }
@@ -53,7 +56,7 @@ enum Stage {
     Over,
 }
 
-impl Door {
+impl AtDoor {
     /// Being let in is seen in a run.
     fn asks(&self) -> bool {
         self.probe.asks() || !self.greeted
@@ -64,12 +67,14 @@ impl Lane {
     /// What somebody at a door did or was answered; says whether that was all that is to be made of it.
     pub(super) fn door_fact(&mut self, bench: &mut Bench<'_>, fact: &Fact) -> bool {
         match fact {
-            Fact::Knocked { probe, control, with, brought, beside, at } => {
+            Fact::Knocked { probe, door, control, with, brought, weak, beside, at } => {
                 self.settle_all(bench);
-                self.door = Some(Box::new(Door {
+                self.door = Some(Box::new(AtDoor {
                     probe: *probe,
+                    door: *door,
                     control: *control,
                     with: with.clone(),
+                    weak: *weak,
                     brought: brought.clone(),
                     beside: *beside,
                     at: *at,
@@ -121,8 +126,8 @@ impl Lane {
         if let Some(door) = self.door.take()
             && (door.met.is_some() || door.control && door.stage == Stage::Before)
         {
-            let Door { probe, control, with, beside, at, met, .. } = *door;
-            bench.out.doors.knocked(probe, control, Knock { met, at, with, beside });
+            let AtDoor { probe, door, control, with, weak, beside, at, met, .. } = *door;
+            bench.out.doors.knocked((probe, door), control, Knock { met, at, with, weak, beside });
         }
     }
 
@@ -236,18 +241,7 @@ impl Lane {
     }
 
     fn door_dialed(&mut self, bench: &mut Bench<'_>, number: Connection, done: Stamp, outcome: &Dial) {
-        self.connection = Some(ConnectionState {
-            number,
-            upgraded: done,
-            frames: 0,
-            replies: VecDeque::new(),
-            ungreeted: false,
-            outstanding: None,
-            asking: false,
-            reported_malformed: false,
-            reported_unasked: BTreeSet::new(),
-            ended: !matches!(outcome, Dial::Upgraded { .. }),
-        });
+        self.connection = Some(ConnectionState::new(number, done, outcome));
         let met = match outcome {
             Dial::Upgraded { .. } => return self.door_script(bench, 0, done),
             Dial::Refused { status, headers, body } => {
@@ -287,7 +281,13 @@ impl Lane {
                     self.searched(bench, done, &what, body, true);
                 }
                 match status {
-                    200..=299 => Met::Refused(format!("HTTP {status} with nothing of it")),
+                    200..=299 => {
+                        // Marks in it are told next.
+                        if let Some(door) = &mut self.door {
+                            door.served = true;
+                        }
+                        Met::Refused(format!("HTTP {status} with nothing of it"))
+                    }
                     status => self.by_status(bench, *status),
                 }
             }

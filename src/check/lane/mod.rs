@@ -35,7 +35,7 @@ use crate::finding::{Deviation, Evidence, Excerpt, Finding, Subject};
 use crate::identity::{Connection, ExecutionId, Iteration, UserNumber};
 use crate::rule::{Concern, Rule, Severity};
 use crate::time::{Micros, Stamp};
-use crate::trace::{Content, Direction, Fact, Frame};
+use crate::trace::{Content, Dial, Direction, Fact, Frame};
 
 use owner::{Came, Owned};
 use parts::OpenMessages;
@@ -94,7 +94,7 @@ pub(super) struct Lane {
     connection: Option<ConnectionState>,
     run: Option<Box<Run>>,
     /// The door that the user stands at.
-    door: Option<Box<door::Door>>,
+    door: Option<Box<door::AtDoor>>,
     /// What the last run that ended was answered, for the steps after it.
     pub(super) last_answer: Option<String>,
     /// Runs that are over and may still get late frames.
@@ -183,6 +183,24 @@ struct ConnectionState {
     reported_malformed: bool,
     reported_unasked: BTreeSet<String>,
     ended: bool,
+}
+
+impl ConnectionState {
+    /// Nothing has come on it yet.
+    fn new(number: Connection, upgraded: Stamp, outcome: &Dial) -> ConnectionState {
+        ConnectionState {
+            number,
+            upgraded,
+            frames: 0,
+            replies: VecDeque::new(),
+            ungreeted: false,
+            outstanding: None,
+            asking: false,
+            reported_malformed: false,
+            reported_unasked: BTreeSet::new(),
+            ended: !matches!(outcome, Dial::Upgraded { .. }),
+        }
+    }
 }
 
 impl Lane {

@@ -1,7 +1,5 @@
 //! From the beginning of an iteration to the first ask: steps, upgrade, socket script, and who refused what.
 
-use std::collections::{BTreeSet, VecDeque};
-
 use super::owner::own;
 use super::run::Over;
 use super::{Bench, ConnectionState, Heard, IterationState, Lane, Outstanding, Stage, any};
@@ -158,18 +156,7 @@ impl Lane {
             let took = answered.since(sent);
             self.record(bench, Segment::Login, took, took);
         }
-        self.connection = Some(ConnectionState {
-            number,
-            upgraded: done,
-            frames: 0,
-            replies: VecDeque::new(),
-            ungreeted: false,
-            outstanding: None,
-            asking: false,
-            reported_malformed: false,
-            reported_unasked: BTreeSet::new(),
-            ended: !matches!(outcome, Dial::Upgraded { .. }),
-        });
+        self.connection = Some(ConnectionState::new(number, done, outcome));
         let (deviation, excerpts) = match outcome {
             Dial::Upgraded { subprotocol, echo_fits, echo_strict } => {
                 if *echo_strict && !echo_fits {

@@ -189,7 +189,6 @@ mod tests {
         (Rule::HarnessLate, "it is about the harness"),
         (Rule::AskRefused, "the profile names no refusals of an ask: an error frame ends the run"),
         (Rule::ForeignExecution, "it takes two executions against one backend"),
-        (Rule::OddRefusal, "every misbehaviour at a door lets somebody in, tells or disturbs"),
         (Rule::NotReady, "the profile gives a minute, and a selftest has none"),
         (Rule::StepFailed, "the profile has no step but the login before the connection"),
         (Rule::SubprotocolMismatch, "the profile is lenient about the subprotocol, as browsers are"),

@@ -1,0 +1,202 @@
+//! Doors that must stay shut, over real sockets: the shipped scenario, each way to carry a token, origins, and what is spared.
+//!
+//! That a recording judged again tells the same is held for every report that is read here.
+
+use std::collections::BTreeMap;
+
+use goldenpath::backend::{self, Options};
+
+use crate::support::process::{Place, shipped};
+use crate::support::report::Report;
+
+const SCENARIO: &str = r#"
+version: 1
+name: doors
+target: target.yaml
+users: { count: 2, email: "qa${user.number}@example.com", password: { env: PASSWORD, on_loopback: golden-path } }
+ask: { prompt: "Which services drive our cloud bill? (ref ${canary})" }
+timeouts: { quiet: 50ms }
+"#;
+
+/// How a token gets to the socket; `PROFILE` is the connection of the shipped profile.
+const CARRIERS: [(&str, &str); 4] = [
+    ("a header", "  headers: { Authorization: \"Bearer ${token}\" }\n  script:"),
+    ("the query", "  query: { token: \"${token}\" }\n  script:"),
+    ("a subprotocol", "  subprotocols: [jwt-auth, \"jwt.${token | base64url}\"]\n  script:"),
+    (
+        "the first message",
+        "  script:\n    - send: { type: auth, token: \"${token}\" }\n    - wait: { when: { event: [auth_success, \
+         authentication_success] }, refused: [{ event: auth_error }, { event: authentication_error }] }",
+    ),
+];
+
+const SHIPPED: &str = "  subprotocols: [jwt-auth, \"jwt.${token | base64url}\"]\n  echo: lenient\n  script:";
+
+fn profile() -> String {
+    std::fs::read_to_string(shipped("scenarios/targets/netra.yaml")).expect("the shipped profile")
+}
+
+/// Every row of a report: what was seen, and the verdict.
+fn rows(report: &Report) -> BTreeMap<String, (String, Option<String>)> {
+    let rows = report.0["doors"].as_array().expect("rows").iter().map(|row| {
+        let text = |key: &str| row[key].as_str().map(str::to_owned);
+        let name = format!("{} {}", text("probe").unwrap_or_default(), text("at").unwrap_or_default());
+        (name, (text("seen").unwrap_or_default(), text("verdict")))
+    });
+    rows.collect()
+}
+
+fn run(place: &Place, scenario: &str, more: &[&str]) -> (i32, Report) {
+    let ended = place.run(&[&["run", scenario, "-q", "--out", "out"], more].concat());
+    let code = ended.status.code().unwrap_or_else(|| panic!("{}", ended.stderr));
+    assert!(place.path().join("out/report.json").exists(), "{}\n{}", ended.stdout, ended.stderr);
+    (code, Report::in_folder(&place.path().join("out")))
+}
+
+#[test]
+fn every_door_of_a_healthy_target_is_shut_and_the_shipped_scenario_says_so() {
+    let place = Place::new();
+    let (code, report) = run(&place, &shipped("scenarios/doors.yaml"), &["--set", "timeouts.quiet=100ms"]);
+    assert_eq!((code, report.claim("doors")), (0, Some("pass")));
+    let rows = rows(&report);
+    for (name, seen) in [
+        ("malformed-token socket", "refused: HTTP 401"),
+        ("forged-token socket", "refused: HTTP 401"),
+        ("forged-token http", "refused: HTTP 401"),
+        ("no-token http", "refused: HTTP 401"),
+        ("logged-out-token socket", "refused: HTTP 401"),
+        ("foreign-thread socket", "refused: error_message"),
+        ("foreign-run socket", "refused: agent_started came, of a run of its own under that id"),
+        ("foreign-history http", "refused: HTTP 404"),
+    ] {
+        assert_eq!(rows[name], (seen.to_owned(), Some("pass".to_owned())), "{name}");
+    }
+    assert_eq!(rows["no-origin socket"], ("spared".to_owned(), None));
+    // Bent tokens are secrets as well: some differ from real ones by one field.
+    let text = std::fs::read_to_string(place.path().join("out/report.json")).expect("a report");
+    assert!(!text.contains("eyJ"), "a token stands in the report");
+}
+
+#[test]
+fn runs_beside_probes_are_judged_and_belong_to_no_figure_of_the_load() {
+    let place = Place::new();
+    place.write("scenario.yaml", &format!("{SCENARIO}probes: [malformed-token, foreign-thread]\n"));
+    place.write("target.yaml", &profile());
+    let backend = backend::start(Options::default()).expect("a backend");
+    let (code, report) = run(&place, "scenario.yaml", &["--url", &backend.http_url()]);
+    assert_eq!((code, report.claim("doors")), (0, Some("pass")));
+    // Two of the load, one beside each probe, and the control of the one that asks.
+    assert_eq!((report.count("runs"), report.count("iterations"), report.count("setups")), (5, 2, 2));
+    let runs = |name: &str| {
+        let segments = report.0["segments"].as_array().expect("segments");
+        segments.iter().find(|segment| segment["name"] == name).map(|segment| segment["runs"].as_u64())
+    };
+    assert_eq!((runs("run"), runs("login"), runs("golden_path")), (Some(Some(2)), Some(Some(2)), Some(Some(2))));
+}
+
+#[test]
+fn a_token_is_bent_wherever_it_is_carried() {
+    for (carrier, connect) in CARRIERS {
+        let place = Place::new();
+        place.write("target.yaml", &profile().replace(SHIPPED, connect));
+        let probes = "probes: [no-token, malformed-token, forged-token, { probe: misplaced-token, in: cookie }]";
+        place.write("scenario.yaml", &format!("{SCENARIO}{probes}\nexpect: {{ doors: {{ within: 1s }} }}\n"));
+        let mut options = Options::default();
+        options.limits.auth = std::time::Duration::from_millis(300);
+        let backend = backend::start(options).expect("a backend");
+        let (code, report) = run(&place, "scenario.yaml", &["--url", &backend.http_url()]);
+        let rows = rows(&report);
+        assert_eq!((code, report.claim("doors")), (0, Some("pass")), "{carrier}: {rows:?}");
+        assert!(rows["forged-token socket"].0.starts_with("refused: "), "{carrier}: {rows:?}");
+    }
+}
+
+#[test]
+fn a_token_that_is_taken_at_a_second_place_is_an_open_door() {
+    let place = Place::new();
+    place.write("target.yaml", &profile());
+    place.write("scenario.yaml", &format!("{SCENARIO}probes: [misplaced-token]\n"));
+    let backend = backend::start(Options::default()).expect("a backend");
+    let (code, report) = run(&place, "scenario.yaml", &["--url", &backend.http_url()]);
+    assert_eq!((code, report.claim("doors")), (1, Some("fail")));
+    assert_eq!(report.failures(), [("GP208", 1)]);
+    let told = "the target let in somebody with the token at a wrong place: it was greeted";
+    assert!(report.witness("GP208").contains(told), "{}", report.witness("GP208"));
+}
+
+#[test]
+fn pages_of_other_sites_stay_outside_where_a_target_knows_its_own() {
+    const OWN: &str = "https://chat.example.com";
+    for (origins, code, verdict) in [(vec![OWN.to_owned()], 0, "pass"), (vec![], 1, "fail")] {
+        let place = Place::new();
+        place.write("target.yaml", &profile().replace(SHIPPED, &format!("  origin: {OWN}\n{SHIPPED}")));
+        place.write("scenario.yaml", &format!("{SCENARIO}probes: [no-origin, foreign-origin]\n"));
+        let backend = backend::start(Options { origins, ..Options::default() }).expect("a backend");
+        let (exit, report) = run(&place, "scenario.yaml", &["--url", &backend.http_url()]);
+        assert_eq!((exit, report.claim("doors")), (code, Some(verdict)));
+        let seen = if code == 0 { "refused: HTTP 403" } else { "let in: it was greeted" };
+        assert!(rows(&report).values().all(|(told, _)| told == seen), "{:?}", rows(&report));
+    }
+}
+
+#[test]
+fn a_probe_that_nothing_stands_beside_proves_nothing() {
+    let place = Place::new();
+    place.write("target.yaml", &profile());
+    place.write("scenario.yaml", &format!("{SCENARIO}probes: [malformed-token]\n"));
+    let backend = backend::start(Options::default()).expect("a backend");
+    let (code, report) = run(&place, "scenario.yaml", &["--url", &backend.http_url(), "--only-users", "1"]);
+    assert_eq!((code, report.claim("doors")), (4, Some("inconclusive")));
+    assert_eq!(
+        rows(&report)["malformed-token socket"],
+        ("it never knocked".to_owned(), Some("inconclusive".to_owned()))
+    );
+}
+
+#[test]
+fn what_may_lock_an_account_out_knocks_off_this_machine_only_where_that_is_allowed() {
+    let place = Place::new();
+    let remote = profile().replace("http://127.0.0.1:8000", "https://chat.example.com");
+    place.write("target.yaml", &remote.replace("ws://127.0.0.1:8000", "wss://chat.example.com"));
+    let scenario = SCENARIO.replace("{ env: PASSWORD, on_loopback: golden-path }", "{ command: [echo, x] }");
+    place.write("scenario.yaml", &format!("{scenario}probes: all\n"));
+    let plan = |more: &[&str]| {
+        let told = place.run(&[&["run", "scenario.yaml", "--dry-run"], more].concat()).exits(0).stdout;
+        told.lines()
+            .filter(|line| line.starts_with("probes") || line.starts_with("spared"))
+            .map(str::to_owned)
+            .collect()
+    };
+    let spared: Vec<String> = plan(&[]);
+    assert_eq!(
+        spared[..2],
+        [
+            "probes     7 probes, at most 11 runs more: no-token, malformed-token, expired-token, logged-out-token, \
+             foreign-thread, foreign-run, foreign-history",
+            "spared     forged-token: it may lock the account out; --allow-lockout lets it knock",
+        ]
+    );
+    let allowed: Vec<String> = plan(&["--allow-lockout"]);
+    assert!(allowed[0].starts_with("probes     10 probes, at most 14 runs more"), "{allowed:?}");
+    assert_eq!(allowed.len(), 3, "{allowed:?}");
+}
+
+#[test]
+fn where_nobody_is_greeted_a_run_shows_who_was_let_in() {
+    let shipped = profile();
+    let (head, rest) = shipped.split_once("  script:\n").expect("a script");
+    let (_, rest) = rest.split_once("\n# Known frames").expect("what follows it");
+    let place = Place::new();
+    place.write("target.yaml", &format!("{head}\n# Known frames{rest}"));
+    let probes = "probes: [no-token, forged-token, { probe: misplaced-token, in: query }]";
+    place.write("scenario.yaml", &format!("{SCENARIO}{probes}\n"));
+    let mut options = Options::default();
+    options.limits.auth = std::time::Duration::from_millis(300);
+    let backend = backend::start(options).expect("a backend");
+    let (code, report) = run(&place, "scenario.yaml", &["--url", &backend.http_url()]);
+    let rows = rows(&report);
+    assert_eq!((code, report.claim("doors")), (1, Some("fail")), "{rows:?}");
+    let verdict = |name: &str| rows[name].1.clone().unwrap_or_default();
+    assert_eq!((verdict("no-token socket"), verdict("forged-token socket")), ("pass".to_owned(), "pass".to_owned()));
+    assert_eq!(rows["misplaced-token socket"].0, "let in: agent_started came", "the query is a second place");
+}
