@@ -19,15 +19,15 @@ impl Backend {
     /// Who comes in although the token is refused, by a fault. Without a token there is no text of one.
     pub(super) fn open_door(&self, refusal: Refusal, token: &str) -> Option<User> {
         let door = match refusal {
-            Refusal::Missing => Fault::AcceptMissing,
-            Refusal::Malformed => Fault::AcceptMalformed,
-            Refusal::Expired => Fault::AcceptExpired,
+            Refusal::Missing => Fault::OpenDoorMissing,
+            Refusal::Malformed => Fault::OpenDoorMalformed,
+            Refusal::Expired => Fault::OpenDoorExpired,
             // A verifier that finds its key by the audience of a token knows none for another's.
-            Refusal::Signature if self.is_for_another(token) => Fault::AcceptAudience,
-            Refusal::Signature => Fault::AcceptForged,
-            Refusal::Algorithm => Fault::AcceptUnsigned,
-            Refusal::Foreign => Fault::AcceptAudience,
-            Refusal::Spent => Fault::AcceptRevoked,
+            Refusal::Signature if self.is_for_another(token) => Fault::OpenDoorAudience,
+            Refusal::Signature => Fault::OpenDoorForged,
+            Refusal::Algorithm => Fault::OpenDoorUnsigned,
+            Refusal::Foreign => Fault::OpenDoorAudience,
+            Refusal::Spent => Fault::OpenDoorRevoked,
             Refusal::Future | Refusal::Type => return None,
         };
         let spec = self.faults.strike(door, &Chance::default())?;
@@ -50,6 +50,6 @@ impl Backend {
 
     fn is_for_another(&self, token: &str) -> bool {
         // Asked only where it matters, so that a plain forgery is one.
-        self.faults.is_on(Fault::AcceptAudience) && super::jwt::is_for_another(token)
+        self.faults.is_on(Fault::OpenDoorAudience) && super::jwt::is_for_another(token)
     }
 }

@@ -158,7 +158,7 @@ impl Default for Limits {
 impl Options {
     /// A fault that lets expired tokens in makes them expire soon.
     fn token_life(&self) -> Duration {
-        let expired = self.faults.iter().find(|spec| spec.fault == Fault::AcceptExpired);
+        let expired = self.faults.iter().find(|spec| spec.fault == Fault::OpenDoorExpired);
         expired.map_or(self.token_lifetime, |spec| spec.by)
     }
 }

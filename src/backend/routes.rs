@@ -269,7 +269,7 @@ async fn list_messages(
     let user = caller(&backend, &headers)?;
     let (page, chance) = (page(&query)?, Chance { email: Some(&user.email), ..Chance::default() });
     let mut reader = Arc::clone(&user.id);
-    if let Some(spec) = backend.faults.strike(Fault::HistoryLeak, &chance)
+    if let Some(spec) = backend.faults.strike(Fault::OpenDoorHistory, &chance)
         && let Some(owner) = backend.threads.owner(&id).filter(|owner| *owner != user.id)
     {
         backend.struck(spec, Some(&user));

@@ -407,7 +407,7 @@ impl Line {
         let ask = |owner: &Arc<str>| backend.threads.ask(&thread_id, owner, backend.ids.next("msg_"), &run_id, &prompt);
         let turn = ask(user_id).or_else(|denied| {
             let owner = backend.threads.owner(&thread_id).filter(|_| backend.faults.any()).ok_or(denied)?;
-            backend.refuses_badly(Fault::JoinThread).ok_or(super::threads::Denied)?;
+            backend.refuses_badly(Fault::OpenDoorThread).ok_or(super::threads::Denied)?;
             ask(&owner)
         });
         match turn {

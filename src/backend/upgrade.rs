@@ -146,7 +146,7 @@ fn welcome(backend: &Backend, headers: &HeaderMap, uri: &Uri) -> Result<Welcome,
     if !backend.is_serving() {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "server is shutting down"));
     }
-    if !is_known(headers, &backend.options.origins) && backend.refuses_badly(Fault::AcceptOrigin).is_none() {
+    if !is_known(headers, &backend.options.origins) && backend.refuses_badly(Fault::OpenDoorOrigin).is_none() {
         return Err(Problem::new(StatusCode::FORBIDDEN, "Origin not allowed"));
     }
     let offered = offered_protocols(headers);

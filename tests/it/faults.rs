@@ -62,7 +62,7 @@ fn a_selftest_says_what_ones_own_scenario_would_not_notice_and_what_helps() {
         "mine.yaml",
         &mine.replace("answer: { preset: business-value, min_chars: 0 }", "answer: { min_chars: 9 }"),
     );
-    let faults = ["drop-thinking", "leak-copy", "answer-apology", "silent", "accept-forged", "forgetful"];
+    let faults = ["drop-thinking", "leak-copy", "answer-apology", "silent", "open-door-forged", "forgetful"];
     let words = [&["selftest", "--scenario", "mine.yaml"], &faults[..]].concat();
     let ended = place.run(&words).exits(1);
     let told = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -202,7 +202,7 @@ fn a_selftest_is_read_on_eighty_columns_and_says_what_it_cannot_try() {
     assert!(unknown.stderr.contains("did you mean `drop-thinking`?"), "{}", unknown.stderr);
     let set = place.run(&["selftest", "cut:p=0.5", "drop-thinking"]).exits(2);
     assert!(set.stderr.contains("write `cut`"), "{}", set.stderr);
-    let nowhere = place.run(&["selftest", "accept-missing", "--envelope", "mixed"]).exits(2);
+    let nowhere = place.run(&["selftest", "open-door-missing", "--envelope", "mixed"]).exits(2);
     assert!(nowhere.stderr.contains("there is nothing to try"), "{}", nowhere.stderr);
 }
 

@@ -240,6 +240,53 @@ pub(in crate::backend) fn bend(spec: &Spec, steps: &mut Vec<Step>, world: &World
                 }
             }
         }
+        Fault::OverlappingTools => {
+            let again = |step: &Step| {
+                let mut other = step.clone();
+                other.after = Duration::ZERO;
+                if let Act::Say(Saying {
+                    body: Body::ToolExecuting { call_id, .. } | Body::ToolCompleted { call_id, .. },
+                    ..
+                }) = &mut other.act
+                {
+                    call_id.push_str("_b");
+                }
+                other
+            };
+            // Executing a, executing b, completed a, completed b.
+            *steps = steps
+                .iter()
+                .flat_map(|step| {
+                    let is_tool =
+                        step.says(|body| matches!(body, Body::ToolExecuting { .. } | Body::ToolCompleted { .. }));
+                    std::iter::once(step.clone()).chain(is_tool.then(|| again(step)))
+                })
+                .collect();
+        }
+        Fault::PingedInRun => {
+            for at in (0..steps.len()).rev() {
+                let mut ping = Step::say(Duration::ZERO, error());
+                if let Act::Say(saying) = &mut ping.act {
+                    saying.name = Some("ping");
+                    saying.patch.push(("error", None));
+                }
+                steps.insert(at, ping);
+            }
+        }
+        Fault::AnswerObject => {
+            let text = steps.iter().rev().find_map(|step| match &step.act {
+                Act::Say(Saying { body: Body::Completed { final_response, .. }, .. }) => Some(final_response.clone()),
+                _ => None,
+            });
+            if let Some(text) = text {
+                answer(steps, json!({ "summary": text, "sources": ["billing"] }));
+            }
+        }
+        Fault::QuietEnd => {
+            if let Some(end) = steps.last_mut() {
+                end.after += spec.by;
+            }
+        }
         Fault::NullFields => each(steps, |saying| {
             saying.patch.extend(["attempt", "request_id", "metadata", "error"].map(|name| (name, Some(Value::Null))));
         }),

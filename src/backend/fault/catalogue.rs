@@ -67,7 +67,7 @@ catalogue! {
         "a demo or cache path that is on in production", "everybody sees everybody's conversation";
     HistoryLost, "history-lost", History, "says that a thread has no messages",
         "answers that were streamed and never stored", "an empty page after a reload";
-    HistoryLeak, "history-leak", History, "shows a thread's messages to whoever asks",
+    OpenDoorHistory, "open-door-history", History, "shows a thread's messages to whoever asks",
         "a route without an ownership check", "nobody, until somebody guesses an address";
     ErrorTells, "error-tells", History, "answers reading messages with 500 and the caller's token in the text",
         "an error handler that prints the request", "a token in a screenshot";
@@ -88,23 +88,23 @@ catalogue! {
         "a framework that drops the header", "browsers give up, command lines work";
     OtherSubprotocol, "other-subprotocol", Upgrade, "selects a subprotocol that was not offered",
         "a proxy that answers for another service", "browsers give up, command lines work";
-    AcceptMissing, "accept-missing", Door, "lets in whoever brings no token, as a demo user",
+    OpenDoorMissing, "open-door-missing", Door, "lets in whoever brings no token, as a demo user",
         "authentication that is permissive when it is unsure", "nobody, until somebody tries";
-    AcceptMalformed, "accept-malformed", Door, "lets in whoever brings a text that is no token, as a demo user",
+    OpenDoorMalformed, "open-door-malformed", Door, "lets in whoever brings a text that is no token, as a demo user",
         "a relaxed mode that makes up a user where it cannot read one", "nobody, until somebody tries";
-    AcceptExpired, "accept-expired", Door, "lets in expired tokens; its own live for `by` (1 s)",
+    OpenDoorExpired, "open-door-expired", Door, "lets in expired tokens; its own live for `by` (1 s)",
         "a verifier that does not look at `exp`", "nobody, until a token leaks";
-    AcceptForged, "accept-forged", Door, "lets in tokens whose signature is wrong",
+    OpenDoorForged, "open-door-forged", Door, "lets in tokens whose signature is wrong",
         "a decoder used in place of a verifier", "nobody, until somebody tries";
-    AcceptRevoked, "accept-revoked", Door, "lets in tokens that were logged out",
+    OpenDoorRevoked, "open-door-revoked", Door, "lets in tokens that were logged out",
         "a list of revoked tokens that one instance keeps for itself", "nobody, until a token leaks";
-    AcceptUnsigned, "accept-unsigned", Door, "lets in tokens that say they need no signature",
+    OpenDoorUnsigned, "open-door-unsigned", Door, "lets in tokens that say they need no signature",
         "a library that believes the algorithm in the token", "nobody, until somebody tries";
-    AcceptAudience, "accept-audience", Door, "lets in tokens for another service, whatever their signature",
+    OpenDoorAudience, "open-door-audience", Door, "lets in tokens for another service, whatever their signature",
         "a verifier that finds its key by the audience, and checks nothing where it has none", "nobody, until somebody tries";
-    AcceptOrigin, "accept-origin", Door, "lets in pages of any site, where only some may come",
+    OpenDoorOrigin, "open-door-origin", Door, "lets in pages of any site, where only some may come",
         "a check of the origin that is switched off for tests", "nobody, until a page misuses their session";
-    JoinThread, "join-thread", Door, "lets users ask on threads of others",
+    OpenDoorThread, "open-door-thread", Door, "lets users ask on threads of others",
         "a thread id that is taken as it comes", "somebody else's question in one's own conversation";
     RefusalTells, "refusal-tells", Door, "refuses tokens with a text that holds them",
         "an error message that quotes what it was given", "a token in a log";
@@ -283,6 +283,14 @@ catalogue! {
         "a queue that is flushed at times", "nothing";
     NullFields, "null-fields", Run, "sends nulls for what an event has no value for",
         "a schema that lists every field", "nothing";
+    OverlappingTools, "overlapping-tools", Run, "calls each tool again before its first call has completed",
+        "an agent that asks several sources at once", "two steps that turn side by side";
+    PingedInRun, "pinged-in-run", Run, "sends a ping before each event of a run",
+        "a heartbeat that takes no account of runs", "nothing";
+    AnswerObject, "answer-object", Run, "answers with an object that holds the text",
+        "an agent whose results have parts", "nothing, if the client knows";
+    QuietEnd, "quiet-end", Run, "says nothing for a while (`by`, 1 s) before the end",
+        "a model that thinks before it writes", "a wait before the answer";
     CutUserInGreeting, "cut-user-in-greeting", Connection, "shortens the user id in the greeting",
         "a log format that got onto the wire", "nothing";
     Replayed, "replayed", Connection, "sends the events of the run before again after a reconnect, marked as recovered",
