@@ -365,10 +365,15 @@ impl Talk {
         self.event("tool_completed", ask, json!({"tool_name": "cost_lookup"}))
     }
 
+    /// Takes as long as a thought.
+    pub fn think(&self) {
+        pause(THOUGHT);
+    }
+
     /// A whole good run.
     pub fn answer(&mut self, ask: &Ask) -> io::Result<()> {
         self.work(ask)?;
-        pause(THOUGHT);
+        self.think();
         self.complete(ask)
     }
 
