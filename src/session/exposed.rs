@@ -76,24 +76,15 @@ impl User<'_> {
             return;
         }
         let quiet = self.bench.mission.expect.timeouts.quiet;
-        let mut over = std::pin::pin!(async {
+        let over = async {
             if let Some(seat) = seat {
                 seat.arrive().await;
             }
             if end.arrive().await == Opened::Together {
                 sleep(quiet.to_std()).await;
             }
-        });
-        loop {
-            tokio::select! {
-                biased;
-                () = &mut over => break,
-                () = self.line.listen(), if !self.line.dead => {}
-            }
-            while let Move::Reply(rule) = self.line.next_move() {
-                self.line.reply(rule, &self.values).await;
-            }
-        }
+        };
+        self.listen_until(over).await;
         // What arrived before the end is still heard.
         self.line.catch_up(self.line.now()).await;
     }

@@ -135,21 +135,18 @@ impl<'a> Pair<'a> {
         if !ready {
             return Ok(());
         }
-        let bent = match self.bring(rule) {
-            Err(why) => return Err(why),
-            Ok(bent) => bent,
-        };
+        let brought = self.bring(rule)?;
         if !asks && probe != Probe::ForeignHistory {
             let own = Brought::with("its own token");
             self.intruder.stand_at_door(probe, true, &own, None, None).await;
         }
-        let gone = match (probe, bent.until_s) {
+        let gone = match (probe, brought.until_s) {
             (Probe::LoggedOutToken, _) => self.intruder.log_out().await,
             (_, Some(until_s)) => self.intruder.outlive(until_s).await,
             _ => true,
         };
         if gone {
-            self.knock_beside(rule, bent).await;
+            self.knock_beside(rule, brought).await;
         }
         Ok(())
     }
@@ -161,20 +158,8 @@ impl<'a> Pair<'a> {
         let iteration = Iteration(self.nth.1);
         let turn = Turn { nth: iteration.0, scheduled: None, more: true };
         self.intruder.iterate(turn, true).await;
-        let line = &self.intruder.line;
-        let (at, with) = (line.now(), "its own token, on its own thread".to_owned());
-        let beside = Some((line.number, iteration));
-        line.tell(Fact::Knocked {
-            probe,
-            door: Door::Socket,
-            control: true,
-            with,
-            brought: vec![],
-            weak: false,
-            beside,
-            at,
-        });
-        line.tell(Fact::Left { at });
+        let beside = (self.intruder.number(), iteration);
+        self.intruder.count_as_control((probe, Door::Socket), "its own token, on its own thread", beside);
         // Cleaning up may have ended the session.
         self.intruder.logged_in = false;
         self.intruder.open_session().await
@@ -204,12 +189,11 @@ impl<'a> Pair<'a> {
             let knocking = async move {
                 let mut brought = brought;
                 let still_right = brought.until_s.is_some();
+                brought.take_from(hold, probe, bench);
                 if probe == Probe::ForeignHistory {
-                    brought.take_from(hold, probe, bench);
                     intruder.read_at_door(probe, &brought, beside).await;
                     *read = true;
                 } else {
-                    brought.take_from(hold, probe, bench);
                     intruder.stand_at_door(probe, false, &brought, Some(beside), Some(hold)).await;
                     hold.until_over().await;
                     if let (false, Some(brought)) = (still_right, Brought::of_owner(hold, probe, bench, whose)) {
@@ -227,19 +211,7 @@ impl<'a> Pair<'a> {
         }
         victim.hold = None;
         if read {
-            let line = &intruder.line;
-            let (at, with, beside) = (line.now(), "its owner's token".to_owned(), Some(beside));
-            line.tell(Fact::Knocked {
-                probe,
-                door: Door::Http,
-                control: true,
-                with,
-                brought: vec![],
-                weak: false,
-                beside,
-                at,
-            });
-            line.tell(Fact::Left { at });
+            intruder.count_as_control((probe, Door::Http), "its owner's token", beside);
         }
     }
 
@@ -401,27 +373,6 @@ impl User<'_> {
         hold.values.replace(self.values.given());
     }
 
-    /// Listens and answers until something else is done, or the work is cut.
-    pub(super) async fn listen_while(&mut self, other: impl Future<Output = ()>) {
-        let stop = &self.bench.mission.stop;
-        let mut other = pin!(async {
-            tokio::select! {
-                () = other => {}
-                () = stop.reached(Level::Cut) => {}
-            }
-        });
-        loop {
-            tokio::select! {
-                biased;
-                () = &mut other => return,
-                () = self.line.listen(), if !self.line.dead => {}
-            }
-            while let Move::Reply(rule) = self.line.next_move() {
-                self.line.reply(rule, &self.values).await;
-            }
-        }
-    }
-
     /// Knocks at the socket, and leaves when it is known what came of it. Who gets in stays until the run of the other is over.
     async fn stand_at_door(
         &mut self,
@@ -486,6 +437,12 @@ impl User<'_> {
         before.extend(brought.lacks.iter().map(|name| (name.clone(), self.values.take(name))));
         self.step(&step, Phase::Probe).await;
         self.values.put_back(before);
+        self.line.tell(Fact::Left { at: self.line.now() });
+    }
+
+    /// What was done before, with all that is right, shows how a door opens.
+    fn count_as_control(&mut self, door: (Probe, Door), with: &str, beside: (UserNumber, Iteration)) {
+        self.enter_door(door, true, &Brought::with(with), Some(beside));
         self.line.tell(Fact::Left { at: self.line.now() });
     }
 

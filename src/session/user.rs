@@ -359,6 +359,21 @@ impl<'a> User<'a> {
         }
     }
 
+    /// Listens and answers until something else is done.
+    pub(super) async fn listen_until(&mut self, other: impl Future<Output = ()>) {
+        let mut other = pin!(other);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut other => return,
+                () = self.line.listen(), if !self.line.dead => {}
+            }
+            while let Move::Reply(rule) = self.line.next_move() {
+                self.line.reply(rule, &self.values).await;
+            }
+        }
+    }
+
     /// Listens for what may come late after the last run.
     async fn listen_out(&mut self) {
         let stop = &self.bench.mission.stop;
@@ -405,7 +420,14 @@ impl<'a> User<'a> {
         if let Some(hold) = self.hold.clone() {
             self.share(&hold);
             hold.run_is_over();
-            self.listen_while(hold.wait()).await;
+            let stop = &mission.stop;
+            let left_or_cut = async {
+                tokio::select! {
+                    () = hold.wait() => {}
+                    () = stop.reached(Level::Cut) => {}
+                }
+            };
+            self.listen_until(left_or_cut).await;
         }
         self.clean_up().await;
         if !keeps {

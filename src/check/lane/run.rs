@@ -45,9 +45,8 @@ pub(super) struct Run {
     pub(super) failed: Option<(String, Excerpt)>,
     /// The last events of each end that were not good ones, by symbol.
     pub(super) unwell: Vec<(usize, String, Excerpt)>,
-    /// The last events of each end that did not say the success that is asked for, by symbol; and whether one's last did.
-    pub(super) unsaid: Vec<(usize, String, Excerpt)>,
-    pub(super) said: Vec<usize>,
+    /// Of each end, by symbol, the last event if it did not say the success that is asked for; `None` if it did.
+    pub(super) unsaid: Vec<(usize, Option<(String, Excerpt)>)>,
     /// What ended it as failed.
     pub(super) bad: Option<(String, Evidence)>,
     /// What completed it after it had failed.
@@ -187,7 +186,6 @@ impl Lane {
             answer_frame: None,
             failed: None,
             unsaid: Vec::new(),
-            said: Vec::new(),
             unwell: Vec::new(),
             bad: None,
             completed: None,
@@ -375,16 +373,11 @@ impl Lane {
                 if !expect.ends.good.is_empty() && !any(&expect.ends.good, extract, text) {
                     run.unwell.push((symbol, label(), excerpt()));
                 }
-            }
-            if expect.grammar.symbols[symbol].role == Role::End
-                && was_over.is_none()
-                && let Some(success) = expect.answer_rules(run.turn as usize).and_then(|rules| rules.success.as_ref())
-            {
-                run.unsaid.retain(|(end, ..)| *end != symbol);
-                run.said.retain(|end| *end != symbol);
-                match success.holds(extract, text) {
-                    true => run.said.push(symbol),
-                    false => run.unsaid.push((symbol, label(), excerpt())),
+                let rules = expect.answer_rules(run.turn as usize);
+                if let Some(success) = rules.and_then(|rules| rules.success.as_ref()) {
+                    let unsaid = (!success.holds(extract, text)).then(|| (label(), excerpt()));
+                    run.unsaid.retain(|(end, _)| *end != symbol);
+                    run.unsaid.push((symbol, unsaid));
                 }
             }
             if step.over {
@@ -620,14 +613,16 @@ impl Lane {
 
     fn judge_answer(&mut self, bench: &mut Bench<'_>, run: &Run, over: Over) {
         let rules = bench.expect.answer_rules(run.turn as usize);
-        let unsaid = run.unsaid.last().filter(|_| run.said.is_empty());
+        // One end that says it suffices.
+        let said = run.unsaid.iter().any(|(_, unsaid)| unsaid.is_none());
+        let unsaid = run.unsaid.last().filter(|_| !said).and_then(|(_, unsaid)| unsaid.as_ref());
         let read = !bench.expect.answers.is_empty();
         if !read && unsaid.is_none() {
             return;
         }
         bench.out.counts.answers += 1;
         let mut deviations = if read { content::judge(rules, run.answer.as_deref(), &run.prompt) } else { Vec::new() };
-        deviations.extend(unsaid.map(|(_, event, _)| Deviation::SuccessNotSaid { event: event.clone() }));
+        deviations.extend(unsaid.map(|(event, _)| Deviation::SuccessNotSaid { event: event.clone() }));
         // What is no good answer is not compared with others: one cause, one finding.
         if let Some(answer) = &run.answer
             && deviations.is_empty()
@@ -644,7 +639,7 @@ impl Lane {
         for deviation in deviations {
             let excerpt = match &run.answer {
                 _ if matches!(deviation, Deviation::SuccessNotSaid { .. }) => {
-                    unsaid.map(|(.., excerpt)| excerpt.clone())
+                    unsaid.map(|(_, excerpt)| excerpt.clone())
                 }
                 Some(answer) if !answer.trim().is_empty() => Some(Excerpt::new(over.latest, "answer", answer)),
                 _ => run.answer_frame.clone(),

@@ -12,7 +12,7 @@ use super::fate::{Fate, Fates, Tried, as_options};
 use super::mine::ASKS;
 use super::side_by_side;
 use super::stream::{self, StreamFault};
-use super::tape::{Change, Scene, Tape, judged};
+use super::tape::{Change, Run, Scene, Tape, judged};
 use crate::check::{Conclusion, Judgement, Outcome, conclude};
 use crate::cli::execute;
 use crate::cli::exit::Exit;
@@ -144,30 +144,24 @@ impl From {
     ///
     /// Why there is no occasion for it.
     fn fate(&self, fault: &StreamFault) -> Result<Fate, &'static str> {
-        let changes: Vec<_> =
-            self.scene.runs.iter().map(|run| fault.strike(&self.taped.tapes, &self.scene, run)).collect();
+        let runs = &self.scene.runs;
+        let strike = |run: &Run| fault.strike(&self.taped.tapes, &self.scene, run);
         // From the middle on: the first and the last run of all may be special.
-        let (before, after) = changes.split_at(changes.len() / 2);
-        let once = match after.iter().chain(before).find_map(|change| change.as_ref().ok()) {
-            Some(once) => once,
-            None => {
-                return Err(changes
-                    .iter()
-                    .find_map(|change| change.as_ref().err().copied())
-                    .unwrap_or("there is no run"));
-            }
+        let (before, after) = runs.split_at(runs.len() / 2);
+        let Some(once) = after.iter().chain(before).find_map(|run| strike(run).ok()) else {
+            return Err(runs.iter().find_map(|run| strike(run).err()).unwrap_or("there is no run"));
         };
-        if let Some(codes) = self.noticed(once, &self.expect) {
+        if let Some(codes) = self.noticed(&once, &self.expect) {
             return Ok(Fate::Noticed(codes));
         }
         // What a scenario bears once, such as a slow run beside a limit for most of them, it bears on purpose.
-        let everywhere = changes.iter().flatten().cloned().reduce(|mut all, change| {
+        let everywhere = runs.iter().filter_map(|run| strike(run).ok()).reduce(|mut all, change| {
             all.and(change);
             all
         });
         let everywhere = everywhere.and_then(|change| self.noticed(&change, &self.expect));
         let helps = |(set, expect): &(String, Arc<Expectations>)| {
-            Some((as_options(std::slice::from_ref(set)), self.noticed(once, expect)?))
+            Some((as_options(std::slice::from_ref(set)), self.noticed(&once, expect)?))
         };
         Ok(everywhere.map_or_else(|| Fate::Unnoticed(self.additions.iter().find_map(helps)), Fate::Everywhere))
     }

@@ -105,6 +105,7 @@ pub struct Scene {
     pub runs: Vec<Run>,
     /// Connections that stood.
     pub standing: Vec<Standing>,
+    groups: BTreeMap<UserNumber, String>,
     own: BTreeMap<UserNumber, BTreeMap<String, String>>,
     open: BTreeMap<UserNumber, Run>,
 }
@@ -258,10 +259,11 @@ impl Scene {
                         self.own.entry(user).or_default().insert(name.clone(), value.clone());
                         return;
                     }
-                    Fact::Grouped { .. }
-                    | Fact::Marked { .. }
-                    | Fact::Named { .. }
-                    | Fact::Step { phase: Phase::Ask, .. } => return,
+                    Fact::Grouped { group, .. } => {
+                        self.groups.insert(user, group.clone());
+                        return;
+                    }
+                    Fact::Marked { .. } | Fact::Named { .. } | Fact::Step { phase: Phase::Ask, .. } => return,
                     Fact::Dialed { connection, outcome: Dial::Upgraded { .. }, .. } => {
                         let standing = Standing { user, connection: *connection, from: at, to: at };
                         self.standing.push(standing);
@@ -296,14 +298,7 @@ impl Scene {
 
     /// Where another user than that of `run` is connected while `seen` comes, and where that stands on his tape.
     pub fn elsewhere(&self, tapes: &[Tape], run: &Run, seen: &Seen) -> Option<(Standing, At)> {
-        let group = |user: UserNumber| {
-            let all = tapes.iter().flatten().filter(|entry| entry.user == Some(user));
-            let mut named = all.filter_map(|entry| match &entry.observed {
-                Observed::Fact(Fact::Grouped { group, .. }) => Some(group),
-                _ => None,
-            });
-            named.next()
-        };
+        let group = |user: UserNumber| self.groups.get(&user);
         let when = tapes[seen.at.tape][seen.at.index].observed.at();
         let others = self.standing.iter().filter(|standing| {
             let apart = standing.user != run.user
