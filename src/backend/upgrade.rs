@@ -63,7 +63,14 @@ pub(super) async fn upgrade(State(backend): State<Arc<Backend>>, mut request: Re
     if backend.faults.is_tripped(Instant::now()) {
         return Problem::new(StatusCode::SERVICE_UNAVAILABLE, BREAKER).into_response();
     }
+    let mut named = None;
     for spec in backend.faults.strike_all(Strikes::Upgrade, &chance) {
+        if spec.fault == Fault::LeakUpgrade {
+            named = user.as_ref().and_then(|user| backend.faults.came_after(&user.id));
+            if named.is_none() {
+                continue;
+            }
+        }
         backend.struck(spec, user.as_ref());
         match spec.fault {
             Fault::UpgradeForbidden => {
@@ -82,6 +89,7 @@ pub(super) async fn upgrade(State(backend): State<Arc<Backend>>, mut request: Re
             Fault::UpgradeSlow => tokio::time::sleep(spec.by).await,
             Fault::UpgradeWrongKey => accept = HeaderValue::from_static("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
             Fault::NoSubprotocol => protocol = None,
+            Fault::LeakUpgrade => {}
             Fault::OtherSubprotocol => protocol = Some(HeaderValue::from_static("graphql-ws")),
             other => unreachable!("{other:?} does not strike an upgrade"),
         }
@@ -116,6 +124,9 @@ pub(super) async fn upgrade(State(backend): State<Arc<Backend>>, mut request: Re
     headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
     if let Some(protocol) = protocol {
         headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    if let Some(named) = named.and_then(|id| HeaderValue::from_str(&id).ok()) {
+        headers.insert(HeaderName::from_static("x-user-id"), named);
     }
     response
 }

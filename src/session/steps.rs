@@ -141,7 +141,7 @@ impl Requester<'_> {
                 Ok(answer) => answer,
                 Err(failure) => return Tried::Failed(failure),
             };
-            marks.extend(canary::find_in(&answer.body).filter_map(|found| found.canary.ok()));
+            marks.extend(marks_of(&answer.headers, &answer.body));
             self.jar.keep(&request.url, &answer.headers);
             let next = if step.follows { self.redirected(&request, &answer) } else { None };
             let Some(next) = next else {
@@ -320,15 +320,27 @@ fn judged(step: &Step, answer: &HttpAnswer, values: &Values, cookie: impl Fn(&st
             None => {}
         }
     }
-    let mut words = Vec::new();
-    if !step.public {
-        for word in escapes::words(&escapes::plain(&text)).take(WORDS_KEPT) {
+    let words = if step.public { Vec::new() } else { words_of(&answer.headers, &text) };
+    Tried::Good { status, captured, words }
+}
+
+/// The marks in an answer's header lines and body.
+pub(super) fn marks_of<'a>(headers: &'a [(String, String)], body: &'a [u8]) -> impl Iterator<Item = Canary> + 'a {
+    let texts = headers.iter().map(|(_, value)| value.as_bytes()).chain([body]);
+    texts.flat_map(canary::find_in).filter_map(|found| found.canary.ok())
+}
+
+/// The words of an answer that are made like identities, the first of its body and then of its header lines, each once.
+pub(super) fn words_of(headers: &[(String, String)], body: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    for text in std::iter::once(body).chain(headers.iter().map(|(_, value)| value.as_str())) {
+        for word in escapes::words(&escapes::plain(text)).take(WORDS_KEPT - words.len()) {
             if !words.iter().any(|known| known == word) {
                 words.push(word.to_owned());
             }
         }
     }
-    Tried::Good { status, captured, words }
+    words
 }
 
 /// The lines of the header `name`, which is in lower case.
@@ -453,12 +465,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn words_of_an_answer_are_those_of_its_body_and_then_of_its_head() {
+        let headers = [("set-cookie", "sid=user_4a1; Path=/"), ("x-user", "qa1@example.com"), ("via", "proxy")];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let body = r#"{"id":"user_4a1","name":"\u0071a2@example.com"}"#;
+        assert_eq!(words_of(&headers, body), ["user_4a1", "qa2@example.com", "qa1@example.com"]);
+        let many: Vec<String> = (0..WORDS_KEPT).map(|index| format!("user_{index:04}")).collect();
+        assert_eq!(words_of(&headers, &many.join(" ")), many);
+    }
+
+    #[test]
     fn foreign_marks_in_an_answer_are_told_and_own_ones_are_not() {
         let mark = |execution, user, iteration| Canary { execution, user, iteration };
         let (own, other, elsewhere) = (mark(1, 3, 2), mark(1, 4, 1), mark(2, 3, 1));
-        let body =
-            format!(r#"["{}", "{}", "{}", "{}"]"#, own.encode(), other.encode(), elsewhere.encode(), other.encode());
-        let marks: BTreeSet<Canary> = canary::find_in(body.as_bytes()).filter_map(|found| found.canary.ok()).collect();
+        let body = format!(r#"["{}", "{}", "{}"]"#, own.encode(), other.encode(), other.encode());
+        let headers = [("x-last".to_owned(), elsewhere.encode()), ("x-own".to_owned(), own.encode())];
+        let marks: BTreeSet<Canary> = marks_of(&headers, body.as_bytes()).collect();
         let told = foreign("GET /messages", &marks, mark(1, 3, 0), Stamp(5));
         let (name, marks) = ("GET /messages".to_owned(), vec![other.encode(), elsewhere.encode()]);
         assert_eq!(told, Some(Fact::Marked { name, marks, at: Stamp(5) }));

@@ -32,8 +32,8 @@ const BODY_WAIT: Micros = Micros::from_millis(500);
 pub(super) struct Answer {
     pub(super) outcome: Dial,
     pub(super) leftover: Vec<u8>,
-    /// The cookies that it sets, line by line.
-    pub(super) cookies: Vec<String>,
+    /// The header lines of an answer that makes the upgrade.
+    pub(super) headers: Vec<(String, String)>,
 }
 
 /// Asks for the upgrade on an open stream and reads the answer. `peer` is for messages, `deadline` is when `request.timeout` is over.
@@ -71,7 +71,7 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
             Parsed::Head(head) => {
                 let rest = read.split_off(parsed + head.length);
                 return Ok(match head.status {
-                    101 => switched(&head, request, &key, rest),
+                    101 => switched(head, request, &key, rest),
                     _ => refused(stream, head, rest, deadline).await,
                 });
             }
@@ -96,7 +96,7 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 fn ended(outcome: Dial) -> Answer {
-    Answer { outcome, leftover: Vec::new(), cookies: Vec::new() }
+    Answer { outcome, leftover: Vec::new(), headers: Vec::new() }
 }
 
 fn invalid(why: impl Into<String>) -> Answer {
@@ -190,7 +190,7 @@ impl Head {
 }
 
 /// RFC 6455, section 4.1, the numbered list about the server's response.
-fn switched(head: &Head, request: &DialRequest, key: &str, leftover: Vec<u8>) -> Answer {
+fn switched(head: Head, request: &DialRequest, key: &str, leftover: Vec<u8>) -> Answer {
     if head.minor_version == 0 {
         return invalid("101 in an HTTP/1.0 answer");
     }
@@ -216,8 +216,7 @@ fn switched(head: &Head, request: &DialRequest, key: &str, leftover: Vec<u8>) ->
         None => request.subprotocols.is_empty(),
     };
     let outcome = Dial::Upgraded { subprotocol, echo_fits, echo_strict: request.echo.is_strict() };
-    let cookies = head.values("set-cookie").map(str::to_owned).collect();
-    Answer { outcome, leftover, cookies }
+    Answer { outcome, leftover, headers: head.lines }
 }
 
 async fn refused<S: AsyncRead + Unpin>(stream: &mut S, head: Head, mut raw: Vec<u8>, deadline: Instant) -> Answer {
@@ -332,11 +331,11 @@ mod tests {
         }
     }
 
-    /// The outcome of an upgrade that `serve` answers, having read the request. The stream is closed when `serve` drops it.
-    async fn outcome<F: Future<Output = ()>>(
+    /// What comes of an upgrade that `serve` answers, having read the request. The stream is closed when `serve` drops it.
+    async fn answered<F: Future<Output = ()>>(
         request: &DialRequest,
         serve: impl FnOnce(String, DuplexStream) -> F,
-    ) -> (Dial, Vec<u8>) {
+    ) -> Answer {
         let (mut near, mut far) = tokio::io::duplex(64 * 1024);
         let deadline = Instant::now() + request.timeout.to_std();
         let far_end = async {
@@ -344,7 +343,7 @@ mod tests {
             serve(head, far).await;
         };
         tokio::select! {
-            answer = upgrade(&mut near, request, "far:1", deadline) => (answer.outcome, answer.leftover),
+            answer = upgrade(&mut near, request, "far:1", deadline) => answer,
             () = async { far_end.await; std::future::pending().await } => unreachable!(),
         }
     }
@@ -355,7 +354,7 @@ mod tests {
             far.write_all(answer(&head).as_bytes()).await.unwrap();
             std::future::pending().await
         };
-        outcome(&request(), serve).await.0
+        answered(&request(), serve).await.outcome
     }
 
     fn invalid_why(outcome: Dial) -> String {
@@ -372,7 +371,7 @@ mod tests {
             subprotocols: vec!["jwt-auth".to_owned(), "jwt.abc".to_owned()],
             ..request()
         };
-        let (outcome, _) = outcome(&request, async |head, mut far| {
+        let Answer { outcome, .. } = answered(&request, async |head, mut far| {
             assert!(head.starts_with("GET /ws?room=1 HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n"), "{head}");
             for line in
                 ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Authorization: Bearer x"]
@@ -403,7 +402,7 @@ mod tests {
             let serve = async |head: String, mut far: DuplexStream| {
                 far.write_all(switching(&head, selected).as_bytes()).await.unwrap();
             };
-            match outcome(&offering(offered), serve).await.0 {
+            match answered(&offering(offered), serve).await.outcome {
                 Dial::Upgraded { echo_fits, echo_strict: true, .. } => {
                     assert_eq!(echo_fits, fits, "{offered:?} {selected}")
                 }
@@ -414,7 +413,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_glued_to_the_answer_is_kept() {
-        let (outcome, leftover) = outcome(&request(), async |head, mut far| {
+        let Answer { outcome, leftover, .. } = answered(&request(), async |head, mut far| {
             let answer = switching(&head, "");
             let (one, two) = answer.split_at(30);
             far.write_all(b"HTTP/1.1 103 Early Hints\r\n\r\n").await.unwrap();
@@ -425,6 +424,20 @@ mod tests {
         .await;
         assert!(matches!(outcome, Dial::Upgraded { .. }), "{outcome:?}");
         assert_eq!(leftover, b"\x81\x02hi");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn header_lines_are_handed_on_whole() {
+        let cookie = "session=1; Expires=Wed, 21 Oct 2099 07:28:00 GMT; Path=/ws";
+        let answer = answered(&request(), async |head, mut far| {
+            let more = format!("Set-Cookie: {cookie}\r\nX-User: u-1, u-2\r\n");
+            far.write_all(switching(&head, &more).as_bytes()).await.unwrap();
+        })
+        .await;
+        assert!(matches!(answer.outcome, Dial::Upgraded { .. }), "{:?}", answer.outcome);
+        let more = [("Set-Cookie", cookie), ("X-User", "u-1, u-2")];
+        let more = more.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert!(answer.headers.ends_with(&more), "{:?}", answer.headers);
     }
 
     #[tokio::test(start_paused = true)]
@@ -495,7 +508,7 @@ mod tests {
             ("HTTP/1.1 1", "the connection was closed after 10 bytes"),
         ] {
             let serve = async |_: String, mut far: DuplexStream| far.write_all(sent.as_bytes()).await.unwrap();
-            let Dial::Failed(failure) = outcome(&request(), serve).await.0 else { panic!("answered") };
+            let Dial::Failed(failure) = answered(&request(), serve).await.outcome else { panic!("answered") };
             assert_eq!(failure.doing, "reading the answer of far:1 to the upgrade");
             assert_eq!((failure.error.as_str(), failure.hung), (error, false));
         }

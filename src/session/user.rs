@@ -4,7 +4,7 @@
 //! order in which it happened. Nothing is decided here but how long one write or request may take.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,9 +21,10 @@ use super::http::Http;
 use super::line::{GOOD_BYE, Line, rendered};
 use super::probe::{Hold, Opening};
 use super::recorder::{Recorder, Tapes};
-use super::steps::{ANSWER, Captured, Performed, Requester, foreign, named, scrubbed, told};
+use super::steps::{ANSWER, Captured, Performed, Requester, foreign, marks_of, named, scrubbed, told, words_of};
 use super::transport::{self, DialRequest};
 use super::values::{Shared, Values};
+use crate::canary::Canary;
 use crate::check::{EMAIL, Judge, Judgement, Move};
 use crate::document::text::Text;
 use crate::engine::{Level, Limiter, Opened, Progress, Seat, Stage, Stop, Turn, Turns};
@@ -616,20 +617,22 @@ impl<'a> User<'a> {
         let fact = scrubbed(performed.fact, &self.bench.scrubber());
         let good = succeeded(&fact);
         self.line.tell(fact);
-        let own = self.bench.mission.plan.canary(self.number, Iteration(0));
-        if let Some(fact) = foreign(&step.name, &performed.marks, own, at) {
-            self.line.tell(fact);
-        }
-        self.tell_captured(&performed.captured, at);
         // What is taken away afterwards is nobody's business any more.
-        if phase != Phase::Finally {
-            let named = named(&step.name, performed.words, &self.bench.scrubber(), at);
-            named.into_iter().for_each(|fact| self.line.tell(fact));
-        }
+        let words = if phase == Phase::Finally { Vec::new() } else { performed.words };
+        self.tell_captured(&performed.captured, at);
+        self.tell_found(&step.name, &performed.marks, words, at);
         if let Some(hold) = &self.hold {
             self.share(hold);
         }
         good
+    }
+
+    /// Tells what of others may stand in the answer to `step`.
+    fn tell_found(&mut self, step: &str, marks: &BTreeSet<Canary>, words: Vec<String>, at: Stamp) {
+        let own = self.bench.mission.plan.canary(self.number, Iteration(0));
+        let marked = foreign(step, marks, own, at);
+        let named = named(step, words, &self.bench.scrubber(), at);
+        marked.into_iter().chain(named).for_each(|fact| self.line.tell(fact));
     }
 
     fn tell_captured(&mut self, captured: &[Captured], at: Stamp) {
@@ -666,13 +669,14 @@ impl<'a> User<'a> {
             }
         };
         let dialed = transport::dial(&request, &self.bench.net).await;
-        let cookies: Vec<_> = dialed.cookies.into_iter().map(|line| ("set-cookie".to_owned(), line)).collect();
-        self.jar.keep(&over_http(&request.url), &cookies);
+        self.jar.keep(&over_http(&request.url), &dialed.headers);
         let outcome = self.scrub_dial(dialed.outcome);
         self.line.connect(dialed.socket);
         self.upgraded = dialed.done;
         self.values.restart_counter();
         self.line.tell(Fact::Dialed { connection, begun: dialed.begun, done: dialed.done, outcome });
+        let marks = marks_of(&dialed.headers, &[]).collect();
+        self.tell_found("upgrade", &marks, words_of(&dialed.headers, ""), dialed.done);
         if self.line.socket.is_some() {
             self.bench.mission.progress.add(Stage::Connected, 1);
         }

@@ -86,6 +86,8 @@ catalogue! {
         "a proxy that caches upgrades", "`connecting ...`";
     NoSubprotocol, "no-subprotocol", Upgrade, "selects none of the subprotocols offered",
         "a framework that drops the header", "browsers give up, command lines work";
+    LeakUpgrade, "leak-upgrade", Upgrade, "names whoever came before in a header of the answer to the upgrade",
+        "an answer that a proxy kept for somebody else", "somebody else's session, if it is a cookie";
     OtherSubprotocol, "other-subprotocol", Upgrade, "selects a subprotocol that was not offered",
         "a proxy that answers for another service", "browsers give up, command lines work";
     OpenDoorMissing, "open-door-missing", Door, "lets in whoever brings no token, as a demo user",

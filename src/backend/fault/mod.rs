@@ -275,6 +275,8 @@ struct Seen {
     runs: u64,
     /// Until when nobody may connect.
     tripped: Option<Instant>,
+    /// Who came last with a token.
+    came: Option<Arc<str>>,
 }
 
 /// What another user asked last.
@@ -335,6 +337,12 @@ impl Faults {
     /// Nobody may connect at `now`.
     pub(super) fn is_tripped(&self, now: Instant) -> bool {
         self.any() && lock(&self.seen).tripped.is_some_and(|until| now < until)
+    }
+
+    /// A user came with a token; says who came before, if that was another.
+    pub(super) fn came_after(&self, user_id: &Arc<str>) -> Option<Arc<str>> {
+        let before = lock(&self.seen).came.replace(Arc::clone(user_id));
+        before.filter(|before| before != user_id)
     }
 
     /// Counts a connection of a user; which one it is, from 1.

@@ -90,15 +90,15 @@ pub struct Dialed {
     pub outcome: Dial,
     /// Open if, and only if, the outcome is an upgrade.
     pub socket: Option<Socket>,
-    /// The cookies that the upgrade sets, line by line.
-    pub cookies: Vec<String>,
+    /// The header lines of the answer, where it makes the upgrade.
+    pub headers: Vec<(String, String)>,
 }
 
 /// Connects and asks for the upgrade. Not answering in time is an outcome, not an error; dropping the future gives up.
 pub async fn dial(request: &DialRequest, net: &Net) -> Dialed {
     let begun = net.clock.now();
     let deadline = net.clock.instant_of(begun + request.timeout);
-    let (outcome, socket, cookies) = match connect(&request.url, net, request.timeout, deadline, &mut |_| {}).await {
+    let (outcome, socket, headers) = match connect(&request.url, net, request.timeout, deadline, &mut |_| {}).await {
         Err(failure) => (Dial::Failed(failure), None, Vec::new()),
         Ok((mut wire, peer)) => {
             let answer = upgrade(&mut wire, request, &peer, deadline).await;
@@ -106,7 +106,7 @@ pub async fn dial(request: &DialRequest, net: &Net) -> Dialed {
                 Dial::Upgraded { .. } => Some(Socket::open(wire, answer.leftover, request, net.clock).await),
                 _ => None,
             };
-            (answer.outcome, socket, answer.cookies)
+            (answer.outcome, socket, answer.headers)
         }
     };
     // The answer arrived before it was read, and that before this task got its turn; for a refusal that is the end of its body.
@@ -114,7 +114,7 @@ pub async fn dial(request: &DialRequest, net: &Net) -> Dialed {
         Some(socket) => socket.last_read().at,
         None => net.clock.now(),
     };
-    Dialed { begun, done, outcome, socket, cookies }
+    Dialed { begun, done, outcome, socket, headers }
 }
 
 /// An open WebSocket.
