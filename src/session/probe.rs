@@ -223,11 +223,16 @@ impl<'a> Pair<'a> {
         let names = profile.tokens();
         let own = |name: &str| intruder.values.get(name).and_then(|value| value.as_str().map(str::to_owned));
         let cookies = intruder.cookies();
-        let carried = match names.first() {
-            Some(name) => own(name),
-            None => cookies.as_deref().and_then(cookie_token),
+        let none = || "nothing that a user gets at login opens the socket".to_owned();
+        let carried = match (names.first(), &cookies) {
+            (Some(name), _) => own(name).ok_or_else(none),
+            (None, Some(cookies)) => {
+                let secrets: Vec<String> = profile.secrets().filter_map(own).collect();
+                cookie_token(cookies, &secrets)
+            }
+            (None, None) => Err(none()),
         };
-        let token = || carried.clone().ok_or_else(|| "nothing that a user gets at login opens the socket".to_owned());
+        let token = || carried.clone();
         let by_text = !names.is_empty();
         let mut values: Vec<(String, Json)> = Vec::new();
         let mut cookie = None;
@@ -240,7 +245,8 @@ impl<'a> Pair<'a> {
         let with = match probe {
             Probe::ExpiredToken if until_s.is_some() => "its own token, which has expired meanwhile",
             Probe::NoToken | Probe::MisplacedToken => {
-                let token = token()?;
+                // Who comes without any cookie need not know which of them is the token.
+                let token = if probe == Probe::NoToken && cookies.is_some() { String::new() } else { token()? };
                 let names_token = |text: &Text| text.holes().any(|hole| names.contains(&hole.name));
                 connect.subprotocols.retain(|text| !names_token(text));
                 connect.headers.retain(|(_, text)| !names_token(text));
@@ -304,11 +310,22 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// What among cookies is the token: what reads like one, else the first.
-fn cookie_token(cookies: &str) -> Option<String> {
-    let mut values = cookies.split("; ").filter_map(|cookie| Some(cookie.split_once('=')?.1));
-    let token = values.clone().find(|value| token::expires_s(value).is_some()).or_else(|| values.next());
-    token.map(str::to_owned)
+/// What among cookies is the token: what was captured as one of `secrets`, else what reads like one, else the only one. Bending
+/// another would let the right one in, and call that an open door.
+///
+/// # Errors
+///
+/// When it cannot be told.
+fn cookie_token(cookies: &str, secrets: &[String]) -> Result<String, String> {
+    let values: Vec<&str> = cookies.split("; ").filter_map(|cookie| Some(cookie.split_once('=')?.1)).collect();
+    let secret = values.iter().find(|value| secrets.iter().any(|secret| secret == *value));
+    let token = secret.or_else(|| values.iter().find(|value| token::expires_s(value).is_some()));
+    match (token, &values[..]) {
+        (Some(token), _) | (None, [token]) => Ok((*token).to_owned()),
+        _ => Err("which of several cookies is the token cannot be told; a login step that captures it says so: \
+                  `{ secret: { cookie: NAME } }`"
+            .to_owned()),
+    }
 }
 
 impl Brought {
@@ -488,5 +505,25 @@ impl User<'_> {
         self.logged_in = false;
         let profile = &self.bench.mission.profile;
         self.steps(&profile.logout, Phase::Probe).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_among_cookies_is_told_or_none_is_bent() {
+        let jwt = "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjF9.c2ln";
+        let own = ["\"2|mine\"".to_owned(), "another".to_owned()];
+        for (cookies, token) in [
+            ("session=only".to_owned(), Some("only")),
+            ("_xsrf=a|b; session=\"2|mine\"".to_owned(), Some("\"2|mine\"")),
+            (format!("_xsrf=a|b; session={jwt}"), Some(jwt)),
+            (format!("id={jwt}; session=\"2|mine\""), Some("\"2|mine\"")),
+            ("_xsrf=a|b; session=opaque".to_owned(), None),
+        ] {
+            assert_eq!(cookie_token(&cookies, &own).ok().as_deref(), token, "{cookies}");
+        }
     }
 }

@@ -43,13 +43,14 @@ impl Profile {
         self.tokens_in(&texts)
     }
 
+    /// The names of secrets that are captured before the connection is made.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        let captures = self.login.iter().chain(&self.prepare).flat_map(|step| &step.captures);
+        captures.filter(|capture| capture.secret).map(|capture| capture.name.as_str())
+    }
+
     fn tokens_in(&self, texts: &[&Text]) -> Vec<String> {
-        let steps = self.login.iter().chain(&self.prepare);
-        let secrets: Vec<&str> = steps
-            .flat_map(|step| &step.captures)
-            .filter(|capture| capture.secret)
-            .map(|capture| capture.name.as_str())
-            .collect();
+        let secrets: Vec<&str> = self.secrets().collect();
         let of_user =
             |name: &str| name.starts_with("user.") && !["user.index", "user.number", "user.email"].contains(&name);
         let mut names: Vec<String> = Vec::new();

@@ -5,9 +5,11 @@
 use std::collections::BTreeMap;
 
 use goldenpath::backend::{self, Options};
+use serde_json::{Value, json};
 
 use crate::support::process::{Place, shipped};
 use crate::support::report::Report;
+use crate::support::site::{Site, TOKEN, Upgrade, user_of};
 
 const SCENARIO: &str = r#"
 version: 1
@@ -199,4 +201,60 @@ fn where_nobody_is_greeted_a_run_shows_who_was_let_in() {
     let verdict = |name: &str| rows[name].1.clone().unwrap_or_default();
     assert_eq!((verdict("no-token socket"), verdict("forged-token socket")), ("pass".to_owned(), "pass".to_owned()));
     assert_eq!(rows["misplaced-token socket"].0, "let in: agent_started came", "the query is a second place");
+}
+
+/// A site to which a cookie is the token, beside another cookie that is none; `open` lets in whoever comes.
+fn by_cookie(open: bool) -> Site {
+    Site::new().upgrade(Upgrade::AcceptNoSubprotocol).answers(move |head, body| {
+        let own = |email: &str| format!("session=\"2|{TOKEN}{email}\"");
+        if head.starts_with("POST /auth/login") {
+            let body: Value = serde_json::from_str(body).ok()?;
+            let email = body["email"].as_str()?;
+            let lines = format!("Set-Cookie: a=1; Path=/\r\nSet-Cookie: {}; Path=/\r\n", own(email));
+            return Some((200, lines, json!({ "user": { "id": user_of(email) } }).to_string()));
+        }
+        let brings = ["qa1@example.com", "qa2@example.com"].iter().any(|email| head.contains(&own(email)));
+        (head.starts_with("GET /ws") && !brings && !open)
+            .then(|| (401, String::new(), json!({ "error": "no session" }).to_string()))
+    })
+}
+
+const COOKIE_PROFILE: &str = r#"
+version: 1
+name: by cookie
+http: { base: "http://127.0.0.1:1" }
+socket: "ws://127.0.0.1:1/ws"
+login:
+  - post: /auth/login
+    json: { email: "${user.email}", password: "${user.password}" }
+    capture: { user_id: /user/id, session: { secret: { cookie: session } } }
+connect: { script: [{ wait: { when: { event: connection_established } } }] }
+ask:
+  send: { type: start_agent, payload: { user_request: "${prompt}", thread_id: "${thread_id}", run_id: "${run_id}" } }
+"#;
+
+#[test]
+fn a_token_in_a_cookie_is_bent_and_the_other_cookies_are_not() {
+    let unknown = COOKIE_PROFILE.replace(", session: { secret: { cookie: session } }", "");
+    let shut = (0, Some("pass"), "refused: HTTP 401");
+    let wide = (1, Some("fail"), "let in: it was greeted");
+    for (profile, open, malformed, none) in [
+        (COOKIE_PROFILE, false, shut, shut),
+        (COOKIE_PROFILE, true, wide, wide),
+        // Without any cookie nobody needs to know which is the token.
+        (unknown.as_str(), false, (4, Some("inconclusive"), "spared"), shut),
+    ] {
+        for (probe, (code, verdict, seen)) in [("malformed-token", malformed), ("no-token", none)] {
+            let site = by_cookie(open).serve();
+            let place = Place::new();
+            place.write("target.yaml", profile);
+            place.write(
+                "scenario.yaml",
+                &format!("{SCENARIO}expect: {{ isolation: {{ required: false }} }}\nprobes: [{probe}]\n"),
+            );
+            let (exit, report) = run(&place, "scenario.yaml", &["--url", &site.url()]);
+            assert_eq!(rows(&report)[&format!("{probe} socket")].0, seen, "{probe}, open: {open}");
+            assert_eq!((exit, report.claim("doors")), (code, verdict), "{probe}, open: {open}");
+        }
+    }
 }
