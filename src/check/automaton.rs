@@ -310,14 +310,12 @@ impl Automaton {
                 let round = if role == Role::Start && !open { round + 1 } else { round };
                 // As it is spelled: an orchestrator and its supervisor are one agent, and each tells its starts and ends.
                 let agent = event.agent;
-                let again = !self.seen.insert(hash(&(event.symbol, event.envelope, agent, round)));
-                (again, !self.seen.insert(hash(&(event.symbol, "anywhere", agent, round))))
+                self.seen_so((event.symbol, "round", agent, round), event.envelope)
             }
             Role::Call | Role::Result => {
                 let call = event.call?;
                 // Agents that number their calls each from the beginning have ids in common, but rarely tools.
-                let again = !self.seen.insert(hash(&(event.symbol, event.envelope, "call", call, event.tool)));
-                (again, !self.seen.insert(hash(&(event.symbol, "call anywhere", call, event.tool))))
+                self.seen_so((event.symbol, "call", call, event.tool), event.envelope)
             }
         };
         if event.replayed {
@@ -335,6 +333,12 @@ impl Automaton {
             };
             Some(Deviation::DuplicateEvent { event: names(event.symbol), of })
         })
+    }
+
+    /// Whether `what` was seen before in this envelope, and in any.
+    fn seen_so(&mut self, what: impl Hash, envelope: Envelope) -> (bool, bool) {
+        let anywhere = hash(&what);
+        (!self.seen.insert(hash(&(anywhere, envelope))), !self.seen.insert(anywhere))
     }
 
     /// Whether `event` settles an earlier suspicion; notes a new one.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::event::{Extract, Kind, KindId, SlotSet};
-use crate::expect::{AnswerSource, Expectations, Heartbeat, Matcher};
+use crate::expect::{AnswerSource, Condition, Expectations, Heartbeat, Matcher};
 
 /// The expectations of an execution, sorted by kind of event.
 #[derive(Debug)]
@@ -28,7 +28,9 @@ pub struct Concern {
     /// See `Expectations::failed`.
     pub failed: Sieve,
     /// See `Expectations::answers`.
-    pub answers: Vec<Arc<AnswerSource>>,
+    pub answers: Vec<Arc<Source>>,
+    /// See `Ends::good`.
+    pub good_ends: Sieve,
     /// See `Expectations::public`.
     pub public: Sieve,
     /// See `Signs::degraded`.
@@ -49,19 +51,78 @@ pub struct Sieve {
     needs: Option<SlotSet>,
 }
 
-/// A matcher with the places that it needs; `None` if it may hold without any.
+/// A place where answers stand, and when.
+#[derive(Debug)]
+pub struct Source {
+    /// When they stand there.
+    when: Sieved,
+    /// The place.
+    pub source: AnswerSource,
+}
+
+impl Source {
+    /// Whether the frame `text` that decoded to `extract` carries it.
+    pub fn holds(&self, extract: &Extract<'_>, text: &str) -> bool {
+        self.when.holds(extract, text)
+    }
+}
+
+/// A matcher, each part of it with the places that it needs: most parts of most matchers are about places that few frames fill.
 #[derive(Debug)]
 struct Sieved {
     matcher: Matcher,
+    /// `None` if it may hold without any.
     needs: Option<SlotSet>,
+    /// The conditions that matchers are part of.
+    parts: Vec<Part>,
+    /// The others.
+    plain: Vec<Condition>,
+}
+
+#[derive(Debug)]
+enum Part {
+    Not(Sieved),
+    Any(Vec<Sieved>),
+}
+
+impl Sieved {
+    fn new(matcher: &Matcher) -> Sieved {
+        let (mut parts, mut plain) = (Vec::new(), Vec::new());
+        for condition in &matcher.all {
+            match condition {
+                Condition::Not(inner) => parts.push(Part::Not(Sieved::new(inner))),
+                Condition::Any(inner) => parts.push(Part::Any(inner.iter().map(Sieved::new).collect())),
+                Condition::Event(_) | Condition::At(..) | Condition::Text(_) => plain.push(condition.clone()),
+            }
+        }
+        let needs = matcher.needs().map(|needs| needs.into_iter().collect());
+        Sieved { matcher: matcher.clone(), needs, parts, plain }
+    }
+
+    /// As `Matcher::holds`.
+    #[inline]
+    fn holds(&self, extract: &Extract<'_>, text: &str) -> bool {
+        may_hold(&self.needs, extract) && self.all_hold(extract, text)
+    }
+
+    fn all_hold(&self, extract: &Extract<'_>, text: &str) -> bool {
+        self.plain.iter().all(|condition| condition.holds(extract, text))
+            && self.parts.iter().all(|part| match part {
+                Part::Not(inner) => !inner.holds(extract, text),
+                Part::Any(inner) => inner.iter().any(|inner| inner.holds(extract, text)),
+            })
+    }
+}
+
+#[inline]
+fn may_hold(needs: &Option<SlotSet>, extract: &Extract<'_>) -> bool {
+    needs.as_ref().is_none_or(|needs| extract.slots.may_hold(needs))
 }
 
 impl Sieve {
     /// Whether one of the matchers holds of the frame `text` that decoded to `extract`.
     pub fn any(&self, extract: &Extract<'_>, text: &str) -> bool {
-        let may_hold = |needs: &Option<SlotSet>| needs.as_ref().is_none_or(|needs| extract.slots.may_hold(needs));
-        let holds = |sieved: &Arc<Sieved>| may_hold(&sieved.needs) && sieved.matcher.holds(extract, text);
-        may_hold(&self.needs) && self.matchers.iter().any(holds)
+        may_hold(&self.needs, extract) && self.matchers.iter().any(|sieved| sieved.holds(extract, text))
     }
 
     /// Those of `matchers` that can hold of an event of this kind.
@@ -76,7 +137,8 @@ impl Sieve {
 /// All that is sorted, each of which many kinds share.
 struct Shared {
     heartbeats: Vec<Arc<Heartbeat>>,
-    answers: Vec<Arc<AnswerSource>>,
+    answers: Vec<Arc<Source>>,
+    good_ends: Vec<Arc<Sieved>>,
     failed: Vec<Arc<Sieved>>,
     degraded: Vec<Arc<Sieved>>,
     replayed: Vec<Arc<Sieved>>,
@@ -87,14 +149,12 @@ struct Shared {
 
 impl Shared {
     fn new(expect: &Expectations) -> Shared {
-        let sieved = |matcher: &Matcher| {
-            let needs = matcher.needs().map(|needs| needs.into_iter().collect());
-            Arc::new(Sieved { matcher: matcher.clone(), needs })
-        };
-        let all = |matchers: &[Matcher]| matchers.iter().map(sieved).collect();
+        let all = |matchers: &[Matcher]| matchers.iter().map(|matcher| Arc::new(Sieved::new(matcher))).collect();
+        let source = |source: AnswerSource| Arc::new(Source { when: Sieved::new(&source.when), source });
         Shared {
             heartbeats: expect.heartbeats.iter().cloned().map(Arc::new).collect(),
-            answers: expect.answers.iter().cloned().map(Arc::new).collect(),
+            answers: expect.answers.iter().cloned().map(source).collect(),
+            good_ends: all(&expect.ends.good),
             failed: all(&expect.failed),
             degraded: all(&expect.signs.degraded),
             replayed: all(&expect.signs.replayed),
@@ -133,7 +193,8 @@ impl Concern {
             bad: among(&expect.grammar.bad),
             heartbeats: heartbeats.filter(|(_, heartbeat)| heartbeat.when.can_hold(kind)).collect(),
             failed: Sieve::of(&shared.failed, kind),
-            answers: shared.answers.iter().filter(|source| source.when.can_hold(kind)).cloned().collect(),
+            answers: shared.answers.iter().filter(|source| source.source.when.can_hold(kind)).cloned().collect(),
+            good_ends: Sieve::of(&shared.good_ends, kind),
             public: Sieve::of(&shared.public, kind),
             degraded: Sieve::of(&shared.degraded, kind),
             replayed: Sieve::of(&shared.replayed, kind),

@@ -13,7 +13,7 @@ const LONGEST: usize = 128;
 /// `text` with `\u0061` as `a`, likewise every escaped character from a space to `~`.
 pub fn plain(text: &str) -> Cow<'_, str> {
     // A frame without a backslash is the rule, and this is the quickest way to know it.
-    if !text.as_bytes().contains(&b'\\') || !text.contains("\\u00") {
+    if memchr::memchr(b'\\', text.as_bytes()).is_none() || !text.contains("\\u00") {
         return Cow::Borrowed(text);
     }
     let mut plain = String::with_capacity(text.len());

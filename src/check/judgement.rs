@@ -14,7 +14,7 @@ use super::flight::Flight;
 use super::instrument::Instrument;
 use super::ledger::Ledger;
 use crate::event::{Envelope, KindId};
-use crate::expect::{Exceptions, Segment};
+use crate::expect::{Exceptions, Names, Segment};
 use crate::finding::{Excerpt, Finding, LeakClass, Subject};
 use crate::identity::{Iteration, UserNumber};
 use crate::rule::{Concern, Rule, Severity};
@@ -38,6 +38,8 @@ pub struct Judgement {
     pub unmarked: Unmarked,
     /// How often each event name came that something mentions.
     pub known: BTreeMap<String, u64>,
+    /// The same of names that came as they are called, by kind; `finish` moves them to the others.
+    kinds: Vec<u64>,
     /// How often each event name came that nothing mentions; the first `NAMES_KEPT` names of each part.
     pub unknown: BTreeMap<String, u64>,
     /// How often each event of the grammar came in which envelope, in the ids of the dialect.
@@ -376,8 +378,42 @@ impl Judgement {
     }
 
     /// Counts an event of the grammar and its envelope.
+    /// Counts the name of an event that something mentions, as it came: `None` if as it is called.
+    pub(super) fn named(&mut self, kind: KindId, other: Option<&str>) {
+        if let Some(name) = other {
+            return count(&mut self.known, name);
+        }
+        let kind = usize::from(kind.0);
+        if self.kinds.len() <= kind {
+            self.kinds.resize(kind + 1, 0);
+        }
+        self.kinds[kind] += 1;
+    }
+
+    /// Counts a name that nothing mentions.
+    pub(super) fn named_otherwise(&mut self, name: &str) {
+        if self.unknown.len() < NAMES_KEPT || self.unknown.contains_key(name) {
+            count(&mut self.unknown, name);
+        }
+    }
+
+    /// Nothing more will be told.
+    pub(super) fn finish(&mut self, names: &Names) {
+        for (kind, times) in std::mem::take(&mut self.kinds).into_iter().enumerate().filter(|(_, times)| *times > 0) {
+            *self.known.entry(names.get(KindId(kind as u16)).to_owned()).or_default() += times;
+        }
+    }
+
     pub(super) fn noted(&mut self, kind: KindId, envelope: Envelope) {
         *self.census.entry((kind, envelope)).or_default() += 1;
+    }
+}
+
+/// Once more.
+fn count(names: &mut BTreeMap<String, u64>, name: &str) {
+    match names.get_mut(name) {
+        Some(times) => *times += 1,
+        None => drop(names.insert(name.to_owned(), 1)),
     }
 }
 

@@ -250,6 +250,7 @@ impl Judge {
         for lane in lanes.values_mut() {
             lane.finish(&mut Bench { expect, concerns, execution: *execution, alarms, out });
         }
+        out.finish(&expect.dialect.names);
         self.out
     }
 

@@ -103,7 +103,8 @@ impl Matcher {
 }
 
 impl Condition {
-    fn holds(&self, extract: &Extract<'_>, text: &str) -> bool {
+    /// Whether it holds of the frame `text` that decoded to `extract`.
+    pub fn holds(&self, extract: &Extract<'_>, text: &str) -> bool {
         match self {
             Condition::Event(kinds) => matches!(extract.kind, Kind::Known(kind) if kinds.contains(&kind)),
             Condition::At(slot, test) => test.holds_among(extract.at(*slot), extract),

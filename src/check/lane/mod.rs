@@ -26,9 +26,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::concern::Concerns;
 use super::form::{self, Part};
-use super::judgement::{Judgement, NAMES_KEPT, Window};
+use super::judgement::{Judgement, Window};
 use super::ledger::Borne;
 use super::{copies, decode};
+use crate::canary;
 use crate::event::{Extract, Found, Kind, Slots};
 use crate::expect::{Expectations, Form, Matcher, ScriptStep, Segment, Trie};
 use crate::finding::{Deviation, Evidence, Excerpt, Finding, Subject};
@@ -110,6 +111,8 @@ pub(super) struct Lane {
     listens: bool,
     /// It is a further connection of this user.
     of: Option<UserNumber>,
+    /// The user's own mark that was seen last; most marks that are found are this one.
+    mark: Option<canary::Known>,
     /// What is known of the frame that is being read.
     came: Came,
     /// Messages whose text arrives in parts.
@@ -122,6 +125,8 @@ pub(super) struct Lane {
     resumed: u32,
     /// An event of a run was known to be this user's.
     recognised: bool,
+    /// An event of a run carried an id of this user.
+    told_apart: bool,
     /// What the last frame was, in the order of its events.
     pub(super) heard: Vec<Heard>,
     /// The room that the places of a frame were read into, kept for the next one.
@@ -218,6 +223,7 @@ impl Lane {
             past: VecDeque::new(),
             leaks: BTreeSet::new(),
             elsewhere: BTreeSet::new(),
+            mark: None,
             listens: false,
             of: None,
             came: Came::default(),
@@ -227,6 +233,7 @@ impl Lane {
             own_seen: false,
             resumed: 0,
             recognised: false,
+            told_apart: false,
             heard: Vec::new(),
             room: Slots::default(),
         }
@@ -657,14 +664,9 @@ impl Lane {
 
     fn note_name(&self, bench: &mut Bench<'_>, extract: &Extract<'_>) {
         let Some(name) = &extract.name else { return };
-        let names = match extract.kind {
-            Kind::Known(_) => &mut bench.out.known,
-            Kind::Unknown | Kind::Unnamed => &mut bench.out.unknown,
-        };
-        if let Some(count) = names.get_mut(&**name) {
-            *count += 1;
-        } else if names.len() < NAMES_KEPT {
-            names.insert(name.to_string(), 1);
+        match extract.kind {
+            Kind::Known(kind) => bench.out.named(kind, (extract.envelope.alias > 0).then_some(&**name)),
+            Kind::Unknown | Kind::Unnamed => bench.out.named_otherwise(name),
         }
     }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::{Bench, Lane};
-use crate::canary::{self, Found};
+use crate::canary::{self, Found, Known};
 use crate::check::flight::Events;
 use crate::check::judgement::Judgement;
 use crate::check::ledger::{Borne, ForeignMark, Learned, Ledger, OpenId, Sighting};
@@ -22,7 +22,7 @@ impl Lane {
     /// Looks for marks in what came at `at`, a frame or whatever else `what` is.
     pub(super) fn marks(&mut self, bench: &mut Bench<'_>, at: Stamp, what: &str, text: &str) -> Marks {
         let text = &*escapes::plain(text);
-        self.found(bench, at, what, text, canary::find_in(text.as_bytes()))
+        self.found(bench, at, what, text, canary::find_in_knowing(text.as_bytes(), self.mark))
     }
 
     /// What the marks that were found in `text` say.
@@ -42,7 +42,12 @@ impl Lane {
             };
             let owner = UserNumber(mark.user);
             match (mark.execution == bench.execution.0, owner == self.user || Some(owner) == self.of) {
-                (true, true) => marks.mine = true,
+                (true, true) => {
+                    marks.mine = true;
+                    if self.mark.is_none_or(|known| known.canary() != mark) {
+                        self.mark = Some(Known::new(mark));
+                    }
+                }
                 (true, false) => {
                     let iteration = Iteration(mark.iteration);
                     let mark = ForeignMark { owner, iteration, user: self.user };
@@ -126,7 +131,7 @@ impl Lane {
         let mut strange = Vec::new();
         for rule in &bench.expect.ids {
             // What is blank is no id.
-            let value = extract.first_text(&rule.at).filter(|value| !value.trim().is_empty());
+            let value = extract.first_text(&rule.at).filter(|value| !is_blank(value));
             let Some(value) = value.filter(|value| !self.brought(value)) else { continue };
             if rule.source == IdSource::Learned && rule.unique == Unique::Target && copies::is_individual(&value) {
                 let (role, name) = (rule.role, rule.name.to_string());
@@ -313,6 +318,11 @@ pub(super) fn own(out: &mut Judgement, role: IdRole, value: &str, user: UserNumb
         let owner = out.ledger.owners.entry(key).or_insert(user);
         *owner = user.min(*owner);
     }
+}
+
+/// Most ids show by their first byte that they are not.
+fn is_blank(value: &str) -> bool {
+    !value.as_bytes().first().is_some_and(u8::is_ascii_graphic) && value.trim().is_empty()
 }
 
 fn compare(how: Compare, mine: &str, value: &str) -> bool {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use super::clock::Clock;
 use super::owner::{THREAD, own};
-use super::{Bench, Lane, Stage, any};
+use super::{Bench, Lane, Stage};
 use crate::check;
 use crate::check::automaton::{Automaton, RunEvent};
 use crate::check::flight::{Flight, RUNS_KEPT};
@@ -249,7 +249,7 @@ impl Lane {
         if mine && symbol.is_some() && !std::mem::replace(&mut self.recognised, true) {
             bench.out.recognised.insert(self.user);
         }
-        if self.came.by_id && symbol.is_some() {
+        if self.came.by_id && symbol.is_some() && !std::mem::replace(&mut self.told_apart, true) {
             bench.out.unmarked.told_apart(self.user);
         }
         let was_over = run.over;
@@ -272,7 +272,8 @@ impl Lane {
         if run.degraded.is_none() && concern.degraded.any(extract, text) {
             run.degraded = Some((label(), excerpt()));
         }
-        if let Some(source) = concern.answers.iter().find(|source| source.when.holds(extract, text))
+        if let Some(source) = concern.answers.iter().find(|source| source.holds(extract, text))
+            && let source = &source.source
             && let Some(answer) = said(&expect.dialect.trie, extract, &source.at)
         {
             match &mut run.answer {
@@ -370,7 +371,7 @@ impl Lane {
             if expect.grammar.symbols[symbol].role == Role::End && was_over.is_none() {
                 // Of several ends that must come each must be good, whichever comes last.
                 run.unwell.retain(|(end, ..)| *end != symbol);
-                if !expect.ends.good.is_empty() && !any(&expect.ends.good, extract, text) {
+                if !expect.ends.good.is_empty() && !concern.good_ends.any(extract, text) {
                     run.unwell.push((symbol, label(), excerpt()));
                 }
                 let rules = expect.answer_rules(run.turn as usize);
