@@ -71,11 +71,19 @@ enum Fault {
 
 /// One that works.
 pub(super) fn healthy() -> crate::support::site::Served {
-    home(Fault::None).serve()
+    healthy_for(Together::default())
+}
+
+/// One that works, where those who ask wait for one another like this.
+pub(super) fn healthy_for(together: Together) -> crate::support::site::Served {
+    for_those(Fault::None, together).serve()
 }
 
 fn home(fault: Fault) -> Site {
-    let together = Together::default();
+    for_those(fault, Together::default())
+}
+
+fn for_those(fault: Fault, together: Together) -> Site {
     Site::new().upgrade(Upgrade::AcceptNoSubprotocol).talking(move |talk| chat(talk, fault, &together))
 }
 

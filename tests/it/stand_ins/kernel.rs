@@ -90,10 +90,19 @@ const XSRF: &str = "2|4d\"f0|x+y/z==";
 
 /// One that works.
 pub(super) fn healthy() -> crate::support::site::Served {
-    kernel(Fault::None).serve()
+    healthy_for(Together::default())
+}
+
+/// One that works, where those who ask wait for one another like this.
+pub(super) fn healthy_for(together: Together) -> crate::support::site::Served {
+    for_those(Fault::None, together).serve()
 }
 
 fn kernel(fault: Fault) -> Site {
+    for_those(fault, Together::default())
+}
+
+fn for_those(fault: Fault, together: Together) -> Site {
     let answers = move |head: &str, body: &str| {
         let cookie = |name: &str| {
             let line = head.lines().find_map(|line| line.strip_prefix("cookie: ").or(line.strip_prefix("Cookie: ")))?;
@@ -129,7 +138,6 @@ fn kernel(fault: Fault) -> Site {
             _ => None,
         }
     };
-    let together = Together::default();
     Site::new().upgrade(Upgrade::AcceptNoSubprotocol).answers(answers).talking(move |talk| chat(talk, fault, &together))
 }
 

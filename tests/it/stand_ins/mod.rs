@@ -7,10 +7,13 @@
 //! | `kernel.rs` | a notebook kernel | cookie login with XSRF, events by several conditions, nested correlation, two ends |
 //! | `home.rs` | a home automation | authentication by the first message, refusal by a frame, small numbers as ids, batched lists |
 //! | `gateway.rs` | a chat gateway | prefixes and records in text frames, questions by request, an agent that asks back |
+//!
+//! `proposed.rs` has profiles for them proposed from what a browser would have exported.
 
 mod gateway;
 mod home;
 mod kernel;
+mod proposed;
 
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;

@@ -2,6 +2,7 @@
 //!
 //! No expectations: what must be true stands in the tests.
 
+pub mod har;
 pub mod process;
 pub mod redact;
 pub mod relay;

@@ -134,11 +134,12 @@ impl Site {
         stream.set_nodelay(true)?;
         let mut reader = BufReader::new(stream.try_clone()?);
         let request = Request::read(&mut reader)?;
-        shared.note(|board| board.requests.push(format!("{}\n{}", request.head, request.body)));
+        let call = shared.call(&request);
         if self.hangs.is_some_and(|method| request.head.starts_with(method)) {
             return listen_to_the_end(reader);
         }
         if let Some((status, lines, body)) = (self.answers)(&request.head, &request.body) {
+            shared.answered(call, status, &lines, &body);
             return respond(stream, status, &lines, &body);
         }
         let (status, body) = match request.path.as_str() {
@@ -147,7 +148,7 @@ impl Site {
                 let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
                 (self.login)(body["email"].as_str().unwrap_or(&request.body))
             }
-            _ if request.header("upgrade").is_some() => return self.upgraded(stream, reader, &request, shared),
+            _ if request.header("upgrade").is_some() => return self.upgraded(stream, reader, &request, call, shared),
             path if path.starts_with("/api/threads/") => (200, json!({"messages": ["asked", "answered"]}).to_string()),
             path => (404, json!({"no": path}).to_string()),
         };
@@ -157,6 +158,7 @@ impl Site {
             429 => format!("Retry-After: {body}\r\n"),
             _ => String::new(),
         };
+        shared.answered(call, status, &lines, &body);
         respond(stream, status, &lines, &body)
     }
 
@@ -165,6 +167,7 @@ impl Site {
         mut stream: TcpStream,
         reader: BufReader<TcpStream>,
         request: &Request,
+        call: usize,
         shared: &Arc<Shared>,
     ) -> io::Result<()> {
         let key = request.header("sec-websocket-key").unwrap_or_default();
@@ -195,7 +198,8 @@ impl Site {
         let token = request.token().or_else(|| request.session());
         let email = token.and_then(|token| token.strip_prefix(TOKEN).map(str::to_owned)).unwrap_or_default();
         let head = request.head.clone();
-        let mut talk = Talk { head, stream, reader, user: user_of(&email), email, shared: Arc::clone(shared) };
+        shared.answered(call, 101, selected, "");
+        let mut talk = Talk { head, stream, reader, user: user_of(&email), email, call, shared: Arc::clone(shared) };
         (self.talking)(&mut talk)?;
         while talk.hear()?.is_some() {}
         Ok(())
@@ -250,6 +254,11 @@ impl Served {
     pub fn requests(&self) -> Vec<String> {
         self.shared.board.lock().unwrap().requests.clone()
     }
+
+    /// Everything that was said, request by request, as a browser's export has it.
+    pub fn calls(&self) -> Vec<Call> {
+        self.shared.board.lock().unwrap().calls.clone()
+    }
 }
 
 impl Drop for Served {
@@ -274,11 +283,58 @@ struct Shared {
 #[derive(Default)]
 struct Board {
     requests: Vec<String>,
+    calls: Vec<Call>,
+    /// Grows with everything that is said.
+    ticks: u64,
     /// What was asked last, by user id.
     asks: BTreeMap<String, Ask>,
 }
 
+/// One request and what was answered, the frames of its socket included. Times are numbers that grow.
+#[derive(Debug, Clone, Default)]
+pub struct Call {
+    pub head: String,
+    pub body: String,
+    pub begun: u64,
+    pub done: u64,
+    pub status: u16,
+    /// Header lines of the answer, each ended by CR LF.
+    pub lines: String,
+    pub answer: String,
+    /// Sent by the client or not, when, and the payload of text frames.
+    pub frames: Vec<(bool, u64, String)>,
+}
+
 impl Shared {
+    /// Notes a request; what is answered is told by its number.
+    fn call(&self, request: &Request) -> usize {
+        let mut call = 0;
+        self.note(|board| {
+            board.requests.push(format!("{}\n{}", request.head, request.body));
+            board.ticks += 1;
+            call = board.calls.len();
+            let (head, body, begun) = (request.head.clone(), request.body.clone(), board.ticks);
+            board.calls.push(Call { head, body, begun, done: begun, ..Call::default() });
+        });
+        call
+    }
+
+    fn answered(&self, call: usize, status: u16, lines: &str, body: &str) {
+        self.note(|board| {
+            board.ticks += 1;
+            let (done, lines, answer) = (board.ticks, lines.to_owned(), body.to_owned());
+            let call = &mut board.calls[call];
+            *call = Call { done, status, lines, answer, ..std::mem::take(call) };
+        });
+    }
+
+    fn said(&self, call: usize, sent: bool, text: &str) {
+        self.note(|board| {
+            board.ticks += 1;
+            board.calls[call].frames.push((sent, board.ticks, text.to_owned()));
+        });
+    }
+
     fn note(&self, change: impl FnOnce(&mut Board)) {
         change(&mut self.board.lock().unwrap());
         self.changed.notify_all();
@@ -303,6 +359,8 @@ pub struct Talk {
     pub email: String,
     /// The id of that user.
     pub user: String,
+    /// The number of that request.
+    call: usize,
     shared: Arc<Shared>,
 }
 
@@ -392,6 +450,9 @@ impl Talk {
     }
 
     pub fn frame(&mut self, first: u8, payload: &[u8]) -> io::Result<()> {
+        if let (0x81, Ok(text)) = (first, std::str::from_utf8(payload)) {
+            self.shared.said(self.call, false, text);
+        }
         self.raw(&framed(first, payload))
     }
 
@@ -428,7 +489,11 @@ impl Talk {
             self.reader.read_exact(&mut payload)?;
             payload.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
             match head[0] & 0x0f {
-                0x1 => return Ok(Some(String::from_utf8(payload).map_err(io::Error::other)?)),
+                0x1 => {
+                    let text = String::from_utf8(payload).map_err(io::Error::other)?;
+                    self.shared.said(self.call, true, &text);
+                    return Ok(Some(text));
+                }
                 0x8 => {
                     // The client may have gone already.
                     let _ = self.frame(0x88, &payload);
