@@ -218,10 +218,25 @@ pub struct Conclusion {
     pub census: Vec<Census>,
     /// Why this verdict counts: users, runs, frames, attribution, overlap, marks.
     pub why: Vec<String>,
+    /// Which users behaved otherwise, in the order written.
+    pub personas: Vec<Played>,
     /// What each probe has shown, in the order in which they knock.
     pub doors: Vec<DoorRow>,
     /// What it was worth to users.
     pub value: Value,
+}
+
+/// A share of the users that behaved otherwise.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Played {
+    /// What it is called.
+    pub name: String,
+    /// The share of all users that was planned, 0 to 1.
+    pub share: f64,
+    /// How many users were it, in an iteration that ended with a verdict.
+    pub users: u64,
+    /// How many such iterations.
+    pub iterations: u64,
 }
 
 /// Concludes the judgement of the whole. `interrupted`: a signal ended the execution. `today`: the day on which it began (UTC),
@@ -295,12 +310,32 @@ pub fn conclude(mut judgement: Judgement, expect: &Expectations, interrupted: bo
         None => vec!["isolation is not claimed with a single user".to_owned()],
         Some(_) => Vec::new(),
     };
+    let personas = expect.personas.iter().enumerate().map(|(which, persona)| {
+        let (users, iterations) = judgement.personas.get(&which).copied().unwrap_or_default();
+        Played { name: persona.name.clone(), share: persona.share, users, iterations }
+    });
+    let personas = personas.collect();
     let figures = Segment::ALL.iter().filter_map(|segment| figure(&judgement, *segment)).collect();
     let why = court.why();
     let outcome = outcome(&all, interrupted);
     let value = value(&judgement, expect);
     let doors = expect.claims.doors.as_ref().map(|doors| judgement.doors.rows(doors)).unwrap_or_default();
-    Conclusion { value, doors, outcome, claims: all, unclaimed, figures, known, rules, judgement, power, census, why }
+    let claims = all;
+    Conclusion {
+        value,
+        personas,
+        doors,
+        outcome,
+        claims,
+        unclaimed,
+        figures,
+        known,
+        rules,
+        judgement,
+        power,
+        census,
+        why,
+    }
 }
 
 /// Concludes what was judged of the users that failed, of an execution whose others are not known: what fails by itself stands,

@@ -52,6 +52,8 @@ pub struct Judgement {
     pub doors: DoorLog,
     /// Which answers different prompts got, of turns whose answers must differ.
     pub same_answers: SameAnswers,
+    /// Users who were one of the expected personas in an iteration that ended with a verdict, and how many such iterations.
+    pub personas: BTreeMap<usize, (u64, u64)>,
     /// Clean-up steps that failed, as `user N: step: reason`; the first `NAMES_KEPT`.
     pub leftovers: BTreeSet<String>,
     /// How good the instrument was.
@@ -371,6 +373,10 @@ impl Judgement {
         self.recognised.extend(other.recognised);
         self.doors.merge(other.doors);
         self.same_answers.merge(other.same_answers);
+        for (persona, (users, iterations)) in other.personas {
+            let mine = self.personas.entry(persona).or_default();
+            *mine = (mine.0 + users, mine.1 + iterations);
+        }
         self.leftovers.extend(other.leftovers);
         self.instrument.merge(other.instrument);
         self.course.merge(other.course);

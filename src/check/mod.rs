@@ -53,8 +53,8 @@ mod tests;
 mod value;
 
 pub use conclude::{
-    Census, ChangedRule, Claim, ClaimKind, Conclusion, Figure, KnownIssue, KnownState, Outcome, Verdict, conclude,
-    conclude_part,
+    Census, ChangedRule, Claim, ClaimKind, Conclusion, Figure, KnownIssue, KnownState, Outcome, Played, Verdict,
+    conclude, conclude_part,
 };
 pub use copies::Unmarked;
 pub use course::{Course, PassedRun};

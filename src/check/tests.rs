@@ -86,6 +86,7 @@ pub(super) fn expectations(users: u32) -> Expectations {
             failed_tool: at_any(&success, &Test::Bool(false)),
         },
         answers: vec![AnswerSource { when: completed, at: answer, append: false }],
+        personas: vec![],
         turns: vec![AnswerRules { min_chars: 10, all_of: vec![Regex::new(r"\d").unwrap()], ..Default::default() }],
         ids: vec![
             id("user", IdRole::User, user, IdSource::Captured("user_id".into())),
@@ -572,6 +573,32 @@ fn each_turn_is_compared_with_its_own_prompt() {
     assert_eq!(told([prompts[1], prompts[0]]), [""; 0]);
     let echo = "GP511 the answer is the prompt quoted back: 100 % of its words";
     assert_eq!(told(["compute", prompts[1]]), [echo]);
+}
+
+#[test]
+fn a_persona_has_answers_of_its_own_and_is_counted() {
+    let mut expect = expectations(2);
+    let rules = AnswerRules { min_chars: 1_000, ..AnswerRules::default() };
+    expect.personas = vec![
+        Persona { name: "absent".to_owned(), share: 0.1, turns: vec![] },
+        Persona { name: "wordy".to_owned(), share: 0.2, turns: vec![rules] },
+    ];
+    let expect = Arc::new(expect);
+    let stream = |user, persona: Option<&str>| {
+        let mut stream = Stream::asked(user);
+        if let Some(persona) = persona {
+            stream.fact(Fact::Plays { persona: persona.to_owned(), at: ms(50) });
+        }
+        stream.run(&simple(user)).ends(9_000)
+    };
+    let streams = ended([stream(1, Some("wordy")), stream(2, None)]);
+    let concluded = conclude(judge(&expect, &streams), &expect, false, None);
+    let found = findings(&concluded);
+    assert!(found.len() == 1 && found[0].contains("1000"), "{found:?}");
+    let personas: Vec<_> = concluded.personas.iter().map(|p| (p.name.as_str(), p.users, p.iterations)).collect();
+    assert_eq!(personas, [("absent", 0, 0), ("wordy", 1, 1)]);
+    let merged = judge(&expect, &streams[..1]).merge(judge(&expect, &streams[1..]));
+    assert_eq!(conclude(merged, &expect, false, None).personas, concluded.personas);
 }
 
 #[test]

@@ -40,7 +40,7 @@ use crate::engine::{
 use crate::expect::{Between, Date};
 use crate::finding::counted;
 use crate::identity::{ExecutionId, Iteration, UserNumber};
-use crate::plan::{Plan, PlannedUser};
+use crate::plan::{self, Plan, PlannedUser};
 use crate::report::{self, Report};
 use crate::scenario::{Scenario, Session, defaults};
 use crate::secret::Scrubber;
@@ -126,6 +126,7 @@ pub fn plan(scenario: &Scenario, seed: u64, execution: ExecutionId, threads: u32
         first: scenario.users.first,
         only: only.to_vec(),
         load: scenario.load.clone(),
+        personas: scenario.personas.iter().map(|of| plan::Persona { share: of.share, think: of.think }).collect(),
         witnesses: scenario.users.witnesses,
         turns: u32::try_from(scenario.turns.len()).unwrap_or(u32::MAX),
         fresh: scenario.fresh_sessions(),
@@ -347,7 +348,8 @@ fn drive_all(mission: &Mission, net: &Net, hooks: Hooks) -> (Judgement, Vec<Shar
             }
             driven.sort_by_key(|(user, _)| user.number());
             if let (Some(intruder), Some(victim)) = (driven.pop(), driven.pop()) {
-                knock_at_doors(&bench, victim, intruder).await;
+                // Two users are large.
+                Box::pin(knock_at_doors(&bench, victim, intruder)).await;
             }
         };
         let (pulse, computed) = (Pulse::default(), Cell::new(kernel::computed()));

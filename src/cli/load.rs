@@ -24,10 +24,10 @@ use crate::document::tree::{Entry, Key, Number, Scalar, Value};
 use crate::document::values::grouped;
 use crate::document::yaml::MAX_BYTES;
 use crate::document::{Context, Node, SourceId, Sources, Span, read};
-use crate::expect::{AnswerRules, Arrivals, Expectations};
+use crate::expect::{AnswerRules, Arrivals, Expectations, Persona};
 use crate::scenario::load::Open;
 use crate::scenario::people::People;
-use crate::scenario::{self, Password, ProfileRef, Scenario, TargetRef, defaults};
+use crate::scenario::{self, Answer, Password, ProfileRef, Scenario, TargetRef, defaults};
 use crate::secret::Secret;
 use crate::session::names;
 use crate::target::{self, Profile, ScriptStep};
@@ -180,10 +180,17 @@ pub fn expectations(scenario: &Scenario, profile: &Profile) -> Expectations {
     let grammar = scenario.expect.grammar.compile(|name| dialect.names.intern(name));
     let public = scenario.expect.public.iter();
     let public = public.map(|when| when.compile(&mut dialect.trie, &mut dialect.names)).collect();
-    let successes = scenario.expect.successes.iter();
-    let successes = successes.map(|when| Some(when.as_ref()?.compile(&mut dialect.trie, &mut dialect.names)));
-    let turns = scenario.expect.answers.iter().cloned().zip(successes);
-    let turns = turns.map(|(rules, success)| AnswerRules { success, ..rules }).collect();
+    let mut answer = |answer: &Answer| {
+        let success = answer.success.as_ref().map(|when| when.compile(&mut dialect.trie, &mut dialect.names));
+        AnswerRules { success, ..answer.rules.clone() }
+    };
+    let turns = scenario.expect.answers.iter().map(&mut answer).collect();
+    let personas = scenario.personas.iter().map(|persona| Persona {
+        name: persona.name.clone(),
+        share: persona.share,
+        turns: persona.answers.iter().map(&mut answer).collect(),
+    });
+    let personas = personas.collect();
     Expectations {
         dialect,
         script: reads.script,
@@ -196,6 +203,7 @@ pub fn expectations(scenario: &Scenario, profile: &Profile) -> Expectations {
         public,
         answers: reads.answers,
         turns,
+        personas,
         ids: reads.ids,
         budgets: scenario.expect.budgets.clone(),
         timeouts: scenario.timeouts,
@@ -847,7 +855,7 @@ fn check_user_names(scenario: &Scenario, profile: &Profile, people: Option<&Peop
     let has = |column: &str| people.is_some_and(|people| people.columns().any(|name| name == column));
     let mut texts = profile.texts();
     if people.is_some() {
-        texts.extend(scenario.turns.iter().map(|turn| &turn.prompt));
+        texts.extend(scenario.prompts());
     }
     for (name, key, given) in [
         ("user.email", "email", scenario.users.email.is_some() || has("email")),

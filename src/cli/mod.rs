@@ -11,6 +11,7 @@
 //! init       files to begin with
 //! judge      recordings judged again
 //! replay     how: a recording opened, by what it is judged, one judge told a tape
+//! choice     which scenarios, for whom, on how many threads
 //! plan       what an execution would do
 //! faults     which misbehaviour of the embedded backend is asked for
 //! serve      the embedded backend by itself
@@ -42,6 +43,7 @@ mod machine;
 pub mod reach;
 pub mod show;
 
+mod choice;
 mod compare;
 mod doctor;
 mod execute;
@@ -95,6 +97,8 @@ Exit codes:
 enum Command {
     /// Drive users, judge what they receive, report
     Run(Box<run::Args>),
+    /// Show what a run would do, with every value and where it is from, and what each claim can reach; nothing is sent
+    Plan(Box<plan::Args>),
     /// Run the embedded backend until it is interrupted
     Serve(serve::Args),
     /// Judge a recording again, without any traffic
@@ -131,6 +135,7 @@ pub fn main() -> ExitCode {
     // A panic is the harness's fault and must not look like a verdict; its message is on stderr already.
     let exit = std::panic::catch_unwind(|| match cli.command {
         Command::Run(args) => run::run(*args),
+        Command::Plan(args) => plan::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Judge(args) => judge::run(&args),
         Command::Selftest(args) => selftest::run(&args),

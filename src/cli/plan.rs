@@ -1,8 +1,12 @@
-//! `run --dry-run`: what an execution would do, every value with where it is from, and what each claim can reach.
+//! `goldenpath plan`, and `run --dry-run`: what an execution would do, every value with where it is from, and what each claim
+//! can reach.
 
 use std::fmt::Write;
+use std::io::Write as _;
 
+use super::choice::{Choice, Chosen};
 use super::execute;
+use super::exit::Exit;
 use super::load::probes::{self, Knocking};
 use super::load::{Loaded, Loader, RunOptions};
 use super::machine::{Machine, Needs};
@@ -12,15 +16,40 @@ use crate::document::tree::Value;
 use crate::document::{Node, Sources};
 use crate::expect::{ReliabilityOf, Segment, Statistic};
 use crate::finding::counted;
-use crate::identity::UserNumber;
+use crate::identity::{ExecutionId, UserNumber};
 use crate::report::escape;
-use crate::scenario::load::{Ends, Exposure, Load, Stage, Work};
+use crate::scenario::load::{Ends, Exposure, Load, Stage, Think, Work};
 use crate::scenario::{Scenario, defaults};
 use crate::stats;
 use crate::time::Micros;
 
+/// What `plan` is told.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    choice: Choice,
+}
+
+/// Prints the plan of every scenario that is named and selected.
+pub fn run(args: &Args) -> anyhow::Result<Exit> {
+    let Some(chosen) = args.choice.load("plan")? else { return Ok(Exit::Usage) };
+    print(&chosen)?;
+    Ok(Exit::Pass)
+}
+
+/// One plan after the other, on stdout.
+pub fn print(chosen: &Chosen) -> std::io::Result<()> {
+    let Chosen { loader, options, scenarios, threads, only, .. } = chosen;
+    let mut stdout = std::io::stdout().lock();
+    for (nth, loaded) in scenarios.iter().enumerate() {
+        let apart = if nth > 0 { "\n" } else { "" };
+        write!(stdout, "{apart}{}", describe(loaded, loader, options, *threads, only))?;
+    }
+    Ok(())
+}
+
 /// The plan of `loaded` as text, sections apart by blank lines.
-pub fn describe(loaded: &Loaded, loader: &Loader, options: &RunOptions, threads: u32, only: &[UserNumber]) -> String {
+fn describe(loaded: &Loaded, loader: &Loader, options: &RunOptions, threads: u32, only: &[UserNumber]) -> String {
     let scenario = &loaded.scenario;
     let planned = reach::planned(scenario);
     let mut out = String::new();
@@ -52,6 +81,22 @@ pub fn describe(loaded: &Loaded, loader: &Loader, options: &RunOptions, threads:
         line("only", format!("{} of them take part: {}", counted(only.len() as u64, "user"), numbers.join(", ")));
     }
     line("seed", options.seed.map_or_else(|| "new each time".to_owned(), |seed| seed.to_string()));
+    let numbers = || if only.is_empty() { scenario.numbers().collect() } else { only.to_vec() };
+    let drawn = options.seed.filter(|_| !scenario.personas.is_empty()).map(|seed| {
+        let plan = execute::plan(scenario, seed, ExecutionId(0), threads, only);
+        numbers().into_iter().filter_map(|user| plan.persona(user)).collect::<Vec<_>>()
+    });
+    for (which, persona) in scenario.personas.iter().enumerate() {
+        let count = match &drawn {
+            Some(drawn) => counted(drawn.iter().filter(|drawn| **drawn == which).count() as u64, "user"),
+            None => format!("about {}", counted((persona.share * numbers().len() as f64).round() as u64, "user")),
+        };
+        let asks = persona.asks_otherwise.then(|| "another prompt".to_owned());
+        let pauses = persona.think.map(|think| format!("{} of thinking", pause(think)));
+        let otherwise: Vec<String> = asks.into_iter().chain(pauses).collect();
+        let share = significant(persona.share * 100.0);
+        line("persona", format!("{}: {share}% of users, {count}; {}", persona.name, otherwise.join(", ")));
+    }
     load(&scenario.load).into_iter().for_each(|(name, text)| line(name, text));
     let knocking = probes::knocking(scenario, &loaded.target.profile, loaded.target.loopback || options.allow_lockout);
     if scenario.expect.claims.doors.is_some() {
@@ -99,12 +144,7 @@ fn load(load: &Load) -> Vec<(&'static str, String)> {
         Work::Closed { iterations, think } => {
             begin.push(format!("{} of each user, as soon as it is done", counted((*iterations).into(), "iteration")));
             if think.to > Micros::ZERO {
-                let time = if think.from == think.to {
-                    think.to.to_string()
-                } else {
-                    format!("{} to {}", think.from, think.to)
-                };
-                begin.push(format!("after {time} of thinking"));
+                begin.push(format!("after {} of thinking", pause(*think)));
             }
             least += Micros(think.from.0.saturating_mul((iterations - 1).into()));
         }
@@ -144,10 +184,11 @@ fn load(load: &Load) -> Vec<(&'static str, String)> {
     if !exposed.is_empty() {
         all.push(("exposed", exposed.join("; ")));
     }
-    // What the target adds is not known.
-    let mut lasts = match least {
-        Micros::ZERO => "as long as the target takes".to_owned(),
-        least => format!("{least}, and what the target takes"),
+    // What the target adds is known only where somebody said so.
+    let mut lasts = match (least, load.open().and_then(|open| open.takes)) {
+        (Micros::ZERO, _) => "as long as the target takes".to_owned(),
+        (least, None) => format!("{least}, and what the target takes"),
+        (least, Some(takes)) => format!("about {}, if an iteration takes {takes}", least + takes),
     };
     if let Some(deadline) = &load.deadline {
         lasts.push_str(&format!("; cut after {}", deadline.after));
@@ -161,6 +202,10 @@ fn load(load: &Load) -> Vec<(&'static str, String)> {
         all.push(("ended by", ends.join(", ")));
     }
     all
+}
+
+fn pause(Think { from, to }: Think) -> String {
+    if from == to { to.to_string() } else { format!("{from} to {to}") }
 }
 
 fn target(loaded: &Loaded, loader: &Loader) -> String {

@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::ValueEnum;
 
+use super::choice::{Choice, Chosen};
 use super::compare::{self, FailOn};
 use super::execute::{self, Executed, Invocation};
 use super::exit::Exit;
 use super::github::Runner;
-use super::load::{self, Loaded, Loader, RunOptions, Unset};
+use super::load::{Loaded, RunOptions};
 use super::machine::{Machine, Needs};
 use super::output;
 use super::plan;
@@ -22,30 +23,24 @@ use super::signals::Signals;
 use super::trust::TrustArgs;
 use super::way::WayArgs;
 use crate::engine::Level;
-use crate::identity::{ExecutionId, UserNumber};
+use crate::identity::ExecutionId;
 use crate::report::{self, Comparison, Page, Report, Word};
 
 /// What `run` is told.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Scenario files
-    #[arg(value_name = "SCENARIO")]
-    scenarios: Vec<PathBuf>,
     #[command(flatten)]
-    options: RunOptions,
+    choice: Choice,
     #[command(flatten)]
     trust: TrustArgs,
     #[command(flatten)]
     way: WayArgs,
-    /// Show what would be done, with every value and where it is from, and send nothing
-    #[arg(long)]
+    /// Show what would be done, with every value and where it is from, and send nothing, as `goldenpath plan` does
+    #[arg(long, conflicts_with = "format")]
     dry_run: bool,
     /// What to print on stdout
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// Threads that users are divided among
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
-    threads: u32,
     /// Repeat the ids and marks of this execution
     #[arg(long, value_name = "ID")]
     execution: Option<ExecutionId>,
@@ -55,9 +50,6 @@ pub struct Args {
     /// Print no progress
     #[arg(long, short)]
     quiet: bool,
-    /// Let only these users of the plan take part, by their numbers
-    #[arg(long, value_name = "N,...", value_delimiter = ',')]
-    only_users: Vec<u32>,
     /// Execute each scenario so often, each time with a verdict and a report
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     repeat: u32,
@@ -85,42 +77,16 @@ enum Format {
 
 /// Runs every scenario that is named and selected.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
-    let variables = load::variables();
-    let options = match args.options.clone().with_variables(&variables) {
-        Ok(options) => options,
-        Err(mistake) => {
-            eprintln!("goldenpath: {mistake}");
-            return Ok(Exit::Usage);
-        }
-    };
-    if args.scenarios.is_empty() {
-        eprintln!("goldenpath: no scenario is named; name a file, for example: goldenpath run scenarios/smoke.yaml");
-        return Ok(Exit::Usage);
-    }
-    let mut loader = Loader::new(&options.overrides, variables.clone(), Unset::Refuse);
-    let Some(loaded) = load_all(&mut loader, &args.scenarios)? else { return Ok(Exit::Usage) };
-    let selected: Vec<&Loaded> = loaded.iter().filter(|loaded| options.selects(&loaded.scenario)).collect();
-    if selected.is_empty() {
-        let tags = loaded.iter().flat_map(|loaded| &loaded.scenario.tags).map(String::as_str);
-        let mut tags: Vec<&str> = tags.collect();
-        tags.sort_unstable();
-        tags.dedup();
-        let known =
-            if tags.is_empty() { "none has a tag".to_owned() } else { format!("they have: {}", tags.join(", ")) };
-        eprintln!("goldenpath: no scenario has the tag {}; {known}", options.tag.join(" or "));
-        return Ok(Exit::Usage);
-    }
-    let only = match only_users(&args.only_users, &selected) {
-        Ok(only) => only,
-        Err(mistake) => return usage(&mistake),
-    };
+    let Some(chosen) = args.choice.load("run")? else { return Ok(Exit::Usage) };
+    let Chosen { variables, options, loader, scenarios: selected, threads, only } = &chosen;
+    let threads = *threads;
     if args.keep.is_some() && options.out.is_some() {
         return usage("--keep is about the folders below `reports`, and --out names another");
     }
     if args.execution.is_some() && args.repeat > 1 {
         return usage("--execution repeats the ids of one execution, and --repeat asks for several");
     }
-    let baseline = match args.baseline.as_deref().map(|path| baseline(path, &selected)).transpose() {
+    let baseline = match args.baseline.as_deref().map(|path| baseline(path, selected)).transpose() {
         Ok(baseline) => baseline,
         Err(error) => return usage(&format!("{error:#}")),
     };
@@ -128,38 +94,35 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         Ok(tls) => tls,
         Err(mistake) => return usage(&mistake),
     };
-    let way = match args.way.way(&variables, selected.iter().all(|loaded| loaded.target.loopback)) {
+    let way = match args.way.way(variables, selected.iter().all(|loaded| loaded.target.loopback)) {
         Ok(way) => way,
         Err(mistake) => return usage(&mistake),
     };
     if args.dry_run {
-        for loaded in selected {
-            let text = plan::describe(loaded, &loader, &options, args.threads, &only);
-            std::io::stdout().lock().write_all(text.as_bytes())?;
-        }
+        plan::print(&chosen)?;
         return Ok(Exit::Pass);
     }
-    let refusals: Vec<String> = selected.iter().filter_map(|loaded| execute::refusal(loaded, args.threads)).collect();
+    let refusals: Vec<String> = selected.iter().filter_map(|loaded| execute::refusal(loaded, threads)).collect();
     if !refusals.is_empty() {
         refusals.iter().for_each(|refusal| eprintln!("goldenpath: {refusal}"));
         return Ok(Exit::Usage);
     }
 
-    for loaded in &selected {
-        let doubts = Machine::here().doubts(Needs::of(loaded, args.threads), args.threads);
+    for loaded in selected {
+        let doubts = Machine::here().doubts(Needs::of(loaded, threads), threads);
         doubts.iter().for_each(|doubt| eprintln!("goldenpath: {}: {doubt}", loaded.path.display()));
     }
 
     let signals = Signals::catch()?;
     let course = Course {
         args: &args,
-        options: &options,
+        options,
         several: selected.len() > 1,
         baseline: baseline.as_ref(),
-        runner: Runner::listening(&variables),
+        runner: Runner::listening(variables),
     };
     let mut done = Done::default();
-    for loaded in &selected {
+    for loaded in selected {
         let mut outcomes = Vec::new();
         for nth in 1..=args.repeat {
             if signals.stop.level() > Level::Run {
@@ -167,14 +130,14 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
                 break;
             }
             let invocation = Invocation {
-                options: &options,
+                options,
                 sources: loader.sources(),
-                variables: &variables,
-                threads: args.threads,
+                variables,
+                threads,
                 tls: &tls,
                 trust: &args.trust,
                 way: &way,
-                only: &only,
+                only,
                 execution: args.execution,
                 quiet: args.quiet,
                 signals: &signals,
@@ -310,25 +273,8 @@ impl Course<'_> {
     }
 }
 
-/// The users that take part, sorted. Each must be one of every plan.
-fn only_users(numbers: &[u32], selected: &[&Loaded]) -> Result<Vec<UserNumber>, String> {
-    let mut only: Vec<UserNumber> = numbers.iter().copied().map(UserNumber).collect();
-    only.sort_unstable();
-    only.dedup();
-    for loaded in selected {
-        let users = &loaded.scenario.users;
-        let planned = |user: &UserNumber| user.0.checked_sub(users.first).is_some_and(|index| index < users.count);
-        if let Some(stranger) = only.iter().find(|user| !planned(user)) {
-            let last = users.first.saturating_add(users.count.saturating_sub(1));
-            let path = loaded.path.display();
-            return Err(format!("--only-users: {path} has no user {stranger}; it has {} to {last}", users.first));
-        }
-    }
-    Ok(only)
-}
-
 /// The baseline, if it can be compared with what is about to be run.
-fn baseline(path: &Path, selected: &[&Loaded]) -> anyhow::Result<Report> {
+fn baseline(path: &Path, selected: &[Loaded]) -> anyhow::Result<Report> {
     let base = output::read(path)?;
     let [loaded] = selected else {
         anyhow::bail!("--baseline is a report of one scenario, and {} are to be run", selected.len());
@@ -368,23 +314,6 @@ fn repeated(name: &str, outcomes: &[Word], planned: u32) -> String {
     }
     parts.push(format!("passed {passed} of {} executed", outcomes.len()));
     format!("{name}: {}", parts.join("; "))
-}
-
-/// Loads every scenario and shows what is wrong or doubtful in any of them; nothing when something is wrong.
-fn load_all(loader: &mut Loader, paths: &[PathBuf]) -> anyhow::Result<Option<Vec<Loaded>>> {
-    let mut diagnostics = Vec::new();
-    let mut all = Vec::new();
-    for path in paths {
-        match loader.load(path) {
-            Ok(mut loaded) => {
-                diagnostics.append(&mut loaded.warnings);
-                all.push(loaded);
-            }
-            Err(mut mistakes) => diagnostics.append(&mut mistakes),
-        }
-    }
-    show::to_stderr(&diagnostics, loader.sources())?;
-    Ok((all.len() == paths.len()).then_some(all))
 }
 
 fn print(report: &Report, saved: Option<&Path>, comparison: Option<&Comparison>) -> anyhow::Result<()> {

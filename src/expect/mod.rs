@@ -59,6 +59,8 @@ pub struct Expectations {
     pub answers: Vec<AnswerSource>,
     /// What a good answer is, per turn; the last entry serves all further turns.
     pub turns: Vec<AnswerRules>,
+    /// Shares of the users that are asked to behave otherwise.
+    pub personas: Vec<Persona>,
     /// Whose ids stand where.
     pub ids: Vec<IdRule>,
     /// Limits on segments.
@@ -73,6 +75,17 @@ pub struct Expectations {
     pub open: Option<Arrivals>,
     /// When everything must be over.
     pub deadline: Option<Deadline>,
+}
+
+/// A share of the users that behaves otherwise.
+#[derive(Debug, Clone)]
+pub struct Persona {
+    /// What it is called.
+    pub name: String,
+    /// The share of all users that was planned, 0 to 1.
+    pub share: f64,
+    /// What good answers to its turns are, as in [`Expectations::turns`].
+    pub turns: Vec<AnswerRules>,
 }
 
 /// What is asked of a workload that begins by the clock.
@@ -291,9 +304,10 @@ pub struct Asserted {
 }
 
 impl Expectations {
-    /// The rules for the answer of `turn`, counted from 0.
-    pub fn answer_rules(&self, turn: usize) -> Option<&AnswerRules> {
-        self.turns.get(turn).or_else(|| self.turns.last())
+    /// The rules for the answer of `turn`, counted from 0, to a user who is this one of `personas`, or none.
+    pub fn answer_rules(&self, persona: Option<usize>, turn: usize) -> Option<&AnswerRules> {
+        let turns = persona.and_then(|which| self.personas.get(which)).map_or(&self.turns, |persona| &persona.turns);
+        turns.get(turn).or_else(|| turns.last())
     }
 
     /// What a symbol of the grammar is called.

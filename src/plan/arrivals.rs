@@ -4,7 +4,6 @@
 //! further than half an arrival from the area) where gaps are even, and after gaps as chance draws them where they are not
 //! (a Poisson process of that rate, by the time-rescaling theorem). Nothing is kept: a schedule of a day costs no memory.
 
-use rand::Rng;
 use rand::rngs::ChaCha8Rng;
 
 use crate::scenario::load::{Open, Stage};
@@ -38,9 +37,7 @@ impl<'a> Arrivals<'a> {
     /// `even`, or as chance draws it: exponential with mean 1.
     fn gap(&mut self, even: f64) -> f64 {
         let Some(chance) = &mut self.chance else { return even };
-        // 53 bits, as many as a fraction has: from 0 up to and without 1.
-        let uniform = (chance.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
-        -(1.0 - uniform).ln()
+        -(1.0 - super::fraction(chance)).ln()
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Plan {
     pub only: Vec<UserNumber>,
     /// When they begin, and what ends that.
     pub load: Load,
+    /// Shares of them that behave otherwise.
+    pub personas: Vec<Persona>,
     /// How many more, numbered behind them, connect and never ask.
     pub witnesses: u32,
     /// Asks per iteration.
@@ -41,6 +43,15 @@ pub struct Plan {
     pub fresh: bool,
     /// Threads among which users are divided.
     pub threads: usize,
+}
+
+/// A share of the users that behaves otherwise.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Persona {
+    /// The share of all users, above 0; all together are below 1.
+    pub share: f64,
+    /// How long they pause between iterations; `None`: like everybody else.
+    pub think: Option<Think>,
 }
 
 /// A user of a plan.
@@ -138,12 +149,27 @@ impl Plan {
 
     /// How long `user` pauses after `iteration`, its own whatever others do.
     pub fn pause(&self, user: UserNumber, iteration: Iteration) -> Micros {
-        let Work::Closed { think: Think { from, to }, .. } = self.load.work else { return Micros::ZERO };
+        let Work::Closed { think, .. } = self.load.work else { return Micros::ZERO };
+        let own = self.persona(user).and_then(|which| self.personas[which].think);
+        let Think { from, to } = own.unwrap_or(think);
         if from == to {
             return from;
         }
         let mut chance = self.chance(b"goldenpath pauses v1", &[user.0, iteration.0]);
         Micros(chance.random_range(from.0..=to.0))
+    }
+
+    /// Which of the personas `user` is, drawn for each user by itself: whoever else is planned, and wherever.
+    pub fn persona(&self, user: UserNumber) -> Option<usize> {
+        if self.personas.is_empty() {
+            return None;
+        }
+        let drawn = fraction(&mut self.chance(b"goldenpath personas v1", &[user.0]));
+        let mut below = 0.0;
+        self.personas.iter().position(|persona| {
+            below += persona.share;
+            drawn < below
+        })
     }
 
     fn chance(&self, what: &[u8], whose: &[u32]) -> ChaCha8Rng {
@@ -177,6 +203,11 @@ impl Plan {
     }
 }
 
+/// From 0 up to and without 1, in 53 bits: as many as a fraction has.
+fn fraction(chance: &mut ChaCha8Rng) -> f64 {
+    (chance.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+}
+
 /// Ids that nobody can guess from another user's, and that the same plan makes again.
 #[derive(Debug)]
 pub struct Ids(ChaCha8Rng);
@@ -205,8 +236,20 @@ mod tests {
     fn plan(users: u32, threads: usize) -> Plan {
         let execution = ExecutionId(7);
         let load = closed(Think::default());
-        let (only, witnesses) = (vec![], 0);
-        Plan { seed: 42, execution, users, first: 101, only, witnesses, load, turns: 2, fresh: false, threads }
+        let (only, personas, witnesses) = (vec![], vec![], 0);
+        Plan {
+            seed: 42,
+            execution,
+            users,
+            first: 101,
+            only,
+            personas,
+            witnesses,
+            load,
+            turns: 2,
+            fresh: false,
+            threads,
+        }
     }
 
     fn closed(think: Think) -> Load {
@@ -272,7 +315,53 @@ mod tests {
         assert!(some.has(UserNumber(110)) && !some.has(UserNumber(111)) && !some.has(UserNumber(100)));
     }
 
+    /// Which persona each of so many users is.
+    fn personas(plan: &Plan) -> Vec<Option<usize>> {
+        (0..plan.users).map(|index| plan.persona(plan.number(index))).collect()
+    }
+
+    fn brief(share: f64) -> Persona {
+        Persona { share, think: Some(Think { from: Micros(9), to: Micros(9) }) }
+    }
+
+    #[test]
+    fn a_persona_pauses_as_it_is_asked_to() {
+        let think = Think { from: Micros(5), to: Micros(5) };
+        let shares = vec![brief(0.5), Persona { share: 0.25, think: None }];
+        let plan = Plan { load: closed(think), personas: shares, ..plan(40, 1) };
+        for (index, persona) in (0..).zip(personas(&plan)) {
+            let pause = if persona == Some(0) { Micros(9) } else { Micros(5) };
+            assert_eq!(plan.pause(plan.number(index), Iteration(1)), pause, "{persona:?}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn who_is_a_persona_hangs_on_seed_and_number_alone(
+            seed in any::<u64>(), users in 1_u32..200, threads in 1_usize..9, first in 1_u32..500
+        ) {
+            let personas = vec![brief(0.2), brief(0.3)];
+            let whole = Plan { seed, personas: personas.clone(), first: 1, ..plan(700, 1) };
+            let mut part = Plan { seed, personas, first, ..plan(users, threads) };
+            part.execution = ExecutionId(9);
+            for user in part.shards().concat() {
+                prop_assert_eq!(part.persona(user.number), whole.persona(user.number));
+            }
+        }
+
+        #[test]
+        fn personas_have_their_shares(seed in any::<u64>(), shares in prop::collection::vec(1_u32..30, 1..4)) {
+            let shares: Vec<f64> = shares.into_iter().map(|percent| f64::from(percent) / 100.0).collect();
+            let personas = shares.iter().map(|share| brief(*share)).collect();
+            let drawn = self::personas(&Plan { seed, personas, ..plan(2_000, 1) });
+            for (which, share) in shares.iter().enumerate() {
+                let seen = drawn.iter().filter(|drawn| **drawn == Some(which)).count() as f64;
+                // A binomial count strays by six deviations once in a billion times.
+                let slack = 6.0 * (2_000.0 * share * (1.0 - share)).sqrt() + 1.0;
+                prop_assert!((seen - 2_000.0 * share).abs() <= slack, "{seen} of {share}");
+            }
+        }
+
         #[test]
         fn any_division_into_shards_unites_to_the_whole(users in 0_u32..200, threads in 0_usize..20) {
             let shards = plan(users, threads).shards();

@@ -11,6 +11,7 @@
 //! | `markdown.rs` | for a step summary and a pull request |
 //! | `html/` | one page for whoever looks for the cause |
 //! | `github.rs` | annotations for GitHub's runner |
+//! | `personas.rs` | its part about users who behaved otherwise |
 //! | `power.rs` | its part about what could have been seen of a leak |
 //! | `around.rs` | what happened around a finding, as part of the tree |
 //! | `deliverables.rs` | what test plans ask for, as part of the tree |
@@ -33,6 +34,7 @@ mod instrument;
 mod json;
 mod junit;
 mod markdown;
+mod personas;
 mod power;
 mod recorded;
 mod terminal;
@@ -52,6 +54,7 @@ pub use instrument::{Instrument, Machine};
 pub use json::{Unreadable, all_to_json, from_json, schema, to_json};
 pub use junit::junit;
 pub use markdown::{SUMMARY_BYTES, markdown};
+pub use personas::Persona;
 pub use power::{InFlight, Power};
 pub use recorded::{Judged, Recording};
 pub use terminal::{Page, render};

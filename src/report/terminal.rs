@@ -11,6 +11,7 @@ use tabled::settings::object::{Columns, Object, Rows};
 use tabled::settings::{Alignment, Padding, Style};
 
 use super::doors::Door;
+use super::personas;
 use super::recorded::Judged;
 use super::text::{bounded, clip, columns, escape, wrap};
 use super::tree::{
@@ -357,6 +358,9 @@ fn foot(sheet: &mut Sheet, report: &Report, saved: Option<&str>) {
         .collect();
     if !mixed.is_empty() {
         sheet.field("mixed", &format!("events in several envelopes: {}", listed(&mixed, ", ")), Ink::Plain);
+    }
+    if let Some(line) = personas::line(&report.personas) {
+        sheet.field("personas", &line, Ink::Plain);
     }
     if let Some(instrument) = &report.instrument {
         let ink = if instrument.overloaded { Ink::Open } else { Ink::Plain };

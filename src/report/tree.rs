@@ -14,6 +14,7 @@ use super::around::{self, Beside};
 use super::deliverables::{Deliverable, Value, deliverables};
 use super::doors::Door;
 use super::instrument::{Instrument, Machine};
+use super::personas::Persona;
 use super::power::Power;
 use super::recorded::{Judged, Recording};
 use crate::check::{self, Conclusion, Counts, Course, LeakRow, Outcome};
@@ -74,6 +75,9 @@ pub struct Report {
     pub unknown_events: BTreeMap<String, u64>,
     /// How often each event of the grammar came in which envelope: one row per event and envelope, sorted.
     pub census: Vec<Census>,
+    /// Shares of the users that behaved otherwise, in the order written; all other users did what the scenario says.
+    #[serde(default)]
+    pub personas: Vec<Persona>,
     /// What the sample could have shown of a leak; null where isolation was not claimed.
     #[serde(default)]
     pub power: Option<Power>,
@@ -564,6 +568,7 @@ impl Report {
             events: judgement.known.clone(),
             unknown_events: judgement.unknown.clone(),
             census: conclusion.census.iter().map(census).collect(),
+            personas: conclusion.personas.iter().map(Persona::new).collect(),
             power: Power::new(conclusion),
             leaks: leaks(conclusion),
             doors: Door::all(conclusion),

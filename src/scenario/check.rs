@@ -8,7 +8,7 @@ use super::format::{
     AnswerDef, EchoDef, IsolationDef, LoadDef, PasswordDef, PlaceholdersDef, ReliabilityDef, RuleDef, RuleWeight,
     Session, TargetDef, TimeoutsDef, TurnDef, UsersDef,
 };
-use super::{Parts, defaults, format, grammar, names, probes, work};
+use super::{Parts, defaults, format, grammar, names, personas, probes, work};
 use crate::document::context::closest;
 use crate::document::decode::Spanned;
 use crate::document::diagnostic::{Diagnostic, quote};
@@ -29,6 +29,7 @@ pub fn check(parts: &Parts, cx: &mut Context) {
         check_users(users, parts.load.as_ref(), cx);
     }
     check_turns(parts, cx);
+    personas::check(parts, cx);
     grammar::spelled(parts.events.as_ref(), cx);
     if let Some(answer) = &parts.answer {
         check_answer(answer, cx);
@@ -191,7 +192,7 @@ fn check_turns(parts: &Parts, cx: &mut Context) {
             mistake.help("write `reconnect` at a later turn, for example a second one that comes back to the first"),
         );
     }
-    for turn in parts.turns() {
+    for turn in parts.all_turns() {
         check_prompt(turn, users, parts.load.as_ref(), cx);
         if let Some(answer) = &turn.rules() {
             check_answer(answer, cx);
@@ -223,7 +224,7 @@ fn check_mark(answer: &AnswerDef, turn: &TurnDef, cx: &mut Context) {
 fn check_distinct(parts: &Parts, cx: &mut Context) {
     let mut compared = Vec::new();
     let mut demanded = None;
-    for turn in parts.turns() {
+    for turn in parts.all_turns() {
         let rules = turn.rules();
         let asked = rules.as_ref().or(parts.answer.as_ref()).and_then(|answer| answer.distinct);
         if let Some(asked) = asked.filter(|asked| asked.value) {

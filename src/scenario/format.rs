@@ -34,6 +34,9 @@ record! {
         pub load: Option<LoadDef>,
         /// What users ask.
         pub ask: AskDef = required,
+        /// Shares of the users that behave otherwise: another prompt, other pauses. Who is one follows from the seed and the
+        /// user's number; the rest ask what `ask` says.
+        pub personas: Vec<Spanned<PersonaDef>> = default(Vec::new()),
         /// What knocks at doors that must stay shut, after the load and apart from it: `all`, or a list of probes.
         pub probes: Option<Spanned<ProbesDef>>,
         /// What must hold. Without it: setup, transport, events, answer and isolation.
@@ -329,6 +332,20 @@ record! {
     }
     not_yet {
         "file" => ("read prompts from a file", "write one `prompt`, or a list of turns"),
+    }
+}
+
+record! {
+    /// A share of the users that behaves otherwise.
+    pub struct PersonaDef {
+        /// What reports call it.
+        pub name: Spanned<Name> = required,
+        /// The share of all users, above 0%; all shares together stay below 100%.
+        pub share: Spanned<Percent> = required,
+        /// What these users ask, as many turns as the scenario's `ask`.
+        pub ask: Option<Spanned<AskDef>>,
+        /// With `closed`: how long each of these users pauses between two iterations.
+        pub think_time: Option<Spanned<ThinkDef>>,
     }
 }
 

@@ -20,6 +20,7 @@ pub mod values;
 mod check;
 mod environments;
 mod grammar;
+mod personas;
 mod work;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 pub use check::is_variable;
 pub use environments::{Environments, names as environment_names, with_environment};
 pub use format::Session;
+pub use personas::Persona;
 
 use crate::document::decode::{self, Decode};
 use crate::document::diagnostic::Diagnostic;
@@ -58,6 +60,8 @@ pub struct Scenario {
     pub load: Load,
     /// What is asked, in order, on one thread; at least one.
     pub turns: Vec<Turn>,
+    /// Shares of the users that behave otherwise.
+    pub personas: Vec<Persona>,
     /// What must hold.
     pub expect: Expect,
     /// How long to wait for what, with the defaults filled in.
@@ -168,15 +172,22 @@ pub struct Turn {
     pub reconnect: bool,
 }
 
+/// What a good answer is.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// All of it but `success`, which is not compiled yet.
+    pub rules: AnswerRules,
+    /// What must hold of the event that ends the run.
+    pub success: Option<When>,
+}
+
 /// What must hold, as far as it can be said without a dialect; `expect::Expectations` is made from this and a profile.
 #[derive(Debug, Clone)]
 pub struct Expect {
     /// The legal orders of events.
     pub grammar: Spelled,
-    /// What a good answer is, one entry per turn; `success` among it is not compiled yet.
-    pub answers: Vec<AnswerRules>,
-    /// What must hold of the event that ends a run, one entry per turn.
-    pub successes: Vec<Option<When>>,
+    /// What a good answer is, one entry per turn.
+    pub answers: Vec<Answer>,
     /// Limits on segments, in the order written.
     pub budgets: Vec<Budget>,
     /// What is asserted of the execution.
@@ -214,6 +225,17 @@ impl Scenario {
     /// The numbers of the users, in order.
     pub fn numbers(&self) -> impl Iterator<Item = UserNumber> + use<> {
         (self.users.first..self.users.first + self.users.count).map(UserNumber)
+    }
+
+    /// What users ask who are this persona of [`Scenario::personas`], or none.
+    pub fn asked_by(&self, persona: Option<usize>) -> &[Turn] {
+        persona.and_then(|which| self.personas.get(which)).map_or(&self.turns, |persona| &persona.turns)
+    }
+
+    /// Every prompt that somebody asks.
+    pub fn prompts(&self) -> impl Iterator<Item = &Text> {
+        let turns = self.turns.iter().chain(self.personas.iter().flat_map(|persona| &persona.turns));
+        turns.map(|turn| &turn.prompt)
     }
 
     /// Each iteration logs in and connects anew.
@@ -269,6 +291,7 @@ struct Parts {
     users: Option<format::UsersDef>,
     load: Option<format::LoadDef>,
     ask: Option<format::AskDef>,
+    personas: Vec<Spanned<format::PersonaDef>>,
     events: Option<format::EventsDef>,
     answer: Option<format::AnswerDef>,
     isolation: Option<format::IsolationDef>,
@@ -289,6 +312,7 @@ impl Parts {
             users: part(tree, &["users"]),
             load: part(tree, &["load"]),
             ask: part(tree, &["ask"]),
+            personas: part(tree, &["personas"]).unwrap_or_default(),
             events: part(tree, &["expect", "events"]),
             answer: part(tree, &["expect", "answer"]).map(format::AnswerSpec::into_rules),
             isolation: part(tree, &["expect", "isolation"]),
@@ -306,6 +330,12 @@ impl Parts {
     /// What is asked; empty if it could not be decoded.
     fn turns(&self) -> &[format::TurnDef] {
         self.ask.as_ref().map_or(&[], format::AskDef::turns)
+    }
+
+    /// The same with what personas ask.
+    fn all_turns(&self) -> impl Iterator<Item = &format::TurnDef> {
+        let personas = self.personas.iter().filter_map(|persona| persona.value.ask.as_ref());
+        self.turns().iter().chain(personas.flat_map(|ask| ask.value.turns()))
     }
 }
 
@@ -396,6 +426,9 @@ fn build(file: format::ScenarioFile, places: &Places<'_>) -> Scenario {
         named: file.probes.as_ref().map(|probes| probes.value.places()).unwrap_or_default(),
     };
     let probes = file.probes.map(|probes| probes.value);
+    let answer = file.expect.as_ref().and_then(|expect| expect.answer.clone()).map(format::AnswerSpec::into_rules);
+    let personas = file.personas.iter().map(|persona| personas::build(&persona.value, &file.ask, answer.as_ref()));
+    let personas = personas.collect();
     let expect = build_expect(file.expect, probes.as_ref(), file.ask.turns(), &users, places);
     Scenario {
         name: file.name.0,
@@ -404,6 +437,7 @@ fn build(file: format::ScenarioFile, places: &Places<'_>) -> Scenario {
         users,
         load: work::load(file.load.as_ref(), |span| places.origin(span)),
         turns: file.ask.turns().iter().map(turn).collect(),
+        personas,
         expect,
         timeouts: timeouts(file.timeouts.as_ref()),
         written,
@@ -512,8 +546,7 @@ fn build_expect(
     Expect {
         // What is wrong with it was reported by the check of the parts.
         grammar: grammar::spelled(events, &mut Context::new()),
-        answers: turns.iter().map(|turn| answer_rules(turn.rules().as_ref().or(answer))).collect(),
-        successes: turns.iter().map(|turn| turn.rules().as_ref().or(answer)?.success.clone()).collect(),
+        answers: answers(turns, answer),
         budgets: written.and_then(|expect| expect.budgets.as_ref()).map(|b| flatten(b, places)).unwrap_or_default(),
         claims,
         public: isolation.map(|isolation| isolation.public.clone()).unwrap_or_default(),
@@ -568,6 +601,16 @@ impl format::RuleDef {
             Self::Reasoned(change) => (change.weight, change.reason.as_ref(), change.accept_leak),
         }
     }
+}
+
+/// What good answers to these turns are, where `answer` holds of all that say nothing else.
+fn answers(turns: &[format::TurnDef], answer: Option<&format::AnswerDef>) -> Vec<Answer> {
+    let of = |turn: &format::TurnDef| {
+        let own = turn.rules();
+        let written = own.as_ref().or(answer);
+        Answer { rules: answer_rules(written), success: written.and_then(|written| written.success.clone()) }
+    };
+    turns.iter().map(of).collect()
 }
 
 fn answer_rules(written: Option<&format::AnswerDef>) -> AnswerRules {

@@ -92,8 +92,8 @@ timeouts: { run: 60s, quiet: 0s }
     assert_eq!(scenario.numbers().map(|number| number.0).collect::<Vec<_>>()[49], 150);
     assert_eq!((scenario.iterations(), scenario.runs()), (1_000, 2_000));
     let answers = &scenario.expect.answers;
-    assert_eq!((answers[0].min_chars, answers[1].min_chars, answers[1].none_of.len()), (80, 7, 0));
-    assert_eq!(answers[0].none_of.len(), 2);
+    assert_eq!((answers[0].rules.min_chars, answers[1].rules.min_chars, answers[1].rules.none_of.len()), (80, 7, 0));
+    assert_eq!(answers[0].rules.none_of.len(), 2);
     let claims = &scenario.expect.claims;
     assert!(!claims.events.required && !claims.answer.required && !claims.transport.required && claims.setup.required);
     assert_eq!(claims.isolation.as_ref().and_then(|claim| claim.origin.as_ref()).map(|origin| origin.line), Some(14));

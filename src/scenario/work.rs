@@ -75,12 +75,21 @@ pub fn amount(load: &LoadDef) -> Option<Span> {
 fn closed(written: &ClosedDef) -> Work {
     let narrow = |given: u64| u32::try_from(given).unwrap_or(u32::MAX);
     let iterations = written.iterations.map_or(defaults::ITERATIONS, |given| narrow(given.value.get()));
-    let think = match &written.think_time {
-        None => Think::default(),
-        Some(ThinkDef::Fixed(time)) => Think { from: time.value, to: time.value },
-        Some(ThinkDef::Drawn(range)) => Think { from: range.from.value, to: range.to.value },
-    };
-    Work::Closed { iterations, think }
+    Work::Closed { iterations, think: written.think_time.as_ref().map(think).unwrap_or_default() }
+}
+
+/// How long is paused.
+pub fn think(written: &ThinkDef) -> Think {
+    match written {
+        ThinkDef::Fixed(time) => Think { from: time.value, to: time.value },
+        ThinkDef::Drawn(range) => Think { from: range.from.value, to: range.to.value },
+    }
+}
+
+/// Whether users walk the path more than once.
+pub fn repeats(written: &LoadDef) -> bool {
+    let closed = written.closed.as_ref().map(|written| closed(&written.value));
+    written.open.is_some() || matches!(closed, Some(Work::Closed { iterations: 2.., .. }))
 }
 
 fn open(written: &OpenDef) -> Open {
@@ -160,14 +169,21 @@ fn check_load(load: &LoadDef, cx: &mut Context) {
     if let Some(after) = after.filter(|after| after.value == Micros::ZERO) {
         cx.report(Diagnostic::mistake(after.span, "nothing would begin").help("write for example `after: 2h`"));
     }
-    if let Some(ThinkDef::Drawn(range)) = load.closed.as_ref().and_then(|closed| closed.value.think_time.as_ref())
+    if let Some(think) = load.closed.as_ref().and_then(|closed| closed.value.think_time.as_ref()) {
+        check_think(think, cx);
+    }
+    if let Some(open) = &load.open {
+        check_open(open, cx);
+    }
+}
+
+/// Reports a pause that cannot be drawn.
+pub fn check_think(think: &ThinkDef, cx: &mut Context) {
+    if let ThinkDef::Drawn(range) = think
         && range.from.value > range.to.value
     {
         let mistake = Diagnostic::mistake(range.from.span, "the shortest pause is longer than the longest");
         cx.report(mistake.also(range.to.span, "the longest").help("swap them"));
-    }
-    if let Some(open) = &load.open {
-        check_open(open, cx);
     }
 }
 

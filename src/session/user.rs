@@ -269,6 +269,8 @@ pub struct User<'a> {
     pub(super) seat: Option<Seat>,
     /// It never asks.
     pub(super) listens: bool,
+    /// Which of the scenario's personas it is.
+    persona: Option<usize>,
     /// The place of its pair, while it is connected.
     pub(super) place: Option<Place>,
     /// When the connection was upgraded.
@@ -329,6 +331,7 @@ impl<'a> User<'a> {
             index: planned.index,
             number: planned.number,
             listens: planned.listens.is_some(),
+            persona: mission.plan.persona(planned.number),
             place: None,
             upgraded: Stamp::ZERO,
             values,
@@ -403,6 +406,9 @@ impl<'a> User<'a> {
             && let Some(group) = mission.people.as_ref().and_then(|people| people.group(self.number))
         {
             self.line.tell(Fact::Grouped { group, at });
+        }
+        if let Some(persona) = self.persona.and_then(|which| mission.scenario.personas.get(which)) {
+            self.line.tell(Fact::Plays { persona: persona.name.clone(), at });
         }
         self.tell_email();
         self.begin(iteration);
@@ -778,7 +784,7 @@ impl<'a> User<'a> {
         for (name, value) in &self.borrowed {
             self.values.set(name, value.clone());
         }
-        let prompt = &mission.scenario.turns[turn as usize].prompt;
+        let prompt = &mission.scenario.asked_by(self.persona)[turn as usize].prompt;
         let prompt = prompt.render(&|name| self.values.get(name)).unwrap_or_default();
         self.values.set("prompt", prompt.clone());
         let chosen = |role: IdRole, value: Option<String>| {

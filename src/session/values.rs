@@ -151,6 +151,7 @@ mod tests {
     fn values() -> Values {
         let execution = ExecutionId(1);
         let plan = Plan {
+            personas: vec![],
             witnesses: 0,
             seed: 1,
             execution,

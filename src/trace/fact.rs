@@ -47,6 +47,13 @@ pub enum Fact {
         /// When that was told.
         at: Stamp,
     },
+    /// The user is a persona in this iteration.
+    Plays {
+        /// Its name.
+        persona: String,
+        /// When that was told.
+        at: Stamp,
+    },
     /// The user only listens: it connects and never asks.
     Listens {
         /// It is a further connection of this user; otherwise it is a user of its own.
@@ -193,6 +200,7 @@ impl Fact {
             Fact::Dialed { begun, done, .. } => (Some(begun), done),
             Fact::Began { scheduled, at, .. } | Fact::Dropped { scheduled, at } => (Some(scheduled), at),
             Fact::Grouped { at, .. }
+            | Fact::Plays { at, .. }
             | Fact::Listens { at, .. }
             | Fact::Captured { at, .. }
             | Fact::Marked { at, .. }
@@ -216,6 +224,7 @@ impl Fact {
             Fact::Step { done, .. } | Fact::Dialed { done, .. } => *done,
             Fact::Began { at, .. }
             | Fact::Grouped { at, .. }
+            | Fact::Plays { at, .. }
             | Fact::Listens { at, .. }
             | Fact::Captured { at, .. }
             | Fact::Marked { at, .. }

@@ -368,6 +368,7 @@ fn expectations() -> Expectations {
         script: reads.script,
         heartbeats: reads.heartbeats,
         asking: reads.asking,
+        personas: vec![],
         grammar,
         ends: reads.ends,
         failed: reads.failed,

@@ -171,7 +171,7 @@ fn a_dry_run_says_when_users_begin_and_what_the_machine_needs() {
     for line in [
         "plan       34 users (1 to 34), 750 logins, 750 runs, on 1 thread",
         "begin      750 arrivals by the clock, by chance; 0/s to 10/s within 30 s; 10/s for 1 min",
-        "lasts      1 min 30 s, and what the target takes; cut after 5 min",
+        "lasts      about 1 min 32 s, if an iteration takes 2 s; cut after 5 min",
         "ended by   a finding about isolation, 2 min",
         "refused    no: it may be run",
     ] {
@@ -184,6 +184,54 @@ fn a_dry_run_says_when_users_begin_and_what_the_machine_needs() {
     let begin = "begin      3 iterations of each user, as soon as it is done; after 1 s to 2 s of thinking; held connected for \
                  10 s before the first";
     assert!(shown.contains(begin) && shown.contains("lasts      12 s, and what the target takes"), "{shown}");
+}
+
+#[test]
+fn a_plan_is_what_a_dry_run_shows_and_sends_nothing() {
+    let (place, ended) = run("count: 5", "{ closed: { iterations: 2 } }", &["--dry-run", "--seed", "7"]);
+    let dry = ended.exits(0).stdout;
+    let planned = place.run(&["plan", "scenario.yaml", "--seed", "7"]).exits(0).stdout;
+    assert_eq!(planned, dry);
+    assert!(planned.contains("plan       5 users (1 to 5), 10 logins, 10 runs, on 1 thread"), "{planned}");
+    assert_eq!(place.names(), ["scenario.yaml"]);
+    let told = place.run(&["plan"]).exits(2).stderr;
+    assert!(told.contains("for example: goldenpath plan scenarios/smoke.yaml"), "{told}");
+    // What is asked for as JSON is not answered in another form.
+    place.run(&["run", "scenario.yaml", "--dry-run", "--format", "json"]).exits(2);
+}
+
+const PERSONAS: &str = r#"personas=[
+    {name: brief, share: 30%, ask: {prompt: "What is cheapest? (ref ${canary})", answer: {min_chars: 100000}}},
+    {name: patient, share: 20%, think_time: 1ms}]"#;
+
+#[test]
+fn personas_ask_otherwise_and_are_told_apart_in_plan_and_report() {
+    let more = ["--seed", "7", "--set", PERSONAS, "--threads", "2"];
+    let (place, ended) = run("count: 30", "{ closed: { iterations: 2 } }", &more);
+    ended.exits(1);
+    let report = report(&place);
+    let personas = report.0["personas"].as_array().expect("personas");
+    let of = |which: usize, field: &str| personas[which][field].as_u64().expect("a number");
+    assert_eq!((personas[0]["name"].as_str(), personas[1]["name"].as_str()), (Some("brief"), Some("patient")));
+    let (brief, patient) = (of(0, "users"), of(1, "users"));
+    assert!(brief > 0 && patient > 0 && brief + patient < 30, "{personas:?}");
+    assert_eq!((of(0, "iterations"), of(1, "iterations")), (2 * brief, 2 * patient));
+    // Only the persona's answers are held to its own rule.
+    let short = report.finding("GP503");
+    assert_eq!((short["count"].as_u64(), short["users"].as_u64()), (Some(2 * brief), Some(brief)));
+    let plan = place.run(&["plan", "scenario.yaml", "--seed", "7", "--set", PERSONAS]).exits(0).stdout;
+    for line in [
+        format!("persona    brief: 30% of users, {brief} users; another prompt"),
+        format!("persona    patient: 20% of users, {patient} users; 1 ms of thinking"),
+    ] {
+        assert!(plan.lines().any(|shown| shown == line), "{line}\n{plan}");
+    }
+    let unseeded = place.run(&["plan", "scenario.yaml", "--set", PERSONAS]).exits(0).stdout;
+    assert!(unseeded.contains("persona    brief: 30% of users, about 9 users; another prompt"), "{unseeded}");
+    // What is judged again says the same of them.
+    let again = place.run(&["judge", "out", "--format", "json"]);
+    let again = Report::parse(&again.exits(1).stdout);
+    assert_eq!(again.0["personas"], report.0["personas"]);
 }
 
 #[cfg(target_os = "linux")]

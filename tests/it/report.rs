@@ -674,6 +674,7 @@ fn expectations(users: u32) -> Expectations {
         public: vec![],
         signs: Signs::default(),
         answers: vec![AnswerSource { when: is(completed), at: result, append: false }],
+        personas: vec![],
         turns: vec![AnswerRules { min_chars: 20, ..AnswerRules::default() }],
         ids: vec![
             id("user", IdRole::User, user_id, IdSource::Captured("user_id".into())),

@@ -109,6 +109,10 @@ pub(super) struct Lane {
     elsewhere: BTreeSet<u32>,
     /// It never asks.
     listens: bool,
+    /// Which of the expected personas it is.
+    persona: Option<usize>,
+    /// It was counted among those.
+    counted: bool,
     /// It is a further connection of this user.
     of: Option<UserNumber>,
     /// The user's own mark that was seen last; most marks that are found are this one.
@@ -225,6 +229,8 @@ impl Lane {
             elsewhere: BTreeSet::new(),
             mark: None,
             listens: false,
+            persona: None,
+            counted: false,
             of: None,
             came: Came::default(),
             messages: OpenMessages::default(),
@@ -308,6 +314,9 @@ impl Lane {
             Fact::Step { phase, name, sent, done, outcome } => self.step(bench, *phase, name, *sent, *done, outcome),
             Fact::Listens { of, .. } => self.listens(bench, *of),
             Fact::Grouped { group, .. } => drop(bench.out.ledger.groups.insert(self.user, group.clone())),
+            Fact::Plays { persona, .. } => {
+                self.persona = bench.expect.personas.iter().position(|known| known.name == *persona);
+            }
             Fact::Captured { name, value, .. } => self.capture(bench, name, value),
             Fact::Marked { name, marks, at } => {
                 self.searched(bench, *at, name, &marks.join(" "), true);
@@ -725,6 +734,11 @@ impl Lane {
                 counts.iterations_interrupted += 1;
             } else {
                 counts.iterations += 1;
+                if let Some(persona) = self.persona {
+                    let (users, iterations) = bench.out.personas.entry(persona).or_default();
+                    *users += u64::from(!std::mem::replace(&mut self.counted, true));
+                    *iterations += 1;
+                }
                 counts.iterations_failed += u64::from(front.failed);
                 counts.iterations_known += u64::from(front.known && !front.failed);
             }

@@ -374,7 +374,7 @@ impl Lane {
                 if !expect.ends.good.is_empty() && !concern.good_ends.any(extract, text) {
                     run.unwell.push((symbol, label(), excerpt()));
                 }
-                let rules = expect.answer_rules(run.turn as usize);
+                let rules = expect.answer_rules(self.persona, run.turn as usize);
                 if let Some(success) = rules.and_then(|rules| rules.success.as_ref()) {
                     let unsaid = (!success.holds(extract, text)).then(|| (label(), excerpt()));
                     run.unsaid.retain(|(end, _)| *end != symbol);
@@ -613,7 +613,7 @@ impl Lane {
     }
 
     fn judge_answer(&mut self, bench: &mut Bench<'_>, run: &Run, over: Over) {
-        let rules = bench.expect.answer_rules(run.turn as usize);
+        let rules = bench.expect.answer_rules(self.persona, run.turn as usize);
         // One end that says it suffices.
         let said = run.unsaid.iter().any(|(_, unsaid)| unsaid.is_none());
         let unsaid = run.unsaid.last().filter(|_| !said).and_then(|(_, unsaid)| unsaid.as_ref());

@@ -383,6 +383,7 @@ fn alone(loaded: &mut Loaded) {
     scenario.users.count = 1;
     scenario.load = Load::default();
     scenario.turns.truncate(1);
+    scenario.personas.clear();
     scenario.expect.answers.truncate(1);
     scenario.expect.budgets.clear();
     scenario.written.budgets.clear();

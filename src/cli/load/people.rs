@@ -17,7 +17,7 @@ const MOST_BYTES: usize = 64 << 20;
 
 /// The columns that prompts ask for, where they have no default.
 pub(super) fn prompt_columns(scenario: &Scenario) -> impl Iterator<Item = (&str, &Hole)> {
-    let holes = scenario.turns.iter().flat_map(|turn| turn.prompt.holes()).filter(|hole| hole.default.is_none());
+    let holes = scenario.prompts().flat_map(|prompt| prompt.holes()).filter(|hole| hole.default.is_none());
     holes.filter_map(|hole| Some((names::column(&hole.name)?, hole)))
 }
 
@@ -64,8 +64,8 @@ impl Loader {
                 cx.report(mistake.also(file.span, "the file has one").help(format!("remove `users.{key}`")));
             }
         }
-        for turn in &scenario.turns {
-            let asked = turn.prompt.holes().filter_map(|hole| Some((names::column(&hole.name)?, hole)));
+        for prompt in scenario.prompts() {
+            let asked = prompt.holes().filter_map(|hole| Some((names::column(&hole.name)?, hole)));
             for (column, hole) in asked.filter(|(column, _)| listed(column) || names_secret(column)) {
                 let mistake = Diagnostic::mistake(hole.span, format!("the column {} is secret", quote(column)));
                 cx.report(mistake.help("prompts are recorded and shown; remove it"));

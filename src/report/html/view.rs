@@ -353,6 +353,9 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
         ("Threads", execution.threads.to_string()),
         ("Made by", format!("{} {} on {}, {}", tool.name, tool.version, tool.os, tool.arch)),
     ];
+    if let Some(line) = super::super::personas::line(&report.personas) {
+        facts.insert(2, ("Personas", line));
+    }
     if !scenario.only_users.is_empty() {
         facts.insert(2, ("Only", only_users(scenario)));
     }

@@ -238,6 +238,7 @@ pub(crate) mod tests {
                 outcome
             }),
             (text(), stamp()).prop_map(|(group, at)| Fact::Grouped { group, at }),
+            (text(), stamp()).prop_map(|(persona, at)| Fact::Plays { persona, at }),
             (text(), text(), stamp()).prop_map(|(name, value, at)| Fact::Captured { name, value, at }),
             (prop::option::of(1..9_u32), stamp()).prop_map(|(of, at)| Fact::Listens { of: of.map(UserNumber), at }),
             (text(), prop::collection::vec(text(), 0..3), stamp()).prop_map(|(name, words, at)| Fact::Named {
