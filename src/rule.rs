@@ -248,10 +248,10 @@ rules! {
     NotReady = "GP402" "not-ready" Failure Setup
         causes "a deployment still starting, a dependency that is down"
         advice "raise `within` of the `ready` step if starts take longer, or look at the target's readiness answer";
-    /// A user could not log in.
+    /// A user could not log in, or its session could not be refreshed.
     LoginRefused = "GP403" "login-refused" Failure Setup
-        causes "a wrong password, an account that does not exist, a rate limit on logins"
-        advice "check the credentials of the user named here with the login step of the profile";
+        causes "a wrong password, an account that does not exist, a rate limit on logins, a refresh token that was used before"
+        advice "repeat the step that is named here with the credentials of this user";
     /// A step before the connection failed.
     StepFailed = "GP404" "step-failed" Failure Setup
         causes "a changed route, an answer without the captured value"

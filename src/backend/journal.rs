@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use super::fault::Spec;
 use super::lock;
 
-/// One frame, or one HTTP login.
+/// One frame, or one login or refresh over HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// When the write began, counted from the start of the backend. No client can have seen the frame earlier.
@@ -28,11 +28,12 @@ pub struct Entry {
     pub user_id: Option<Arc<str>>,
     /// The agent run, for events.
     pub run_id: Option<Arc<str>>,
-    /// The name of the event or message as in its `type`; `login` and `login_refused` for HTTP, `fault` for a fault that struck.
+    /// The name of the event or message as in its `type`; `login`, `refresh` and either with `_refused` for HTTP, `fault` for a
+    /// fault that struck.
     pub kind: &'static str,
     /// What became of it.
     pub outcome: Outcome,
-    /// The whole text frame; for a login `{"email": ...}`, for a fault `{"fault": ...}`.
+    /// The whole text frame; for a login `{"email": ...}`, for a refresh nothing, for a fault `{"fault": ...}`.
     pub text: Utf8Bytes,
 }
 

@@ -192,6 +192,7 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<E
         progress: engine::Progress::default(),
         held_off_us: AtomicU64::new(0),
         asks: invocation.visit.is_none_or(|visit| visit.asks),
+        tries_refresh: invocation.visit.is_some(),
         profile,
     };
     let mut circumstances = context(loaded, invocation, &mission, &net);

@@ -674,8 +674,9 @@ impl Loader {
             // In a path or query it does not matter, in a host it must not pass for loopback.
             _ => Some(Cow::Owned(Json::String("x".to_owned()))),
         };
-        let steps = [&profile.ready, &profile.login, &profile.prepare, &profile.after, &profile.finally];
-        let urls = steps.into_iter().flatten().map(|step| &step.url);
+        let steps =
+            [&profile.ready, &profile.login, &profile.logout, &profile.prepare, &profile.after, &profile.finally];
+        let urls = steps.into_iter().flatten().chain(profile.refreshing()).map(|step| &step.url);
         let mut addresses = vec![profile.socket.render(&fill).ok()?];
         addresses.extend(base.clone());
         for url in urls {

@@ -2,6 +2,7 @@
 //!
 //! What came of it is the judge's to say, as of anything else that a user does.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -84,7 +85,28 @@ impl User<'_> {
                 sleep(quiet.to_std()).await;
             }
         };
-        self.listen_until(over).await;
+        let mut over = pin!(over);
+        let reconnects = self.bench.mission.profile.refresh.as_ref().is_some_and(|refresh| refresh.reconnects);
+        loop {
+            let mut is_over = true;
+            let due = self.renewal_due(true);
+            self.listen_until(async {
+                tokio::select! {
+                    biased;
+                    () = &mut over => {}
+                    // Who is in needs its session for nothing but coming in again.
+                    () = due, if reconnects => is_over = false,
+                }
+            })
+            .await;
+            if is_over {
+                break;
+            }
+            self.renew_on_the_way().await;
+            if !self.greeted().await {
+                return;
+            }
+        }
         // What arrived before the end is still heard.
         self.line.catch_up(self.line.now()).await;
     }

@@ -18,6 +18,7 @@ pub mod names;
 pub mod probe;
 pub mod proxies;
 pub mod recorder;
+mod renewal;
 mod steps;
 pub mod tls;
 mod token;

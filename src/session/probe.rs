@@ -480,7 +480,7 @@ impl User<'_> {
         self.line.hang_up(&self.values).await;
         let iteration = Iteration(self.values.get("iteration").and_then(|nth| nth.as_u64()).unwrap_or(1) as u32);
         self.begin(iteration);
-        (self.logged_in || self.log_in().await) && self.prepare_session().await
+        (self.logged_in || self.log_in().await) && self.renew_in_time().await && self.prepare_session().await
     }
 
     async fn prepare_session(&mut self) -> bool {

@@ -64,6 +64,8 @@ pub(super) struct Performed {
     pub words: Vec<String>,
     /// Time spent waiting because the target asked for it.
     pub waited: Micros,
+    /// What time it was by the target's clock when it answered as expected, in seconds since 1970, if it said so.
+    pub date_s: Option<u64>,
 }
 
 /// A captured value.
@@ -75,7 +77,7 @@ pub(super) struct Captured {
 
 /// One try.
 enum Tried {
-    Good { status: u16, captured: Vec<Captured>, words: Vec<String> },
+    Good { status: u16, captured: Vec<Captured>, words: Vec<String>, date_s: Option<u64> },
     Refused { status: u16, why: String, body: String, retry_after: Option<Micros> },
     Failed(NetFailure),
 }
@@ -115,15 +117,17 @@ impl Requester<'_> {
             }
             // A step that was repeated in vain took all that time.
             let sent = if matches!(tried, Tried::Good { .. }) || step.retry.is_none() { sent } else { begun };
-            let (outcome, captured, words) = match tried {
-                Tried::Good { status, captured, words } => (StepOutcome::Good { status }, captured, words),
-                Tried::Refused { status, why, body, .. } => {
-                    (StepOutcome::Refused { status, why, body }, Vec::new(), Vec::new())
+            let (outcome, captured, words, date_s) = match tried {
+                Tried::Good { status, captured, words, date_s } => {
+                    (StepOutcome::Good { status }, captured, words, date_s)
                 }
-                Tried::Failed(failure) => (StepOutcome::Failed(failure), Vec::new(), Vec::new()),
+                Tried::Refused { status, why, body, .. } => {
+                    (StepOutcome::Refused { status, why, body }, Vec::new(), Vec::new(), None)
+                }
+                Tried::Failed(failure) => (StepOutcome::Failed(failure), Vec::new(), Vec::new(), None),
             };
             let fact = Fact::Step { phase, name: step.name.clone(), sent, done, outcome };
-            return Performed { fact, captured, marks, words, waited };
+            return Performed { fact, captured, marks, words, waited, date_s };
         }
     }
 
@@ -321,7 +325,8 @@ fn judged(step: &Step, answer: &HttpAnswer, values: &Values, cookie: impl Fn(&st
         }
     }
     let words = if step.public { Vec::new() } else { words_of(&answer.headers, &text) };
-    Tried::Good { status, captured, words }
+    let date_s = header(answer, "date").next().and_then(seconds_of);
+    Tried::Good { status, captured, words, date_s }
 }
 
 /// The marks in an answer's header lines and body.
@@ -341,6 +346,12 @@ pub(super) fn words_of(headers: &[(String, String)], body: &str) -> Vec<String> 
         }
     }
     words
+}
+
+/// The header `Date` (RFC 9110, section 5.6.7) in seconds since 1970.
+fn seconds_of(date: &str) -> Option<u64> {
+    let at = httpdate::parse_http_date(date).ok()?;
+    Some(at.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs())
 }
 
 /// The lines of the header `name`, which is in lower case.

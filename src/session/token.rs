@@ -68,9 +68,23 @@ pub(super) fn bend(token: &str, probe: Probe, now_s: u64, nonce: &str) -> Result
     }
 }
 
+/// From when to when a token lives, in seconds since 1970, as far as it says so (RFC 7519, sections 4.1.4 and 4.1.6).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Span {
+    pub issued_s: Option<f64>,
+    pub expires_s: Option<f64>,
+}
+
+/// The life of a JSON Web Token; `None` if it is none.
+pub(super) fn span(token: &str) -> Option<Span> {
+    let claims = Jwt::read(token)?.claims;
+    let seconds = |name: &str| claims.get(name).and_then(Json::as_f64);
+    Some(Span { issued_s: seconds("iat"), expires_s: seconds("exp") })
+}
+
 /// When a token's life ends, in seconds since 1970, if it says so.
 pub(super) fn expires_s(token: &str) -> Option<u64> {
-    Jwt::read(token)?.claims.get("exp")?.as_u64()
+    Some(span(token)?.expires_s? as u64)
 }
 
 impl Jwt {

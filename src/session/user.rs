@@ -21,6 +21,7 @@ use super::http::Http;
 use super::line::{GOOD_BYE, Line, rendered};
 use super::probe::{Hold, Opening};
 use super::recorder::{Recorder, Tapes};
+use super::renewal::Renewal;
 use super::steps::{ANSWER, Captured, Performed, Requester, foreign, marks_of, named, scrubbed, told, words_of};
 use super::transport::{self, DialRequest};
 use super::values::{Shared, Values};
@@ -81,6 +82,8 @@ pub struct Mission {
     pub failing: AtomicU64,
     /// Users ask; else they leave as soon as they might.
     pub asks: bool,
+    /// Sessions are refreshed as soon as they stand, to see whether they can be.
+    pub tries_refresh: bool,
     /// For somebody who watches.
     pub progress: Progress,
     /// Microseconds that users waited because the target asked for it (429 or 503 with `Retry-After`), all together.
@@ -165,6 +168,7 @@ pub async fn drive<'a>(
         user.seat = None;
     }
     while let Some(turn) = user.wait_for(&mut turns).await {
+        user.renew_between().await;
         bench.mission.iterations.enter().await;
         last = turn.nth;
         user.iterate(turn, false).await;
@@ -245,7 +249,7 @@ impl<'a> Bench<'a> {
         self.judge.into_inner().finish()
     }
 
-    fn requester(&'a self, headers: &'a [(String, String)], jar: &'a Jar) -> Requester<'a> {
+    pub(super) fn requester(&'a self, headers: &'a [(String, String)], jar: &'a Jar) -> Requester<'a> {
         Requester {
             net: &self.net,
             http: &self.http,
@@ -282,9 +286,11 @@ pub struct User<'a> {
     /// What the last login, preparation and script captured, to be forgotten by the next.
     captured: Vec<String>,
     /// Headers of every request and upgrade of this iteration.
-    headers: Vec<(String, String)>,
+    pub(super) headers: Vec<(String, String)>,
     /// The cookies of this session.
-    jar: Jar,
+    pub(super) jar: Jar,
+    /// When this session is to be refreshed.
+    pub(super) renewal: Renewal,
     /// Where another waits for this one's run, and this one for him.
     pub(super) hold: Option<Rc<Hold>>,
     /// What the connection is opened with, where it is not what the profile says.
@@ -342,6 +348,7 @@ impl<'a> User<'a> {
             captured: Vec::new(),
             headers: Vec::new(),
             jar: Jar::default(),
+            renewal: Renewal::default(),
             hold: None,
             opening: None,
             borrowed: Vec::new(),
@@ -355,6 +362,7 @@ impl<'a> User<'a> {
             tokio::select! {
                 biased;
                 turn = turns.next() => return turn,
+                () = self.renewal_due(true), if self.keeps() && !self.line.dead => self.renew_between().await,
                 () = self.line.listen() => {}
             }
             while let Move::Reply(rule) = self.line.next_move() {
@@ -395,8 +403,11 @@ impl<'a> User<'a> {
     /// Walks one iteration. `apart`: it is no part of the load, and has a session of its own.
     pub(super) async fn iterate(&mut self, turn: Turn, apart: bool) {
         let mission = self.bench.mission;
-        let keeps = mission.scenario.users.session == Session::Keep && !apart;
-        if !keeps || self.line.dead {
+        let keeps = self.keeps() && !apart;
+        if !keeps {
+            self.is_fresh();
+        }
+        if !keeps || self.line.dead || self.has_lapsed() {
             self.line.hang_up(&self.values).await;
         }
         let (iteration, at, fresh) = (Iteration(turn.nth), self.line.now(), self.line.socket.is_none());
@@ -414,7 +425,7 @@ impl<'a> User<'a> {
         self.begin(iteration);
         self.resumed = 0;
         let good = self.walk(fresh, (keeps || apart) && turn.more).await;
-        if good {
+        if good && self.renew_in_time().await {
             let answer = self.bench.judge.borrow().last_answer(self.number).map(str::to_owned);
             match answer {
                 Some(answer) => self.values.set(ANSWER, answer),
@@ -447,7 +458,7 @@ impl<'a> User<'a> {
     /// The `finally` steps; once the execution was cut, only as far as they get in a moment. A user who never logged in has
     /// left nothing behind and may not ask.
     async fn clean_up(&mut self) {
-        if !self.logged_in {
+        if !self.logged_in || !self.renew_in_time().await {
             return;
         }
         let stop = &self.bench.mission.stop;
@@ -513,9 +524,22 @@ impl<'a> User<'a> {
             match self.line.next_move() {
                 Move::Settled { good } => return good,
                 Move::Linger { good } if more && !self.line.dead || exposure.switch => return good,
-                Move::Listen | Move::Linger { .. } => self.line.listen().await,
+                next @ (Move::Listen | Move::Linger { .. }) => {
+                    let due = self.renewal_due(next != Move::Listen);
+                    let due = tokio::select! {
+                        biased;
+                        () = self.line.listen() => false,
+                        () = due => true,
+                    };
+                    if due {
+                        self.renew().await;
+                    }
+                }
                 Move::Reply(rule) => self.line.reply(rule, &self.values).await,
                 Move::Script(step) => self.script(step).await,
+                Move::Ask(_) if self.must_renew() => {
+                    self.renew().await;
+                }
                 Move::Ask(turn) if self.must_reconnect(turn) => {
                     if !self.reconnect(turn).await {
                         return false;
@@ -541,7 +565,12 @@ impl<'a> User<'a> {
 
     /// The turn is to be asked on a connection of its own, which does not stand yet.
     fn must_reconnect(&self, turn: u32) -> bool {
-        self.bench.mission.scenario.turns[turn as usize].reconnect && self.resumed != turn
+        self.is_stale() || self.bench.mission.scenario.turns[turn as usize].reconnect && self.resumed != turn
+    }
+
+    /// Iterations go on with the session of the one before.
+    pub(super) fn keeps(&self) -> bool {
+        self.bench.mission.scenario.users.session == Session::Keep
     }
 
     /// Listens for what is late, hangs up and connects anew; says whether there is a connection.
@@ -562,11 +591,14 @@ impl<'a> User<'a> {
 
     pub(super) async fn set_up(&mut self) -> bool {
         let mission = self.bench.mission;
-        if !self.log_in().await || !self.steps(&mission.profile.prepare, Phase::Prepare).await || !self.meet().await {
+        if !(self.goes_on() || self.log_in().await)
+            || !self.steps(&mission.profile.prepare, Phase::Prepare).await
+            || !self.meet().await
+        {
             return false;
         }
         let _pass = mission.connects.enter().await;
-        self.dial().await
+        self.renew_in_time().await && self.dial().await
     }
 
     /// A new session; says whether there is one.
@@ -576,6 +608,7 @@ impl<'a> User<'a> {
             self.values.unset(&name);
         }
         self.jar.clear();
+        self.renewal = Renewal::default();
         self.logged_in = false;
         self.line.tell_own(&self.values);
         let pass = mission.logins.enter().await;
@@ -585,7 +618,7 @@ impl<'a> User<'a> {
         drop(pass);
         self.logged_in = true;
         mission.progress.add(Stage::LoggedIn, 1);
-        true
+        !mission.tries_refresh || self.renew().await
     }
 
     /// The cookies that go to the socket.
@@ -610,16 +643,17 @@ impl<'a> User<'a> {
     }
 
     /// Keeps what came of a step and tells it; says whether it succeeded.
-    fn performed(&mut self, step: &Step, phase: Phase, performed: Performed) -> bool {
+    pub(super) fn performed(&mut self, step: &Step, phase: Phase, mut performed: Performed) -> bool {
         self.bench.mission.held_off_us.fetch_add(performed.waited.0, Ordering::Relaxed);
         let at = self.line.now();
         for captured in &performed.captured {
             self.bench.guard(captured, Some(self.number.0));
             self.values.set(&captured.name, captured.value.clone());
-            if matches!(phase, Phase::Login | Phase::Prepare) {
+            if matches!(phase, Phase::Login | Phase::Refresh | Phase::Prepare) {
                 self.captured.push(captured.name.clone());
             }
         }
+        self.note_expiry(&mut performed.fact, &performed.captured, performed.date_s);
         let fact = scrubbed(performed.fact, &self.bench.scrubber());
         let good = succeeded(&fact);
         self.line.tell(fact);
@@ -678,6 +712,7 @@ impl<'a> User<'a> {
         self.jar.keep(&over_http(&request.url), &dialed.headers);
         let outcome = self.scrub_dial(dialed.outcome);
         self.line.connect(dialed.socket);
+        self.is_fresh();
         self.upgraded = dialed.done;
         self.values.restart_counter();
         self.line.tell(Fact::Dialed { connection, begun: dialed.begun, done: dialed.done, outcome });
@@ -758,13 +793,20 @@ impl<'a> User<'a> {
             let opened = tokio::select! {
                 biased;
                 opened = &mut gate => Some(opened),
+                () = self.renewal_due(true) => {
+                    self.renew_on_the_way().await;
+                    None
+                }
                 () = self.line.listen() => None,
             };
+            self.adopt();
             match (opened, self.line.next_move()) {
                 (Some(Opened::Together | Opened::Stopped), _) => return true,
                 (None, Move::Reply(rule)) => self.line.reply(rule, &self.values).await,
-                (None, Move::Ask(_)) => {}
-                (None, _) => return false,
+                // A connection that was replaced is greeted anew.
+                (None, Move::Script(step)) => self.script(step).await,
+                (None, Move::Ask(_) | Move::Listen) => {}
+                (None, Move::Linger { .. } | Move::Settled { .. }) => return false,
             }
         }
     }
@@ -821,26 +863,8 @@ impl<'a> User<'a> {
 
     /// Asks by a request, and listens meanwhile: events may come before its answer does.
     async fn ask_by(&mut self, step: &Step) {
-        let bench = self.bench;
-        let performed = {
-            let mut requester = bench.requester(&self.headers, &self.jar);
-            // Some targets answer only when the run is over.
-            requester.timeout = bench.mission.expect.timeouts.run;
-            let mut performing = pin!(requester.perform(step, Phase::Ask, &self.values));
-            loop {
-                let performed = tokio::select! {
-                    biased;
-                    performed = &mut performing => Some(performed),
-                    () = self.line.listen(), if !self.line.dead => None,
-                };
-                if let Some(performed) = performed {
-                    break performed;
-                }
-                while let Move::Reply(rule) = self.line.next_move() {
-                    self.line.reply(rule, &self.values).await;
-                }
-            }
-        };
+        // Some targets answer only when the run is over.
+        let performed = self.perform_listening(step, Phase::Ask, self.bench.mission.expect.timeouts.run).await;
         self.performed(step, Phase::Ask, performed);
     }
 

@@ -4,6 +4,7 @@
 //! of them.
 
 mod events;
+mod refresh;
 mod steps;
 
 use super::format::{self, File};
@@ -124,6 +125,7 @@ impl Compiler<'_> {
         let leave = leave.collect();
         let after = self.steps(file.after, Moment::After, has_base);
         let finally = self.steps(file.finally, Moment::Finally, has_base);
+        let refresh = file.refresh.and_then(|refresh| self.refresh(refresh, &login, has_base));
 
         let ids = match events.ids {
             Some(ids) => ids.0.into_iter().filter_map(|(name, id)| self.id(name, id, &mut dialect.trie)).collect(),
@@ -147,6 +149,7 @@ impl Compiler<'_> {
             ready,
             login,
             logout,
+            refresh,
             prepare,
             after,
             finally,
@@ -184,9 +187,11 @@ impl Compiler<'_> {
 
     /// What can be said of captures only when every text was seen.
     fn captures(&mut self, profile: &mut Profile) {
-        let Profile { ready, login, prepare, after, finally, ask, .. } = profile;
+        let Profile { ready, login, refresh, prepare, after, finally, ask, .. } = profile;
         let asks = if let Ask::Step(step) = ask { Some(&mut **step) } else { None };
-        for step in [ready, login, prepare, after, finally].into_iter().flatten().chain(asks) {
+        let refreshing = refresh.iter_mut().flat_map(|refresh| &mut refresh.steps);
+        let steps = [ready, login, prepare, after, finally].into_iter().flatten();
+        for step in steps.chain(asks).chain(refreshing) {
             for capture in &mut step.captures {
                 capture.needed = self.scope.is_needed(&capture.name);
             }

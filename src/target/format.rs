@@ -3,6 +3,8 @@
 //! The doc comments here are the descriptions in the JSON Schema. These types are what stood in the file; rules between
 //! several keys, and what a key makes `session` do or `check` expect, are `compile`'s business.
 
+pub mod refresh;
+
 use serde_json::{Value as Json, json};
 
 use crate::document::decode::{Decode, Definitions, by_shape, one_of, record, words};
@@ -33,6 +35,8 @@ record! {
         pub login: Vec<Spanned<Step>> = default(Vec::new()),
         /// Steps that log a user out, done by the probe `logged-out-token` alone. They capture nothing.
         pub logout: Vec<Spanned<Step>> = default(Vec::new()),
+        /// How a session is kept alive that ends by itself. Left out: it is taken to outlive the execution.
+        pub refresh: Option<Spanned<refresh::Refresh>>,
         /// Steps of each iteration before it connects.
         pub prepare: Vec<Spanned<Step>> = default(Vec::new()),
         /// The connection. Left out: a plain WebSocket, on which the user may ask at once.
@@ -58,7 +62,6 @@ record! {
         pub environments: Option<Table<Node>>,
     }
     not_yet {
-        "refresh" => ("log in again before a token expires", "remove it and keep executions shorter than a token lives"),
         "let" => ("generate values", "use `${uuid}`, `${nonce}` or `${counter}` in their place"),
         "redact" => ("keep parts of frames out of recordings", "remove it; what steps capture as `secret` is kept out"),
         "probes" => ("watch the target between runs", "remove it"),
@@ -218,7 +221,7 @@ one_of! {
     }
     not_yet {
         "matches" => ("capture a part of a text", "capture the text as a whole"),
-        "expires" => ("remember when the value expires", "remove it"),
+        "expires" => ("remember when the value expires", "name it under `refresh.expires`"),
     }
 }
 

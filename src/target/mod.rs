@@ -50,6 +50,8 @@ pub struct Profile {
     pub login: Vec<Step>,
     /// By a probe that comes with a token that was logged out.
     pub logout: Vec<Step>,
+    /// Before a session ends by itself.
+    pub refresh: Option<Refresh>,
     /// Per iteration, before connecting.
     pub prepare: Vec<Step>,
     /// Per iteration, after its runs; judged.
@@ -72,6 +74,36 @@ pub struct Profile {
     /// Columns beside `email` and `password` that a list of users must have: the names behind `user.`, each with a place that
     /// asks for it; sorted.
     pub columns: Vec<(String, Span)>,
+}
+
+/// How a session is kept alive that ends by itself.
+#[derive(Debug, Clone)]
+pub struct Refresh {
+    /// What says when it ends.
+    pub expires: Expires,
+    /// How long before that it is refreshed, if it lives more than twice as long.
+    pub before: Micros,
+    /// What is done; what it captures takes the place of what was captured before.
+    pub steps: Vec<Step>,
+    /// A connection is replaced by another one afterwards.
+    pub reconnects: bool,
+}
+
+/// What says when a session ends: a captured value, by its name, or nobody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expires {
+    /// A JSON Web Token by its `exp`.
+    Jwt(String),
+    /// Seconds that are left.
+    Seconds(String),
+    /// Seconds since 1970.
+    UnixS(String),
+    /// Milliseconds since 1970.
+    UnixMs(String),
+    /// An instant as RFC 3339 writes it.
+    Iso(String),
+    /// It lives so long.
+    After(Micros),
 }
 
 /// The HTTP side of a target.
@@ -319,9 +351,8 @@ impl Profile {
     pub fn texts(&self) -> Vec<&Text> {
         let http = self.http.iter().flat_map(|http| std::iter::once(&http.base).chain(values(&http.headers)));
         let mut texts: Vec<&Text> = http.chain([&self.socket]).collect();
-        for step in
-            [&self.ready, &self.login, &self.logout, &self.prepare, &self.after, &self.finally].into_iter().flatten()
-        {
+        let steps = [&self.ready, &self.login, &self.logout, &self.prepare, &self.after, &self.finally];
+        for step in steps.into_iter().flatten().chain(self.refreshing()) {
             texts.extend(step.texts());
         }
         texts.extend(&self.connect.subprotocols);
@@ -340,10 +371,16 @@ impl Profile {
 
     /// Every file that a step sends.
     pub fn files(&mut self) -> Vec<&mut Attached> {
-        let Profile { ready, login, logout, prepare, after, finally, ask, .. } = self;
+        let Profile { ready, login, logout, refresh, prepare, after, finally, ask, .. } = self;
         let asks = if let Ask::Step(step) = ask { Some(&mut **step) } else { None };
         let steps = [ready, login, logout, prepare, after, finally].into_iter().flatten().chain(asks);
+        let steps = steps.chain(refresh.iter_mut().flat_map(|refresh| &mut refresh.steps));
         steps.filter_map(|step| if let Some(Body::File(file)) = &mut step.body { Some(file) } else { None }).collect()
+    }
+
+    /// The steps that refresh a session; none where nothing does.
+    pub fn refreshing(&self) -> &[Step] {
+        self.refresh.as_ref().map_or(&[], |refresh| &refresh.steps)
     }
 
     /// Whether the ask itself sends the value of a name, for example `run_id`.
@@ -355,6 +392,20 @@ impl Profile {
     pub fn takes_from_frames(&self) -> bool {
         let waits = self.connect.script.iter().any(|step| matches!(step, ScriptStep::Wait(taken) if !taken.is_empty()));
         waits || self.replies.iter().flatten().any(|reply| !reply.captures.is_empty())
+    }
+}
+
+impl Expires {
+    /// The captured value that says it, if one does.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Expires::Jwt(name)
+            | Expires::Seconds(name)
+            | Expires::UnixS(name)
+            | Expires::UnixMs(name)
+            | Expires::Iso(name) => Some(name),
+            Expires::After(_) => None,
+        }
     }
 }
 

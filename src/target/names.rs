@@ -35,9 +35,11 @@ pub(super) enum Moment {
     After,
     /// `finally`.
     Finally,
+    /// `refresh`: some time after `login`.
+    Refresh,
 }
 
-use Moment::{After, Ask, Base, Finally, Frame, Headers, Login, Message, Prepare, Ready, Upgrade};
+use Moment::{After, Ask, Base, Finally, Frame, Headers, Login, Message, Prepare, Ready, Refresh, Upgrade};
 
 /// A name that has a value without being captured.
 struct Known {
@@ -49,10 +51,11 @@ struct Known {
     moments: &'static [Moment],
 }
 
-const ALWAYS: &[Moment] = &[Base, Headers, Frame, Ready, Login, Prepare, Upgrade, Message, Ask, After, Finally];
-const WITH_BASE: &[Moment] = &[Headers, Ready, Login, Prepare, Upgrade, Message, Ask, After, Finally];
+const ALWAYS: &[Moment] =
+    &[Base, Headers, Frame, Ready, Login, Prepare, Upgrade, Message, Ask, After, Finally, Refresh];
+const WITH_BASE: &[Moment] = &[Headers, Ready, Login, Prepare, Upgrade, Message, Ask, After, Finally, Refresh];
 const WITH_SOCKET: &[Moment] = &[Message, Ask, After, Finally];
-const WITH_USER: &[Moment] = &[Headers, Frame, Login, Prepare, Upgrade, Message, Ask, After, Finally];
+const WITH_USER: &[Moment] = &[Headers, Frame, Login, Prepare, Upgrade, Message, Ask, After, Finally, Refresh];
 const WITH_ITERATION: &[Moment] = &[Frame, Prepare, Ask, After, Finally];
 const WITH_TURN: &[Moment] = &[Frame, Ask, After, Finally];
 const ON_CONNECTION: &[Moment] = &[Message, Ask];
@@ -224,11 +227,14 @@ impl Scope {
         Some(Diagnostic::mistake(hole.span, format!("`${{{name}}}` is not known here")).help(help))
     }
 
-    fn visible(&self, moment: Moment) -> &[Captured] {
+    fn visible(&self, moment: Moment) -> Vec<&Captured> {
+        let (reached, later) = self.all.split_at(self.reached);
         match moment {
-            Base => &[],
-            Headers | Frame => &self.all,
-            _ => &self.all[..self.reached],
+            Base => Vec::new(),
+            Headers | Frame => reached.iter().chain(later).collect(),
+            // It may come before anything but the login was done.
+            Refresh => reached.iter().filter(|of| matches!(of.moment, Ready | Login | Refresh)).collect(),
+            _ => reached.iter().collect(),
         }
     }
 }
@@ -257,6 +263,7 @@ impl Moment {
             Ask => "ask",
             After => "after",
             Finally => "finally",
+            Refresh => "refresh.steps",
         }
     }
 }

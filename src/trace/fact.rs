@@ -251,6 +251,8 @@ pub enum Phase {
     Ready,
     /// Per session.
     Login,
+    /// Before a session ends by itself.
+    Refresh,
     /// Per iteration, before connecting.
     Prepare,
     /// Per turn: the request that asks.

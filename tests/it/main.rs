@@ -24,6 +24,7 @@ mod pages;
 mod play;
 mod proxies;
 mod recordings;
+mod refresh;
 mod report;
 mod run;
 mod stand_ins;

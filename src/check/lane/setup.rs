@@ -103,7 +103,13 @@ impl Lane {
             (Phase::After, _) => self.report(bench, done, Deviation::AfterFailed { step, why }, evidence),
             (_, Some(NetFailure { doing, error, .. })) => {
                 let deviation = Deviation::Unreachable { doing: doing.clone(), error: error.clone() };
-                self.fail_setup(bench, done, deviation, evidence);
+                match phase {
+                    Phase::Refresh => self.refresh_failed(bench, done, deviation, evidence),
+                    _ => self.fail_setup(bench, done, deviation, evidence),
+                }
+            }
+            (Phase::Refresh, None) => {
+                self.refresh_failed(bench, done, Deviation::LoginRefused { step, why }, evidence);
             }
             (Phase::Login, None) => self.fail_setup(bench, done, Deviation::LoginRefused { step, why }, evidence),
             (Phase::Ready | Phase::Prepare | Phase::Probe, None) => {
@@ -365,6 +371,19 @@ impl Lane {
             self.script_at(bench, step + 1, frame.not_before, frame.at);
         }
         hit
+    }
+
+    /// A session could not be refreshed: as if its user could not log in, whenever that is. A run in flight goes on.
+    fn refresh_failed(&mut self, bench: &mut Bench<'_>, at: Stamp, deviation: Deviation, evidence: Evidence) {
+        // Set-ups and those that failed both count it, so that these are never more than those.
+        let counted = u64::from(!self.is_apart());
+        bench.out.counts.setups += counted;
+        bench.out.counts.setups_failed += counted;
+        self.report(bench, at, deviation, evidence);
+        let goes_on = self.iterations.back().is_some_and(|iteration| !iteration.ended);
+        if goes_on && self.run.is_none() {
+            self.stage = Stage::Over { good: false };
+        }
     }
 
     pub(super) fn fail_setup(&mut self, bench: &mut Bench<'_>, at: Stamp, deviation: Deviation, evidence: Evidence) {

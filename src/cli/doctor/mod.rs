@@ -308,9 +308,10 @@ impl Doctor<'_> {
             ids: Vec::new(),
         };
         if rungs.iter().any(|rung| rung.is_broken() && rung.rung != CLOCK) {
-            rungs.extend(visit::RUNGS[..2].iter().map(|rung| Rung::not_reached(rung)));
+            let (before, after) = visit::all(profile);
+            rungs.extend(before.into_iter().map(Rung::not_reached));
             rungs.extend(to_socket);
-            rungs.extend(visit::RUNGS[2..].iter().map(|rung| Rung::not_reached(rung)));
+            rungs.extend(after.into_iter().map(Rung::not_reached));
             findings.rungs = end_at_the_broken(rungs);
             return Ok(findings);
         }
@@ -318,7 +319,7 @@ impl Doctor<'_> {
         let visited = self.visit(loaded, loader, !self.args.no_ask)?;
         findings.user = visited.user(loaded, self.variables);
         let own = visited.rungs(loaded);
-        let (before, after) = own.split_at(visit::BEFORE_SOCKET);
+        let (before, after) = own.split_at(visit::all(profile).0.len());
         rungs.extend(before.iter().cloned());
         rungs.extend(to_socket);
         rungs.extend(after.iter().cloned());

@@ -21,15 +21,20 @@ use crate::trace::{Content, Dial, Direction, Fact, Observed, Phase, StepOutcome}
 const UPGRADE: &str = "upgrade";
 /// The rung of what happens on a fresh connection.
 const GREETING: &str = "greeting";
-/// All rungs of a user.
-pub const RUNGS: [&str; 7] = ["ready", "login", "prepare", UPGRADE, "echo", GREETING, "ask"];
-/// How many of them need no socket.
-pub const BEFORE_SOCKET: usize = 3;
+/// The rung of a session that is refreshed; it is there where the profile says how.
+const REFRESH: &str = "refresh";
 
 /// Frames that are shown at a broken rung: the last ones.
 const FRAMES: usize = 6;
 /// Of each line of the wire so many bytes are shown.
 const LINE: usize = 400;
+
+/// All rungs of a user: those that need no socket, and the others.
+pub fn all(profile: &Profile) -> (Vec<&'static str>, [&'static str; 4]) {
+    let refresh = profile.refresh.as_ref().map(|_| REFRESH);
+    let before = ["ready", "login"].into_iter().chain(refresh).chain(["prepare"]);
+    (before.collect(), [UPGRADE, "echo", GREETING, "ask"])
+}
 
 /// Hears what the judge is told.
 #[derive(Default)]
@@ -113,11 +118,11 @@ impl Visited {
     /// The rungs, each by itself; what is behind a broken one is not known to be not reached.
     pub fn rungs(&self, loaded: &Loaded) -> Vec<Rung> {
         let profile = &loaded.target.profile;
-        let mut rungs = vec![
-            self.steps("ready", Phase::Ready, &profile.ready),
-            self.steps("login", Phase::Login, &profile.login),
-            self.steps("prepare", Phase::Prepare, &profile.prepare),
-        ];
+        let mut rungs =
+            vec![self.steps("ready", Phase::Ready, &profile.ready), self.steps("login", Phase::Login, &profile.login)];
+        // A user who comes to see whether all goes well tries it at once.
+        rungs.extend(profile.refresh.as_ref().map(|refresh| self.steps(REFRESH, Phase::Refresh, &refresh.steps)));
+        rungs.push(self.steps("prepare", Phase::Prepare, &profile.prepare));
         let (upgrade, echo) = self.upgrade(profile);
         rungs.extend([upgrade, echo]);
         let waits = profile.connect.script.iter().any(|step| matches!(step, ScriptStep::Wait(_)));
@@ -329,6 +334,10 @@ fn refused(phase: Phase, status: u16, why: &str) -> (&'static str, &'static str)
         (401 | 403, Phase::Login) => (
             "a password that is wrong, a user that does not exist, or one that may not log in",
             "check the user's email and password, and how the `login` step of the profile sends them",
+        ),
+        (401 | 403, Phase::Refresh) => (
+            "a refresh token that is missing, was used before, or is not accepted for what it is",
+            "check how `refresh.steps` send what `login` captured, and that they capture its successor",
         ),
         (401 | 403, _) => (
             "a token that is missing or not accepted",

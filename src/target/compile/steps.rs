@@ -44,6 +44,7 @@ pub(super) fn captured(file: &File) -> Vec<Captured> {
     for (moment, steps) in [(Moment::After, &file.after), (Moment::Finally, &file.finally)] {
         all.extend(steps.iter().flat_map(|step| captured_by(&step.value, moment)));
     }
+    all.extend(super::refresh::steps(file).iter().flat_map(|step| captured_by(&step.value, Moment::Refresh)));
     all
 }
 

@@ -213,6 +213,7 @@ pub(crate) mod tests {
         let phase = prop_oneof![
             Just(Phase::Ready),
             Just(Phase::Login),
+            Just(Phase::Refresh),
             Just(Phase::Prepare),
             Just(Phase::Ask),
             Just(Phase::After),
