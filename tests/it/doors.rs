@@ -3,13 +3,15 @@
 //! That a recording judged again tells the same is held for every report that is read here.
 
 use std::collections::BTreeMap;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
 
 use goldenpath::backend::{self, Options};
 use serde_json::{Value, json};
 
 use crate::support::process::{Place, shipped};
 use crate::support::report::Report;
-use crate::support::site::{Site, TOKEN, Upgrade, user_of};
+use crate::support::site::{Ask, Site, TOKEN, Upgrade, user_of};
 
 const SCENARIO: &str = r#"
 version: 1
@@ -256,5 +258,83 @@ fn a_token_in_a_cookie_is_bent_and_the_other_cookies_are_not() {
             assert_eq!(rows(&report)[&format!("{probe} socket")].0, seen, "{probe}, open: {open}");
             assert_eq!((exit, report.claim("doors")), (code, verdict), "{probe}, open: {open}");
         }
+    }
+}
+
+/// A site that is asked by request and answers on the socket; threads belong to whoever asked on them first, unless `open`.
+fn by_request(open: bool) -> Site {
+    type Sockets = Arc<Mutex<BTreeMap<String, Sender<Ask>>>>;
+    let (sockets, threads) = (Sockets::default(), Arc::new(Mutex::new(BTreeMap::<String, String>::new())));
+    let asking = Arc::clone(&sockets);
+    let answers = move |head: &str, body: &str| {
+        if !head.starts_with("POST /ask") {
+            return None;
+        }
+        let token = head.lines().find_map(|line| line.strip_prefix("authorization: Bearer "))?;
+        let email = token.strip_prefix(TOKEN)?.to_owned();
+        let body: Value = serde_json::from_str(body).ok()?;
+        let field = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+        let ask = Ask { prompt: field("text"), thread: field("thread"), run: field("run") };
+        let owner = threads.lock().unwrap().entry(ask.thread.clone()).or_insert_with(|| email.clone()).clone();
+        if owner != email && !open {
+            return Some((403, String::new(), json!({ "error": "not your thread" }).to_string()));
+        }
+        let _ = asking.lock().unwrap().get(&email)?.send(ask);
+        Some((202, String::new(), "{}".to_owned()))
+    };
+    Site::new().answers(answers).talking(move |talk| {
+        let (sender, asks) = channel();
+        sockets.lock().unwrap().insert(talk.email.clone(), sender);
+        talk.greet()?;
+        // Whoever connects again, or the end of the site, takes the other end away.
+        let Ok(ask) = asks.recv() else { return Ok(()) };
+        talk.answer(&ask)
+    })
+}
+
+const REQUEST_PROFILE: &str = r#"
+version: 1
+name: by request
+http: { base: "http://127.0.0.1:1", headers: { Authorization: "Bearer ${token}" } }
+socket: "ws://127.0.0.1:1/ws"
+login:
+  - post: /auth/login
+    json: { email: "${user.email}", password: "${user.password}" }
+    capture: { user_id: [/user/id, /user_id], token: { secret: [/access_token, /token] } }
+connect:
+  subprotocols: [jwt-auth, "jwt.${token | base64url}"]
+  script: [{ wait: { when: { event: connection_established } } }]
+ask: { post: /ask, json: { text: "${prompt}", thread: "${thread_id}", run: "${run_id}" }, expect: { status: 202 } }
+"#;
+
+#[test]
+fn a_thread_of_another_is_asked_for_by_request() {
+    for (open, code, verdict, seen) in [
+        (false, 0, "pass", "refused: HTTP 403"),
+        (true, 1, "fail", "let in: agent_started came, of the other user's thread"),
+    ] {
+        let site = by_request(open).serve();
+        let place = Place::new();
+        place.write("target.yaml", REQUEST_PROFILE);
+        let isolation = "expect: { isolation: { required: false } }";
+        place.write("scenario.yaml", &format!("{SCENARIO}{isolation}\nprobes: [foreign-thread]\n"));
+        let (exit, report) = run(&place, "scenario.yaml", &["--url", &site.url()]);
+        assert_eq!(rows(&report)["foreign-thread socket"].0, seen, "open: {open}");
+        assert_eq!((exit, report.claim("doors")), (code, Some(verdict)), "open: {open}");
+    }
+}
+
+#[test]
+fn doors_are_knocked_at_whatever_way_the_users_met_before() {
+    for exposure in ["{ reconnects: 1 }", "{ switch: true }", "{ sockets: 2 }", "{ send_after: [0ms, 50ms] }"] {
+        let place = Place::new();
+        place.write("target.yaml", &profile());
+        let load = format!("load: {{ exposure: {exposure} }}");
+        let scenario = SCENARIO.replace("count: 2", "count: 4");
+        place.write("scenario.yaml", &format!("{scenario}{load}\nprobes: [malformed-token, foreign-thread]\n"));
+        let backend = backend::start(Options::default()).expect("a backend");
+        let (code, report) = run(&place, "scenario.yaml", &["--url", &backend.http_url()]);
+        assert_eq!((report.claim("doors"), report.failures()), (Some("pass"), vec![]), "{exposure}");
+        assert_eq!(code, 0, "{exposure}: {}", report.0["outcome"]);
     }
 }
