@@ -2,6 +2,8 @@
 //!
 //! Elsewhere the same functions say that it is unknown.
 
+use crate::time::Micros;
+
 /// Raises the number of files this process may open to the most the system allows it, and returns that number. Each socket is
 /// a file. `None` where it is unknown.
 #[cfg(unix)]
@@ -23,18 +25,42 @@ pub fn raise_open_files() -> Option<u64> {
 }
 
 /// The most memory this process held so far, in bytes. `None` where it is unknown.
-#[cfg(target_os = "linux")]
 pub fn memory_max() -> Option<u64> {
     // Not from getrusage(2), which counts what the process was before it became this program as well.
+    memory("VmHWM:")
+}
+
+/// The memory this process holds now, in bytes. `None` where it is unknown.
+pub fn memory_now() -> Option<u64> {
+    memory("VmRSS:")
+}
+
+#[cfg(target_os = "linux")]
+fn memory(row: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(row))?;
     let kilobytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     Some(kilobytes.saturating_mul(1024))
 }
 
 /// Unknown on this system.
 #[cfg(not(target_os = "linux"))]
-pub fn memory_max() -> Option<u64> {
+fn memory(_: &str) -> Option<u64> {
+    None
+}
+
+/// How long all threads of this process have been computing so far. `None` where it is unknown.
+#[cfg(unix)]
+pub fn computed() -> Option<Micros> {
+    use nix::time::{ClockId, clock_gettime};
+
+    let time = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).ok()?;
+    Some(Micros::from(std::time::Duration::from(time)))
+}
+
+/// Unknown on this system.
+#[cfg(not(unix))]
+pub fn computed() -> Option<Micros> {
     None
 }
 
