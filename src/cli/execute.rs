@@ -232,7 +232,7 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<E
     }
     circumstances.execution.duration_us = duration.0;
     circumstances.execution.interrupted = interrupted;
-    circumstances.clock = which_clock(net.unstamped.load(Ordering::Relaxed));
+    circumstances.clock = which_clock(net.unstamped.load(Ordering::Relaxed), conclusion.judgement.instrument.latest);
     circumstances.machine = seen.machine;
     circumstances.target.build = build(&mission.shared);
     circumstances.waits = waits(&mission, conclusion.judgement.counts.quiets);
@@ -353,11 +353,11 @@ fn drive_all(mission: &Mission, net: &Net, hooks: Hooks) -> (Judgement, Vec<Shar
                 Box::pin(knock_at_doors(&bench, victim, intruder)).await;
             }
         };
-        let (pulse, computed) = (Pulse::default(), Cell::new(kernel::computed()));
+        let (pulse, computed) = (Pulse::default(), Cell::new(kernel::computed(kernel::Of::Thread)));
         let told = || {
             let Felt { lasted, late, latest } = pulse.take();
             let lag = bench.judge.borrow().so_far().instrument.since_pulse().lag;
-            let now = kernel::computed();
+            let now = kernel::computed(kernel::Of::Thread);
             let cpu = now.zip(computed.replace(now)).map(|(now, before)| now - before);
             let computing = cpu.unwrap_or(Micros::ZERO);
             mission.progress.felt(engine::Fared { observed: lasted, late, computing, latest, lag });
@@ -522,8 +522,8 @@ fn waits(mission: &Mission, quiets: u64) -> Vec<report::Wait> {
     waits
 }
 
-/// Whose stamps arrivals carry, where so many reads had none of the kernel's.
-fn which_clock(unstamped: u64) -> report::Clock {
+/// Whose stamps arrivals carry, where so many reads had none of the kernel's, and timers were so late.
+fn which_clock(unstamped: u64, late: Micros) -> report::Clock {
     let (kind, mut statement) = match kernel::STAMPS {
         true => (report::WhichClock::Kernel, "a frame arrived when the kernel received the last of it".to_owned()),
         false => (report::WhichClock::Read, "a frame arrived when the harness read it".to_owned()),
@@ -531,6 +531,9 @@ fn which_clock(unstamped: u64) -> report::Clock {
     if unstamped > 0 {
         statement.push_str(&format!("; {} had no stamp and count as arrived when read", counted(unstamped, "read")));
     }
+    // Whatever waits for the thread waits as long as its timers do.
+    let bound = late + Pulse::TICK;
+    statement.push_str(&format!("; an answer over HTTP arrived when it was read, up to {bound} late"));
     report::Clock { kind, statement }
 }
 
@@ -572,7 +575,7 @@ fn context(loaded: &Loaded, invocation: &Invocation<'_>, mission: &Mission, net:
             embedded: loaded.target.embedded,
             build: None,
         },
-        clock: which_clock(0),
+        clock: which_clock(0, Micros::ZERO),
         machine: report::Machine::default(),
         waits: Vec::new(),
         notes: Vec::new(),

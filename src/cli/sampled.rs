@@ -5,6 +5,7 @@
 
 use super::unix;
 use crate::report;
+use crate::session::kernel;
 use crate::stats::{Join, Timeline};
 use crate::time::Micros;
 
@@ -56,7 +57,7 @@ impl Default for Sampled {
             now: Sample::default(),
             most_files: None,
             looks: 0,
-            computed: unix::computed(),
+            computed: kernel::computed(kernel::Of::Process),
         }
     }
 }
@@ -69,7 +70,7 @@ impl Sampled {
             self.most_files = self.most_files.max(self.now.files);
         }
         self.looks += 1;
-        let computed = unix::computed();
+        let computed = kernel::computed(kernel::Of::Process);
         self.now.memory = unix::memory_now();
         self.now.computing = computed.zip(self.computed).map(|(now, before)| now - before);
         self.computed = computed;

@@ -2,8 +2,6 @@
 //!
 //! Elsewhere the same functions say that it is unknown.
 
-use crate::time::Micros;
-
 /// Raises the number of files this process may open to the most the system allows it, and returns that number. Each socket is
 /// a file. `None` where it is unknown.
 #[cfg(unix)]
@@ -46,21 +44,6 @@ fn memory(row: &str) -> Option<u64> {
 /// Unknown on this system.
 #[cfg(not(target_os = "linux"))]
 fn memory(_: &str) -> Option<u64> {
-    None
-}
-
-/// How long all threads of this process have been computing so far. `None` where it is unknown.
-#[cfg(unix)]
-pub fn computed() -> Option<Micros> {
-    use nix::time::{ClockId, clock_gettime};
-
-    let time = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).ok()?;
-    Some(Micros::from(std::time::Duration::from(time)))
-}
-
-/// Unknown on this system.
-#[cfg(not(unix))]
-pub fn computed() -> Option<Micros> {
     None
 }
 
