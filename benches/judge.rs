@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group};
-use goldenpath::check::Judge;
+use goldenpath::check::{Judge, decode};
 use goldenpath::expect::Expectations;
 use goldenpath::trace::{Direction, Entry, Observed};
 use serde::Deserialize;
@@ -80,6 +80,13 @@ fn is_frame(entry: &Entry<'_>) -> bool {
     matches!(&entry.observed, Observed::Frame(frame) if frame.direction == Direction::Received)
 }
 
+/// Reads each frame along the places of the dialect, and judges nothing.
+fn decode(expect: &Expectations, texts: &[&str]) {
+    for text in texts {
+        black_box(decode::event(&expect.dialect, text).expect("a frame can be read"));
+    }
+}
+
 fn parse(texts: &[&str]) {
     for text in texts {
         black_box(serde_json::from_str::<Bare<'_>>(text).expect("a frame is JSON"));
@@ -122,6 +129,7 @@ fn compare(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("event");
     group.throughput(Throughput::Elements(texts.len() as u64));
     group.bench_function("judge", |bencher| bencher.iter(|| judge(&expect, &entries)));
+    group.bench_function("decode", |bencher| bencher.iter(|| decode(&expect, &texts)));
     group.bench_function("parse", |bencher| bencher.iter(|| parse(black_box(&texts))));
     group.finish();
 }

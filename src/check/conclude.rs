@@ -1130,7 +1130,7 @@ fn figure(judgement: &Judgement, segment: Segment) -> Option<Figure> {
     let histogram = &latencies.latest;
     let runs = histogram.len();
     let quantile = |q: f64, least: u64| histogram.quantile(q).filter(|_| runs >= least).map(Micros);
-    let uncertainty = [0.5, 0.95, 1.0]
+    let uncertainty = [0.5, 0.95, 0.99, 1.0]
         .into_iter()
         .filter_map(|q| Some(histogram.quantile(q)?.saturating_sub(latencies.earliest.quantile(q)?)));
     Some(Figure {
@@ -1459,7 +1459,14 @@ mod tests {
         let (latest, late) = (Micros::from_millis(latest_ms), Micros::from_millis(500));
         let late = if latest_ms > 10 { late } else { Micros::ZERO };
         let lasted = Micros::from_secs(10);
-        judgement.instrument.pulse(crate::check::Pulse { lasted, late, latest, cpu: None, frames: 100 });
+        judgement.instrument.pulse(crate::check::Pulse {
+            at: Stamp::ZERO + lasted,
+            lasted,
+            late,
+            latest,
+            cpu: None,
+            frames: 100,
+        });
         let conclusion = conclude(judgement, &expect, false, None);
         let claim = conclusion.claims.iter().find(|claim| matches!(claim.kind, ClaimKind::Budget(_))).unwrap();
         (claim.verdict, conclusion.judgement.findings.rules().map(|(rule, ..)| rule.code()).collect())

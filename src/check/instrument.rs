@@ -6,12 +6,14 @@
 use std::collections::BTreeMap;
 
 use crate::expect::Segment;
-use crate::stats::{Histogram, coarse};
-use crate::time::Micros;
+use crate::stats::{Histogram, Join, Timeline, coarse};
+use crate::time::{Micros, Stamp};
 
 /// What one thread's own timers showed for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pulse {
+    /// When the while was over.
+    pub at: Stamp,
     /// How long.
     pub lasted: Micros,
     /// How much of it the thread was overdue by more than a timer's error.
@@ -24,8 +26,45 @@ pub struct Pulse {
     pub frames: u64,
 }
 
+/// How the instrument fared in a slice of time, or since its last pulse.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Fared {
+    /// How long all threads together were observed.
+    pub time: Micros,
+    /// How much of it they were overdue.
+    pub late: Micros,
+    /// The most that one was.
+    pub latest: Micros,
+    /// How long all together were computing.
+    pub cpu: Micros,
+    /// Frames received.
+    pub frames: u64,
+    /// The longest that a frame waited between arrival and read.
+    pub lag: Micros,
+    /// The latest that an iteration began that was to begin by the clock.
+    pub start: Micros,
+    /// Arrivals that found no free user.
+    pub dropped: u64,
+}
+
+impl Join for Fared {
+    fn join(&mut self, other: Fared) {
+        self.time += other.time;
+        self.late += other.late;
+        self.latest = self.latest.max(other.latest);
+        self.cpu += other.cpu;
+        self.frames += other.frames;
+        self.lag = self.lag.max(other.lag);
+        self.start = self.start.max(other.start);
+        self.dropped += other.dropped;
+    }
+}
+
+/// The width of a slice of time at first: pulses are told once a second.
+const FIRST_WIDTH: Micros = Micros::from_secs(1);
+
 /// What is known of the instrument, of any part of an execution.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Instrument {
     /// How long all threads together were observed.
     pub time: Micros,
@@ -41,6 +80,27 @@ pub struct Instrument {
     pub starts: Histogram,
     /// Whiles with so many frames a second and thread, to an eighth of an octave: in how many it kept up, in how many not.
     loads: BTreeMap<u16, (u64, u64)>,
+    /// How it fared over time, for people.
+    pub over_time: Timeline<Fared>,
+    /// What was noticed since the last pulse.
+    since: Fared,
+}
+
+impl Default for Instrument {
+    /// Nothing is known.
+    fn default() -> Instrument {
+        Instrument {
+            time: Micros::ZERO,
+            late: Micros::ZERO,
+            latest: Micros::ZERO,
+            cpu: Micros::ZERO,
+            lag: Histogram::default(),
+            starts: Histogram::default(),
+            loads: BTreeMap::new(),
+            over_time: Timeline::new(FIRST_WIDTH.0),
+            since: Fared::default(),
+        }
+    }
 }
 
 /// With more than this share of its time overdue a thread is overloaded: its 99th percentile of lateness is more than a timer's
@@ -48,8 +108,35 @@ pub struct Instrument {
 const OVERLOADED: f64 = 0.01;
 
 impl Instrument {
+    /// A frame waited so long between arrival and read.
+    pub fn read(&mut self, lag: Micros) {
+        self.lag.record(lag.0);
+        self.since.lag = self.since.lag.max(lag);
+    }
+
+    /// An iteration that was to begin by the clock began so late.
+    pub fn began(&mut self, late: Micros) {
+        self.starts.record(late.0);
+        self.since.start = self.since.start.max(late);
+    }
+
+    /// An arrival found no free user.
+    pub fn dropped(&mut self) {
+        self.since.dropped += 1;
+    }
+
+    /// What was noticed since the last pulse.
+    pub fn since_pulse(&self) -> Fared {
+        self.since
+    }
+
     /// Counts what a thread's timers showed.
     pub fn pulse(&mut self, pulse: Pulse) {
+        let Pulse { at, lasted, late, latest, cpu, frames } = pulse;
+        let cpu_known = cpu.unwrap_or(Micros::ZERO);
+        let fared = Fared { time: lasted, late, latest, cpu: cpu_known, frames, ..std::mem::take(&mut self.since) };
+        // Most of it was in the slice of its middle.
+        self.over_time.at((at - Micros(lasted.0 / 2)).0).join(fared);
         self.time += pulse.lasted;
         self.late += pulse.late;
         self.latest = self.latest.max(pulse.latest);
@@ -68,6 +155,8 @@ impl Instrument {
         self.cpu += other.cpu;
         self.lag.merge(&other.lag);
         self.starts.merge(&other.starts);
+        self.over_time.merge(other.over_time);
+        self.since.join(other.since);
         for (rate, (kept_up, not)) in other.loads {
             let mine = self.loads.entry(rate).or_default();
             *mine = (mine.0 + kept_up, mine.1 + not);
@@ -120,7 +209,8 @@ mod tests {
 
     fn pulse(frames: u64, late_ms: u64) -> Pulse {
         let late = Micros::from_millis(late_ms);
-        Pulse { lasted: Micros::from_secs(1), late, latest: late, cpu: Some(Micros(7)), frames }
+        let at = Stamp::ZERO + Micros::from_secs(frames);
+        Pulse { at, lasted: Micros::from_secs(1), late, latest: late, cpu: Some(Micros(7)), frames }
     }
 
     fn of(pulses: &[Pulse]) -> Instrument {
@@ -146,6 +236,24 @@ mod tests {
         let once = [pulse(100, 0), pulse(100, 250), pulse(100, 0), pulse(900, 0)];
         assert!(within_an_eighth(of(&once).kept_up_to(), 900));
         assert_eq!(of(&[pulse(3, 500)]).kept_up_to(), None);
+    }
+
+    #[test]
+    fn what_was_noticed_stands_in_the_slice_of_the_pulse_after_it() {
+        let mut instrument = Instrument::default();
+        instrument.read(Micros(70));
+        instrument.read(Micros(30));
+        instrument.dropped();
+        instrument.pulse(pulse(1, 0));
+        instrument.began(Micros(9));
+        instrument.pulse(pulse(3, 40));
+        let seen: Vec<_> = instrument
+            .over_time
+            .slices()
+            .map(|(from, _, fared)| (from, fared.lag.0, fared.start.0, fared.dropped, fared.late.0, fared.frames))
+            .collect();
+        assert_eq!(seen, [(0, 70, 0, 1, 0, 1), (2_000_000, 0, 9, 0, 40_000, 3)]);
+        assert_eq!(instrument.since_pulse(), Fared::default());
     }
 
     proptest! {

@@ -60,7 +60,7 @@ pub use copies::Unmarked;
 pub use course::{Course, PassedRun};
 pub use doors::{DoorLog, DoorRow, Knock, Met};
 pub use flight::{Crowd, Events, Flight};
-pub use instrument::{Instrument, Pulse};
+pub use instrument::{Fared, Instrument, Pulse};
 pub use judgement::{Counts, FindingLog, Judgement, Latencies, LeakRow, Window};
 pub use lane::{Heard, Move};
 pub use ledger::{Borne, EMAIL, ForeignMark, Learned, Ledger, OPEN_KEPT, OpenId, Sighting};
@@ -157,11 +157,12 @@ impl Judge {
             Fact::Dropped { .. } => {
                 self.out.counts.arrivals += 1;
                 self.out.counts.arrivals_dropped += 1;
+                self.out.instrument.dropped();
             }
-            Fact::Pulse { lasted, late, latest, cpu, .. } => {
+            Fact::Pulse { at, lasted, late, latest, cpu } => {
                 let seen = self.out.counts.frames;
                 let frames = seen - std::mem::replace(&mut self.pulsed, seen);
-                let pulse = Pulse { lasted: *lasted, late: *late, latest: *latest, cpu: *cpu, frames };
+                let pulse = Pulse { at: *at, lasted: *lasted, late: *late, latest: *latest, cpu: *cpu, frames };
                 self.out.instrument.pulse(pulse);
             }
             Fact::Overdue { .. } => self.out.counts.overdue += 1,

@@ -4,9 +4,8 @@
 //! engine drive the users and the judge conclude, and says in the report under which circumstances.
 
 use std::cell::{Cell, RefCell};
-use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
@@ -19,16 +18,15 @@ use rand::rngs::SysRng;
 use serde_json::Value as Json;
 use tokio::sync::mpsc;
 
+use super::intervals::Intervals;
 use super::judge::recording_of;
 use super::load::{self, Loaded, PasswordValue, RunOptions, Variables};
 use super::machine::{DIALS_IN_FLIGHT, Machine, Needs};
-use super::progress::{self, Show, Snapshot};
 use super::record::{Record, Recording};
 use super::resolved::Header;
-use super::show;
-use super::signals::{Signals, end_drain_after};
+use super::signals::Signals;
 use super::trust::TrustArgs;
-use super::unix;
+use super::watch::Watch;
 use super::way::Way;
 use crate::backend::{self, Running};
 use crate::check::{self, Judge, Judgement, conclude};
@@ -42,10 +40,11 @@ use crate::finding::counted;
 use crate::identity::{ExecutionId, Iteration, UserNumber};
 use crate::plan::{self, Plan, PlannedUser};
 use crate::report::{self, Report};
+use crate::rule::Rule;
 use crate::scenario::{Scenario, Session, defaults};
 use crate::secret::Scrubber;
 use crate::session::Net;
-use crate::session::clock::{self, Clock};
+use crate::session::clock;
 use crate::session::exposed::{Places, listen};
 use crate::session::http::Http;
 use crate::session::kernel;
@@ -55,7 +54,7 @@ use crate::session::tls::Tls;
 use crate::session::user::{Bench, Mission, User, drive, make_ready};
 use crate::session::values::Shared;
 use crate::target::Profile;
-use crate::time::Stamp;
+use crate::time::{Micros, Stamp};
 use crate::trace::Fact;
 
 /// What the command line says to all scenarios.
@@ -80,6 +79,8 @@ pub struct Invocation<'a> {
     pub execution: Option<ExecutionId>,
     /// Print no progress.
     pub quiet: bool,
+    /// How often to sum up what went on, where the scenario is not to say.
+    pub every: Option<Micros>,
     /// Who may ask for the end.
     pub signals: &'a Signals,
     /// What is recorded.
@@ -211,10 +212,14 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<E
         mission.tapes = Some(Arc::clone(&visit.tapes));
     }
     let hooks = Hooks { parking: clock::parking, woken: clock::woken };
-    let watched =
-        Watched { invocation, loaded, mission_users: u64::from(mission.plan.participants()), clock: net.clock };
-
-    let ((judgement, broke), files_max) = watched.while_watching(&mission, || drive_all(&mission, &net, hooks));
+    let every = invocation.every.or(scenario.load.intervals);
+    let intervals = every.filter(|_| invocation.visit.is_none()).map(|every| Intervals::create(&folder, every));
+    let (intervals, not_made) = match intervals.transpose() {
+        Ok(intervals) => (intervals, not_made),
+        Err(error) => (None, not_made.and(Err(error))),
+    };
+    let watch = Watch { mission: &mission, clock: net.clock, local, quiet: invocation.quiet };
+    let ((judgement, broke), seen) = watch.while_working(intervals, || drive_all(&mission, &net, hooks));
     let duration = net.clock.now();
     if let Some(backend) = backend {
         backend.stop();
@@ -228,13 +233,8 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<E
     }
     circumstances.execution.duration_us = duration.0;
     circumstances.execution.interrupted = interrupted;
-    circumstances.clock = which_clock(net.unstamped.load(Ordering::Relaxed));
-    circumstances.machine = report::Machine {
-        memory_max_bytes: unix::memory_max(),
-        files_max,
-        files_limit: unix::raise_open_files(),
-        cores: std::thread::available_parallelism().ok().map(|cores| cores.get() as u64),
-    };
+    circumstances.clock = which_clock(net.unstamped.load(Ordering::Relaxed), conclusion.judgement.instrument.latest);
+    circumstances.machine = seen.machine;
     circumstances.target.build = build(&mission.shared);
     circumstances.waits = waits(&mission, conclusion.judgement.counts.quiets);
     let roots = net.tls.roots_in_use().map(|roots| format!("certificates are checked against {roots}"));
@@ -256,6 +256,7 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<E
         recording.as_ref().map(|recording| recording_of(recording.path(), recording.tapes().left_out()));
     let report = Report::new(&conclusion, circumstances);
     let recorded = not_made.and_then(|()| recording.map_or(Ok(()), |recording| recording.end(&report)));
+    let recorded = recorded.and(seen.told);
     Ok(Executed { report, folder, recorded })
 }
 
@@ -353,11 +354,14 @@ fn drive_all(mission: &Mission, net: &Net, hooks: Hooks) -> (Judgement, Vec<Shar
                 Box::pin(knock_at_doors(&bench, victim, intruder)).await;
             }
         };
-        let (pulse, computed) = (Pulse::default(), Cell::new(kernel::computed()));
+        let (pulse, computed) = (Pulse::default(), Cell::new(kernel::computed(kernel::Of::Thread)));
         let told = || {
             let Felt { lasted, late, latest } = pulse.take();
-            let now = kernel::computed();
+            let lag = bench.judge.borrow().so_far().instrument.since_pulse().lag;
+            let now = kernel::computed(kernel::Of::Thread);
             let cpu = now.zip(computed.replace(now)).map(|(now, before)| now - before);
+            let computing = cpu.unwrap_or(Micros::ZERO);
+            mission.progress.felt(engine::Fared { observed: lasted, late, computing, latest, lag });
             bench.tell_all(Fact::Pulse { at: net.clock.now(), lasted, late, latest, cpu });
         };
         let telling = async {
@@ -447,6 +451,7 @@ fn bench<'a>(mission: &'a Mission, net: &Net, tape: u32) -> Bench<'a> {
         http: Http::new(net, mission.expect.timeouts.connect),
         judge: RefCell::new(Judge::new(Arc::clone(&mission.expect), mission.plan.execution)),
         failing: Cell::new(0),
+        found: RefCell::new([0; Rule::ALL.len()]),
         recorder: mission.tapes.as_ref().map(|tapes| RefCell::new(Recorder::new(Arc::clone(tapes), tape))),
     }
 }
@@ -479,104 +484,6 @@ fn random() -> anyhow::Result<u64> {
 /// No word of it makes a backend think that this is not real.
 fn user_agent(execution: ExecutionId) -> String {
     format!("goldenpath/{} (execution {execution})", env!("CARGO_PKG_VERSION"))
-}
-
-/// Who watches while threads work.
-struct Watched<'a> {
-    invocation: &'a Invocation<'a>,
-    loaded: &'a Loaded,
-    mission_users: u64,
-    clock: Clock,
-}
-
-impl Watched<'_> {
-    /// Shows progress and keeps the limits of time while `work` goes on. Tells beside what came of it the most files that were
-    /// open.
-    fn while_watching<T>(&self, mission: &Mission, work: impl FnOnce() -> T) -> (T, Option<u64>) {
-        let over = AtomicBool::new(false);
-        let terminal = std::io::stderr().is_terminal();
-        let color = show::color(terminal);
-        let show = Show::choose(self.invocation.quiet, terminal, show::is_ci(), color);
-        std::thread::scope(|scope| {
-            let watching = scope.spawn(|| {
-                let mut progress = progress::Progress::new(show);
-                let mut draining = false;
-                let mut files = OpenFiles::default();
-                while !over.load(Ordering::Acquire) {
-                    progress.update(&self.snapshot(mission));
-                    self.keep_time(mission, &mut draining);
-                    files.look();
-                    std::thread::park_timeout(Duration::from_millis(200));
-                }
-                progress.update(&self.snapshot(mission));
-                files.most
-            });
-            let result = work();
-            over.store(true, Ordering::Release);
-            watching.thread().unpark();
-            (result, watching.join().ok().flatten())
-        })
-    }
-
-    /// Ends an execution that takes longer than its target allows, and a drain that takes longer than the scenario allows.
-    fn keep_time(&self, mission: &Mission, draining: &mut bool) {
-        let limit = mission.profile.limits.duration;
-        let now = self.clock.now().since(Stamp::ZERO);
-        if !self.loaded.target.loopback && now > limit {
-            mission.stop.raise_to(Level::Drain);
-        }
-        let load = &mission.plan.load;
-        if let Some(after) = load.ends.after.filter(|after| now > *after) {
-            mission.end_early(&format!("{after} were to end it"));
-        }
-        if load.deadline.as_ref().is_some_and(|deadline| now > deadline.after) {
-            mission.stop.raise_to(Level::Cut);
-        }
-        if mission.stop.level() > Level::Run && !std::mem::replace(draining, true) {
-            end_drain_after(&mission.stop, mission.expect.timeouts.drain);
-        }
-    }
-
-    fn snapshot(&self, mission: &Mission) -> Snapshot {
-        let counts = mission.progress.counts();
-        let users = self.mission_users;
-        let now = self.clock.now();
-        let iterations = mission.plan.iterations().map_or(1, u64::from);
-        Snapshot {
-            users,
-            logged_in: counts.logged_in.min(users),
-            connected: counts.connected.min(users),
-            asking: counts.asking().min(users),
-            settled: counts.iterations / iterations.max(1),
-            iterations_done: counts.iterations,
-            iterations_total: Some(mission.plan.all_iterations()),
-            findings: counts.findings,
-            p95: mission.progress.p95(),
-            longest: mission.progress.longest(now),
-            elapsed: now.since(Stamp::ZERO),
-        }
-    }
-}
-
-/// How many files were open at most, looked at often while they are few.
-#[derive(Default)]
-struct OpenFiles {
-    most: Option<u64>,
-    looks: u64,
-}
-
-impl OpenFiles {
-    /// Counting takes some microseconds for each.
-    const FEW: u64 = 2_000;
-    /// Of this many times only once where they are many.
-    const SELDOM: u64 = 25;
-
-    fn look(&mut self) {
-        if self.most < Some(OpenFiles::FEW) || self.looks.is_multiple_of(OpenFiles::SELDOM) {
-            self.most = self.most.max(unix::open_files());
-        }
-        self.looks += 1;
-    }
 }
 
 fn began(unix_us: u64) -> Result<Timestamp, jiff::Error> {
@@ -616,8 +523,8 @@ fn waits(mission: &Mission, quiets: u64) -> Vec<report::Wait> {
     waits
 }
 
-/// Whose stamps arrivals carry, where so many reads had none of the kernel's.
-fn which_clock(unstamped: u64) -> report::Clock {
+/// Whose stamps arrivals carry, where so many reads had none of the kernel's, and timers were so late.
+fn which_clock(unstamped: u64, late: Micros) -> report::Clock {
     let (kind, mut statement) = match kernel::STAMPS {
         true => (report::WhichClock::Kernel, "a frame arrived when the kernel received the last of it".to_owned()),
         false => (report::WhichClock::Read, "a frame arrived when the harness read it".to_owned()),
@@ -625,6 +532,9 @@ fn which_clock(unstamped: u64) -> report::Clock {
     if unstamped > 0 {
         statement.push_str(&format!("; {} had no stamp and count as arrived when read", counted(unstamped, "read")));
     }
+    // Whatever waits for the thread waits as long as its timers do.
+    let bound = late + Pulse::TICK;
+    statement.push_str(&format!("; an answer over HTTP arrived when it was read, up to {bound} late"));
     report::Clock { kind, statement }
 }
 
@@ -666,7 +576,7 @@ fn context(loaded: &Loaded, invocation: &Invocation<'_>, mission: &Mission, net:
             embedded: loaded.target.embedded,
             build: None,
         },
-        clock: which_clock(0),
+        clock: which_clock(0, Micros::ZERO),
         machine: report::Machine::default(),
         waits: Vec::new(),
         notes: Vec::new(),

@@ -25,7 +25,10 @@
 //! compare    two reports against each other
 //! github     what GitHub's runner is told
 //! output     files that an execution leaves behind
-//! progress   how far an execution is
+//! watch      who watches while an execution goes on
+//! sampled    what the process takes of its machine meanwhile
+//! progress   how far it is, on stderr
+//! intervals  what went on in each stretch of a soak
 //! signals    who asks for the end
 //! trust      whom to trust over TLS
 //! way        which way leads to a target
@@ -51,6 +54,7 @@ mod explain;
 mod faults;
 mod github;
 mod init;
+mod intervals;
 mod judge;
 mod output;
 mod plan;
@@ -60,6 +64,7 @@ mod replay;
 mod report;
 mod resolved;
 mod run;
+mod sampled;
 mod schema;
 mod selftest;
 mod serve;
@@ -67,6 +72,7 @@ mod signals;
 mod trust;
 mod unix;
 mod validate;
+mod watch;
 mod way;
 
 use std::process::ExitCode;

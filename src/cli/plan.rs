@@ -7,6 +7,7 @@ use std::io::Write as _;
 use super::choice::{Choice, Chosen};
 use super::execute;
 use super::exit::Exit;
+use super::intervals::INTERVALS;
 use super::load::probes::{self, Knocking};
 use super::load::{Loaded, Loader, RunOptions};
 use super::machine::{Machine, Needs};
@@ -194,6 +195,7 @@ fn load(load: &Load) -> Vec<(&'static str, String)> {
         lasts.push_str(&format!("; cut after {}", deadline.after));
     }
     all.push(("lasts", lasts));
+    all.extend(load.intervals.map(|every| ("summed up", format!("every {every}, on stderr and in {INTERVALS}"))));
     let Ends { on, findings, after } = &load.ends;
     let mut ends: Vec<String> = on.iter().map(|concern| format!("a finding about {}", concern.name())).collect();
     ends.extend(findings.map(|findings| counted(findings, "finding")));

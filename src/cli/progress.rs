@@ -123,6 +123,15 @@ impl Progress {
         Progress { how, stage: Stage::Reaching, seen: VecDeque::new() }
     }
 
+    /// Says something that is to stay, above what is drawn over.
+    pub fn say(&self, text: &str) {
+        match &self.how {
+            How::Nothing => {}
+            How::Picture { bar, .. } => bar.suspend(|| write_line(text)),
+            How::Lines { .. } => write_line(text),
+        }
+    }
+
     /// Shows how far it is now. Meant to be called a few times a second.
     pub fn update(&mut self, snapshot: &Snapshot) {
         // Users go back and forth from iteration to iteration; the execution as a whole goes on.
@@ -293,7 +302,7 @@ fn digits(number: u64) -> usize {
 }
 
 /// Minutes and seconds: `0:07`, `12:40`, `90:00`.
-fn clock(elapsed: Micros) -> String {
+pub fn clock(elapsed: Micros) -> String {
     let seconds = elapsed.0 / 1_000_000;
     format!("{}:{:02}", seconds / 60, seconds % 60)
 }

@@ -22,9 +22,13 @@ use super::show;
 use super::signals::Signals;
 use super::trust::TrustArgs;
 use super::way::WayArgs;
+use crate::document::diagnostic::quote;
+use crate::document::values::duration;
 use crate::engine::Level;
 use crate::identity::ExecutionId;
 use crate::report::{self, Comparison, Page, Report, Word};
+use crate::scenario::load::SHORTEST_INTERVAL as SHORTEST;
+use crate::time::Micros;
 
 /// What `run` is told.
 #[derive(Debug, clap::Args)]
@@ -50,6 +54,9 @@ pub struct Args {
     /// Print no progress
     #[arg(long, short)]
     quiet: bool,
+    /// Sum up what went on so often while it goes on, on stderr and in `intervals.jsonl`; in place of `load.intervals`
+    #[arg(long, value_name = "TIME", value_parser = between)]
+    every: Option<Micros>,
     /// Execute each scenario so often, each time with a verdict and a report
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     repeat: u32,
@@ -65,6 +72,12 @@ pub struct Args {
     /// What fails in comparison with the baseline
     #[arg(long, value_enum, default_value_t = FailOn::Worse, requires = "baseline")]
     fail_on: FailOn,
+}
+
+/// A length of time between two summaries.
+fn between(text: &str) -> Result<Micros, String> {
+    let every = duration(text)?;
+    if every < SHORTEST { Err(format!("{} is too often; {SHORTEST} is the shortest", quote(text))) } else { Ok(every) }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -140,6 +153,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
                 only,
                 execution: args.execution,
                 quiet: args.quiet,
+                every: args.every,
                 signals: &signals,
                 record: args.record,
                 visit: None,

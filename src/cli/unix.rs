@@ -23,18 +23,27 @@ pub fn raise_open_files() -> Option<u64> {
 }
 
 /// The most memory this process held so far, in bytes. `None` where it is unknown.
-#[cfg(target_os = "linux")]
 pub fn memory_max() -> Option<u64> {
     // Not from getrusage(2), which counts what the process was before it became this program as well.
+    memory("VmHWM:")
+}
+
+/// The memory this process holds now, in bytes. `None` where it is unknown.
+pub fn memory_now() -> Option<u64> {
+    memory("VmRSS:")
+}
+
+#[cfg(target_os = "linux")]
+fn memory(row: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(row))?;
     let kilobytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     Some(kilobytes.saturating_mul(1024))
 }
 
 /// Unknown on this system.
 #[cfg(not(target_os = "linux"))]
-pub fn memory_max() -> Option<u64> {
+fn memory(_: &str) -> Option<u64> {
     None
 }
 

@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "the engine owns pace and threads: it reads the clock and waits")]
 
 mod gate;
+mod interval;
 mod limiter;
 mod progress;
 mod pulse;
@@ -14,6 +15,7 @@ mod stop;
 mod turns;
 
 pub use gate::{Opened, Seat, start_gate};
+pub use interval::{Fared, Interval, Marks};
 pub use limiter::{Limiter, Pass};
 pub use progress::{Counts, Progress, Stage};
 pub use pulse::{Felt, Pulse};

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::interval::Fared;
 use crate::identity::UserNumber;
+use crate::rule::Rule;
 use crate::stats::{coarse, rank};
 use crate::time::{Micros, Stamp};
 
@@ -27,14 +29,21 @@ pub enum Stage {
     Iteration,
     /// A frame was received.
     Frame,
+    /// An arrival found no free user.
+    Dropped,
 }
 
 /// Counters that all threads add to. One is made per execution and lent to the threads, or shared in an `Arc`.
 #[derive(Debug)]
 pub struct Progress {
     counters: [AtomicU64; STAGES],
+    /// Deviations found, by their rule's place in the catalogue.
+    found: [AtomicU64; Rule::ALL.len()],
     /// How long good runs took, by bucket.
     took: [AtomicU64; coarse::BUCKETS],
+    /// What threads showed of themselves, in microseconds: observed, overdue, computing; and since they were last looked at the
+    /// latest timer and the longest wait of a frame.
+    fared: [AtomicU64; 5],
     /// Users with runs in flight: when the last of them was asked for, and how many. Locked once per ask and once per end.
     asking: Mutex<BTreeMap<UserNumber, (Stamp, u64)>>,
 }
@@ -44,7 +53,9 @@ impl Default for Progress {
         let zeros = || AtomicU64::new(0);
         Progress {
             counters: std::array::from_fn(|_| zeros()),
+            found: std::array::from_fn(|_| zeros()),
             took: std::array::from_fn(|_| zeros()),
+            fared: std::array::from_fn(|_| zeros()),
             asking: Mutex::default(),
         }
     }
@@ -67,9 +78,11 @@ pub struct Counts {
     pub iterations: u64,
     /// Frames received.
     pub frames: u64,
+    /// Arrivals that found no free user.
+    pub dropped: u64,
 }
 
-const STAGES: usize = 7;
+const STAGES: usize = 8;
 
 impl Progress {
     /// Nothing has happened.
@@ -117,6 +130,48 @@ impl Progress {
         self.in_flight(|asking| asking.remove(&user));
     }
 
+    /// So many deviations of one rule were found.
+    pub fn findings(&self, rule: Rule, times: u64) {
+        self.add(Stage::Finding, times);
+        if let Some(place) = Rule::ALL.iter().position(|known| *known == rule) {
+            self.found[place].fetch_add(times, Ordering::Relaxed);
+        }
+    }
+
+    /// A thread showed so much of itself.
+    pub fn felt(&self, fared: Fared) {
+        let [observed, late, computing, latest, lag] = &self.fared;
+        for (sum, more) in [(observed, fared.observed), (late, fared.late), (computing, fared.computing)] {
+            sum.fetch_add(more.0, Ordering::Relaxed);
+        }
+        latest.fetch_max(fared.latest.0, Ordering::Relaxed);
+        lag.fetch_max(fared.lag.0, Ordering::Relaxed);
+    }
+
+    /// What threads showed of themselves: sums of all the time, and what was largest since this was last asked.
+    pub(super) fn fared(&self) -> Fared {
+        let [observed, late, computing, latest, lag] = &self.fared;
+        let sum = |of: &AtomicU64| Micros(of.load(Ordering::Relaxed));
+        let largest = |of: &AtomicU64| Micros(of.swap(0, Ordering::Relaxed));
+        Fared {
+            observed: sum(observed),
+            late: sum(late),
+            computing: sum(computing),
+            latest: largest(latest),
+            lag: largest(lag),
+        }
+    }
+
+    /// How often each rule was found, in the catalogue's order.
+    pub(super) fn found(&self) -> Vec<u64> {
+        self.found.iter().map(|count| count.load(Ordering::Relaxed)).collect()
+    }
+
+    /// How many good runs there are in each bucket of how long they took.
+    pub(super) fn times(&self) -> Vec<u64> {
+        self.took.iter().map(|count| count.load(Ordering::Relaxed)).collect()
+    }
+
     /// A good run took so long.
     pub fn took(&self, took: Micros) {
         self.took[usize::from(coarse::bucket(took.0))].fetch_add(1, Ordering::Relaxed);
@@ -125,8 +180,7 @@ impl Progress {
     /// The 95th percentile of good runs so far, at most an eighth more than the truth; `None` with fewer than 20, which have
     /// none.
     pub fn p95(&self) -> Option<Micros> {
-        let counts = self.took.iter().map(|count| count.load(Ordering::Relaxed));
-        let counts: Vec<(u16, u64)> = (0..).zip(counts).filter(|(_, count)| *count > 0).collect();
+        let counts: Vec<(u16, u64)> = (0..).zip(self.times()).filter(|(_, count)| *count > 0).collect();
         let runs = counts.iter().map(|(_, count)| count).sum();
         let rank = rank(runs, 0.95).filter(|_| runs >= 20)?;
         coarse::value_at_rank(counts, rank).map(Micros)
@@ -155,11 +209,26 @@ impl Progress {
             findings: count(Stage::Finding),
             iterations: count(Stage::Iteration),
             frames: count(Stage::Frame),
+            dropped: count(Stage::Dropped),
         }
     }
 }
 
 impl Counts {
+    /// What was counted since `before`.
+    pub(super) fn less(&self, before: Counts) -> Counts {
+        Counts {
+            logged_in: self.logged_in - before.logged_in,
+            connected: self.connected - before.connected,
+            asked: self.asked - before.asked,
+            settled: self.settled - before.settled,
+            findings: self.findings - before.findings,
+            iterations: self.iterations - before.iterations,
+            frames: self.frames - before.frames,
+            dropped: self.dropped - before.dropped,
+        }
+    }
+
     /// Agents asked whose run is not over.
     pub fn asking(&self) -> u64 {
         self.asked.saturating_sub(self.settled)
@@ -211,15 +280,24 @@ mod tests {
                     progress.add(Stage::Connected, 2);
                     progress.add(Stage::Asked, 3);
                     progress.note(Stage::Settled);
-                    progress.add(Stage::Finding, 5);
+                    progress.findings(Rule::Stalled, 5);
                     progress.add(Stage::Iteration, 6);
                     progress.add(Stage::Frame, 7);
+                    progress.add(Stage::Dropped, 8);
                 });
             }
         });
         let counts = progress.counts();
-        let expected =
-            Counts { logged_in: 3, connected: 6, asked: 9, settled: 3, findings: 15, iterations: 18, frames: 21 };
+        let expected = Counts {
+            logged_in: 3,
+            connected: 6,
+            asked: 9,
+            settled: 3,
+            findings: 15,
+            iterations: 18,
+            frames: 21,
+            dropped: 24,
+        };
         assert_eq!(counts, expected);
         assert_eq!(counts.asking(), 6);
     }

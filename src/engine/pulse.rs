@@ -6,8 +6,6 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::time::Micros;
 
-/// How often the thread's pulse is felt.
-const TICK: Micros = Micros::from_millis(10);
 /// Timers of the runtime are exact to a millisecond, and a thread that serves others may be busy for a few.
 const TOLERATED: Micros = Micros::from_millis(10);
 
@@ -38,10 +36,13 @@ impl Default for Pulse {
 }
 
 impl Pulse {
+    /// How often a thread's pulse is felt.
+    pub const TICK: Micros = Micros::from_millis(10);
+
     /// Feels it for ever.
     pub async fn feel(&self) {
         loop {
-            let due = Instant::now() + TICK.to_std();
+            let due = Instant::now() + Pulse::TICK.to_std();
             sleep_until(due).await;
             self.note(Micros::from(due.elapsed()));
         }

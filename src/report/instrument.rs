@@ -30,8 +30,52 @@ pub struct Instrument {
     pub start_max_us: Option<u64>,
     /// Frames a second and thread up to which it kept up, to an eighth; null if at no load that was seen.
     pub kept_up_to: Option<u64>,
+    /// The same over time: slices of equal length in which threads were observed, in order.
+    #[serde(default)]
+    #[schemars(length(max = 60))]
+    pub over_time: Vec<Fared>,
     /// What the process took of its machine.
     pub machine: Machine,
+}
+
+/// How good the harness was as an instrument in a slice of time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Fared {
+    /// When it begins, in microseconds since the execution began.
+    pub from_us: u64,
+    /// How long it is, in microseconds.
+    pub width_us: u64,
+    /// How long threads were observed, all together, in microseconds.
+    pub observed_us: u64,
+    /// How much of that they were overdue by more than a timer's error, in microseconds.
+    pub late_us: u64,
+    /// The most that a timer was overdue, in microseconds.
+    pub timer_max_us: u64,
+    /// The longest that a frame had waited when it was read, in microseconds.
+    pub lag_max_us: u64,
+    /// The latest that an iteration began that was to begin by the clock, in microseconds.
+    pub start_max_us: u64,
+    /// Arrivals that found no free user.
+    pub dropped: u64,
+    /// How long threads were computing, all together, in microseconds.
+    pub computing_us: u64,
+    /// Frames received.
+    pub frames: u64,
+}
+
+/// What the process held and took in a slice of time, as sampled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Taken {
+    /// When it begins, in microseconds since the execution began.
+    pub from_us: u64,
+    /// How long it is, in microseconds.
+    pub width_us: u64,
+    /// The most memory it held, in bytes; null where the system does not say.
+    pub memory_bytes: Option<u64>,
+    /// The most files it had open; null where that is not known.
+    pub files: Option<u64>,
+    /// How long it was computing, all its threads together, in microseconds; null where the system does not say.
+    pub computing_us: Option<u64>,
 }
 
 /// What the process took of its machine, the embedded backend included; null where the system does not say.
@@ -45,6 +89,10 @@ pub struct Machine {
     pub files_limit: Option<u64>,
     /// Cores it may use.
     pub cores: Option<u64>,
+    /// The same over time: slices of equal length in which it was sampled, in order.
+    #[serde(default)]
+    #[schemars(length(max = 60))]
+    pub over_time: Vec<Taken>,
 }
 
 impl Instrument {
@@ -60,6 +108,7 @@ impl Instrument {
             start_p99_us: seen.starts.quantile(0.99),
             start_max_us: seen.starts.max(),
             kept_up_to: seen.kept_up_to(),
+            over_time: seen.over_time.slices().map(fared).collect(),
             machine,
         }
     }
@@ -86,5 +135,21 @@ impl Instrument {
             parts.push(format!("{} of {limit} open", counted(files, "file")));
         }
         parts.join(", ")
+    }
+}
+
+fn fared((from_us, width_us, fared): (u64, u64, &check::Fared)) -> Fared {
+    let check::Fared { time, late, latest, cpu, frames, lag, start, dropped } = *fared;
+    Fared {
+        from_us,
+        width_us,
+        observed_us: time.0,
+        late_us: late.0,
+        timer_max_us: latest.0,
+        lag_max_us: lag.0,
+        start_max_us: start.0,
+        dropped,
+        computing_us: cpu.0,
+        frames,
     }
 }

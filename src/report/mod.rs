@@ -50,7 +50,7 @@ pub use deliverables::{Deliverable, Value, Within};
 pub use doors::Door;
 pub use github::annotations;
 pub use html::{PAGE_BYTES, comparison_html, html};
-pub use instrument::{Instrument, Machine};
+pub use instrument::{Fared, Instrument, Machine, Taken};
 pub use json::{Unreadable, all_to_json, from_json, schema, to_json};
 pub use junit::junit;
 pub use markdown::{SUMMARY_BYTES, markdown};

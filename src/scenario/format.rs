@@ -183,6 +183,9 @@ record! {
         pub deadline: Option<Spanned<Micros>>,
         /// What ends the work early. Runs in flight then may end within `timeouts.drain`.
         pub stop: Option<Spanned<StopDef>>,
+        /// So often, and at least a second apart, what went on is summed up while it goes on: a line on stderr and one in
+        /// `intervals.jsonl`, which is there whatever becomes of the execution. For soaks.
+        pub intervals: Option<Spanned<Micros>>,
         /// With `closed`: how users meet, so that what is mixed up among them shows. Default: they ask all at once.
         pub exposure: Option<Spanned<ExposureDef>>,
     }

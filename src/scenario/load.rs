@@ -18,9 +18,14 @@ pub struct Load {
     pub deadline: Option<Deadline>,
     /// What ends it early.
     pub ends: Ends,
+    /// How often what went on is summed up while it goes on.
+    pub intervals: Option<Micros>,
     /// How users meet.
     pub exposure: Exposure,
 }
+
+/// What goes on is not summed up more often than this.
+pub const SHORTEST_INTERVAL: Micros = Micros::from_secs(1);
 
 /// How users meet, so that what is mixed up among them shows. By default they ask all at once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -100,7 +105,7 @@ impl Default for Load {
     fn default() -> Load {
         let work = Work::Closed { iterations: defaults::ITERATIONS, think: Think::default() };
         let (hold, ends, exposure) = (Micros::ZERO, Ends::default(), Exposure::default());
-        Load { work, hold, deadline: None, ends, exposure }
+        Load { work, hold, deadline: None, ends, intervals: None, exposure }
     }
 }
 

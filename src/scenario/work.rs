@@ -4,7 +4,7 @@ use super::defaults;
 use super::format::{
     ClosedDef, CountDef, ExposureDef, LoadDef, OpenDef, Session, Spacing, StageDef, StopDef, StopOn, ThinkDef, UsersDef,
 };
-use super::load::{Ends, Exposure, Load, Open, Stage, Think, Work};
+use super::load::{Ends, Exposure, Load, Open, SHORTEST_INTERVAL, Stage, Think, Work};
 use crate::document::decode::Spanned;
 use crate::document::diagnostic::Diagnostic;
 use crate::document::{Context, Span};
@@ -36,6 +36,7 @@ pub fn load(written: Option<&LoadDef>, origin: impl Fn(Span) -> Origin) -> Load 
         hold: written.hold.map_or(Micros::ZERO, |hold| hold.value),
         deadline: written.deadline.map(deadline),
         ends: written.stop.as_ref().map(|stop| ends(&stop.value)).unwrap_or_default(),
+        intervals: written.intervals.map(|intervals| intervals.value),
         exposure: written.exposure.as_ref().map(|written| exposure(&written.value)).unwrap_or_default(),
     }
 }
@@ -168,6 +169,10 @@ fn check_load(load: &LoadDef, cx: &mut Context) {
     let after = load.stop.as_ref().and_then(|stop| stop.value.after);
     if let Some(after) = after.filter(|after| after.value == Micros::ZERO) {
         cx.report(Diagnostic::mistake(after.span, "nothing would begin").help("write for example `after: 2h`"));
+    }
+    if let Some(intervals) = load.intervals.filter(|intervals| intervals.value < SHORTEST_INTERVAL) {
+        let mistake = Diagnostic::mistake(intervals.span, "what went on is not summed up so often");
+        cx.report(mistake.help(format!("write {SHORTEST_INTERVAL} or more, for example `intervals: 5m`")));
     }
     if let Some(think) = load.closed.as_ref().and_then(|closed| closed.value.think_time.as_ref()) {
         check_think(think, cx);

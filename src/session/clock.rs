@@ -66,6 +66,19 @@ impl Clock {
 /// sleep shorter than this is not told apart from a look that found something at once.
 const WAKE_UP: std::time::Duration = std::time::Duration::from_millis(1);
 
+/// The loop never sleeps for so long, since the thread's pulse is felt more often; one that seems to was starved, and nobody
+/// knows when what it found came.
+const LONGEST_SLEEP: std::time::Duration = std::time::Duration::from_millis(25);
+
+/// Since when something can have been there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Since<T> {
+    /// Whatever happened to this process meanwhile.
+    pub(super) surely: T,
+    /// If the thread came back from the kernel as soon as it should.
+    pub(super) likely: T,
+}
+
 /// What the loop of this thread has seen.
 #[derive(Debug, Clone, Copy)]
 struct Loop {
@@ -76,7 +89,7 @@ struct Loop {
     /// The first time within this look that a socket was found ready.
     found_at: Option<Instant>,
     /// What was not found by the look before had not arrived by then.
-    looked: Instant,
+    looked: Since<Instant>,
 }
 
 thread_local! {
@@ -86,7 +99,7 @@ thread_local! {
 /// To be called on the runtime's thread just before it looks for something to do (`Builder::on_thread_park`).
 pub fn parking() {
     let now = Instant::now();
-    let looked = LOOP.get().map_or(now, |turn| turn.looked);
+    let looked = LOOP.get().map_or(Since { surely: now, likely: now }, |turn| turn.looked);
     LOOP.set(Some(Loop { parked: true, parked_at: now, found_at: None, looked }));
 }
 
@@ -94,22 +107,29 @@ pub fn parking() {
 pub fn woken() {
     if let Some(turn) = LOOP.get() {
         let ended = turn.found_at.unwrap_or_else(Instant::now);
-        LOOP.set(Some(Loop { parked: false, looked: turn.parked_at.max(before_wake_up(ended)), ..turn }));
+        let likely = turn.parked_at.max(turn.woken_from(ended));
+        LOOP.set(Some(Loop { parked: false, looked: Since { surely: turn.parked_at, likely }, ..turn }));
     }
 }
 
 /// Called while the loop hands out what it found: since when it can have been there. `None` when the loop is not known to be
 /// looking (no hooks, or a look between two tasks).
-fn found_since() -> Option<Instant> {
+fn found_since() -> Option<Since<Instant>> {
     let mut turn = LOOP.get().filter(|turn| turn.parked)?;
     let found_at = *turn.found_at.get_or_insert_with(Instant::now);
     LOOP.set(Some(turn));
     let slept = found_at.duration_since(turn.parked_at) > WAKE_UP;
-    Some(if slept { before_wake_up(found_at) } else { turn.looked })
+    Some(if slept { Since { surely: turn.parked_at, likely: turn.woken_from(found_at) } } else { turn.looked })
 }
 
-fn before_wake_up(instant: Instant) -> Instant {
-    instant.checked_sub(WAKE_UP).unwrap_or(instant)
+impl Loop {
+    /// Since when what ended its sleep at `ended` can have been there, if the thread was not starved for only a moment.
+    fn woken_from(&self, ended: Instant) -> Instant {
+        match ended.duration_since(self.parked_at) > LONGEST_SLEEP {
+            true => self.parked_at,
+            false => ended.checked_sub(WAKE_UP).unwrap_or(ended),
+        }
+    }
 }
 
 /// Stands between a socket and the task that reads it, to note which look of the loop found the socket ready.
@@ -120,13 +140,14 @@ fn before_wake_up(instant: Instant) -> Instant {
 pub(super) struct Arrivals {
     clock: Clock,
     task: AtomicWaker,
-    /// Microseconds of the stamp, 0 when nothing is known.
-    since: AtomicU64,
+    /// Microseconds of the stamps, 0 when nothing is known.
+    since: Since<AtomicU64>,
 }
 
 impl Arrivals {
     pub(super) fn new(clock: Clock) -> Arc<Arrivals> {
-        Arc::new(Arrivals { clock, task: AtomicWaker::new(), since: AtomicU64::new(0) })
+        let since = Since { surely: AtomicU64::new(0), likely: AtomicU64::new(0) };
+        Arc::new(Arrivals { clock, task: AtomicWaker::new(), since })
     }
 
     /// The task to wake; the reader is about to wait.
@@ -135,13 +156,15 @@ impl Arrivals {
     }
 
     /// Since when what woke the reader can have been there; the beginning when nothing is known.
-    pub(super) fn since(&self) -> Stamp {
-        Stamp(self.since.load(Ordering::Relaxed))
+    pub(super) fn since(&self) -> Since<Stamp> {
+        let stamp = |of: &AtomicU64| Stamp(of.load(Ordering::Relaxed));
+        Since { surely: stamp(&self.since.surely), likely: stamp(&self.since.likely) }
     }
 
     /// The socket holds nothing: the next wake is a new arrival.
     pub(super) fn forget(&self) {
-        self.since.store(0, Ordering::Relaxed);
+        self.since.surely.store(0, Ordering::Relaxed);
+        self.since.likely.store(0, Ordering::Relaxed);
     }
 }
 
@@ -151,10 +174,11 @@ impl Wake for Arrivals {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if self.since.load(Ordering::Relaxed) == 0
-            && let Some(since) = found_since()
+        if self.since.likely.load(Ordering::Relaxed) == 0
+            && let Some(Since { surely, likely }) = found_since()
         {
-            self.since.store(self.clock.stamp_of(since).0, Ordering::Relaxed);
+            self.since.surely.store(self.clock.stamp_of(surely).0, Ordering::Relaxed);
+            self.since.likely.store(self.clock.stamp_of(likely).0, Ordering::Relaxed);
         }
         self.task.wake();
     }
@@ -186,9 +210,22 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_ends_a_sleep_arrived_at_its_end() {
         let clock = Clock::start();
-        let arrivals = Arrivals::new(clock);
-        look(40_000, &Waker::from(Arc::clone(&arrivals))).await;
-        assert_eq!(arrivals.since(), clock.now() - Micros::from_millis(1));
+        tokio::time::advance(Micros::from_secs(9).to_std()).await;
+        let (arrivals, before) = (Arrivals::new(clock), clock.now());
+        look(20, &Waker::from(Arc::clone(&arrivals))).await;
+        assert_eq!(arrivals.since(), Since { surely: before, likely: clock.now() - Micros::from_millis(1) });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_ends_a_sleep_that_is_too_long_arrived_whenever_it_did() {
+        let clock = Clock::start();
+        tokio::time::advance(Micros::from_secs(9).to_std()).await;
+        let (first, second, before) = (Arrivals::new(clock), Arrivals::new(clock), clock.now());
+        look(2_000, &Waker::from(Arc::clone(&first))).await;
+        assert_eq!(first.since(), Since { surely: before, likely: before });
+        // What had not been handed out when the thread was starved is found at once by the next look.
+        look(0, &Waker::from(Arc::clone(&second))).await;
+        assert_eq!(second.since(), Since { surely: before, likely: before });
     }
 
     #[tokio::test(start_paused = true)]
@@ -200,7 +237,7 @@ mod tests {
         // The loop is busy for a while, and then finds the second socket without sleeping.
         tokio::time::advance(Micros::from_millis(80).to_std()).await;
         look(0, &Waker::from(Arc::clone(&second))).await;
-        assert_eq!(second.since(), before - Micros::from_millis(1));
+        assert_eq!(second.since().likely, before - Micros::from_millis(1));
     }
 
     #[tokio::test(start_paused = true)]
@@ -211,7 +248,7 @@ mod tests {
         look(10, &waker).await;
         let found = clock.now();
         look(500, &waker).await;
-        assert_eq!(arrivals.since(), found - Micros::from_millis(1));
+        assert_eq!(arrivals.since().likely, found - Micros::from_millis(1));
     }
 
     #[tokio::test(start_paused = true)]
@@ -219,7 +256,7 @@ mod tests {
         let arrivals = Arrivals::new(Clock::start());
         look(10, Waker::noop()).await;
         Waker::from(Arc::clone(&arrivals)).wake_by_ref();
-        assert_eq!(arrivals.since(), Stamp::ZERO);
+        assert_eq!(arrivals.since(), Since { surely: Stamp::ZERO, likely: Stamp::ZERO });
     }
 
     #[test]
@@ -236,6 +273,6 @@ mod tests {
             timer.await.unwrap_err();
         });
         let turn = LOOP.get().expect("the hooks were called");
-        assert!(turn.looked >= turn.parked_at);
+        assert!(turn.looked.surely >= turn.parked_at && turn.looked.likely >= turn.looked.surely);
     }
 }

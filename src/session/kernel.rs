@@ -16,18 +16,30 @@ use crate::time::Micros;
 /// Whether reads can be stamped on this system.
 pub const STAMPS: bool = cfg!(target_os = "linux");
 
-/// How long this thread has been computing so far; `None` where the system does not say.
+/// Whose computing is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// This thread's.
+    Thread,
+    /// That of all threads of this process.
+    Process,
+}
+
+/// How long it has been computing so far; `None` where the system does not say.
 #[cfg(unix)]
-pub fn computed() -> Option<Micros> {
+pub fn computed(of: Of) -> Option<Micros> {
     use nix::time::{ClockId, clock_gettime};
 
-    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).ok()?;
-    Some(Micros::from(std::time::Duration::from(time)))
+    let clock = match of {
+        Of::Thread => ClockId::CLOCK_THREAD_CPUTIME_ID,
+        Of::Process => ClockId::CLOCK_PROCESS_CPUTIME_ID,
+    };
+    Some(Micros::from(std::time::Duration::from(clock_gettime(clock).ok()?)))
 }
 
 /// Not told on this system.
 #[cfg(not(unix))]
-pub fn computed() -> Option<Micros> {
+pub fn computed(_: Of) -> Option<Micros> {
     None
 }
 

@@ -272,12 +272,12 @@ impl<'a> Line<'a> {
         judge.observe(self.number, observed);
         let after = Watched::of(&judge);
         if after.findings > before.findings {
+            self.bench.count_findings(&judge);
             self.bench.end_on_findings(&judge);
         }
         drop(judge);
         self.bench.record(Some(self.number), observed);
         let progress = &self.bench.mission.progress;
-        progress.add(Stage::Finding, after.findings - before.findings);
         progress.settled(self.number, after.runs - before.runs);
         // One thing shown ends one run at most.
         if after.good > before.good {

@@ -32,7 +32,7 @@ use crate::engine::{Level, Limiter, Opened, Progress, Seat, Stage, Stop, Turn, T
 use crate::expect::{Between, Expectations, IdRole, IdSource};
 use crate::identity::{Connection, Iteration, UserNumber};
 use crate::plan::{Plan, PlannedUser};
-use crate::rule::Concern;
+use crate::rule::{Concern, Rule};
 use crate::scenario::load::Ends;
 use crate::scenario::people::People;
 use crate::scenario::{Scenario, Session};
@@ -115,6 +115,8 @@ pub struct Bench<'a> {
     pub recorder: Option<RefCell<Recorder>>,
     /// Failing findings of this thread that are counted with those of all.
     pub failing: Cell<u64>,
+    /// How often this thread found each rule, in the catalogue's order, as far as that is counted with those of all.
+    pub found: RefCell<[u64; Rule::ALL.len()]>,
 }
 
 /// Does the `ready` steps, once and for all users, and shares what they captured. Says whether the target became ready.
@@ -212,7 +214,22 @@ impl<'a> Bench<'a> {
     /// An arrival found no free user.
     pub fn dropped(&self, scheduled: Instant) {
         let clock = self.net.clock;
+        self.mission.progress.note(Stage::Dropped);
         self.tell_all(Fact::Dropped { scheduled: clock.stamp_of(scheduled), at: clock.now() });
+    }
+
+    /// Counts by rule what was found since this was last done. Marks are findings of their own until the whole says how they came.
+    pub(super) fn count_findings(&self, judge: &Judge) {
+        let seen = judge.so_far();
+        let mut counted = self.found.borrow_mut();
+        for (rule, counted) in Rule::ALL.iter().zip(counted.iter_mut()) {
+            let marks = if *rule == Rule::ForeignCanary { seen.ledger.marks.len() as u64 } else { 0 };
+            let found = seen.findings.count(*rule) + marks;
+            let new = found.saturating_sub(std::mem::replace(counted, found));
+            if new > 0 {
+                self.mission.progress.findings(*rule, new);
+            }
+        }
     }
 
     /// Ends the work if what was found is what is to end it. A known issue and what only the whole shows end nothing.

@@ -542,6 +542,20 @@ mod tests {
         }
 
         #[test]
+        fn any_division_of_the_values_merges_to_the_whole(
+            values in prop::collection::vec((0..2 * HIGHEST_US, 0_usize..7), 0..3_000)
+        ) {
+            let mut shards = vec![Histogram::new(); 7];
+            values.iter().for_each(|(value, shard)| shards[*shard].record(*value));
+            let whole = of(values.iter().map(|(value, _)| *value));
+            prop_assert_eq!(&merged(&shards.iter().collect::<Vec<_>>()), &whole);
+            // Those without values change nothing, and any of them may be the first.
+            shards.rotate_left(3);
+            shards.retain(|shard| !shard.is_empty());
+            prop_assert_eq!(&merged(&shards.iter().collect::<Vec<_>>()), &whole);
+        }
+
+        #[test]
         fn any_histogram_survives_json(a in some()) {
             let json = serde_json::to_string(&a).expect("serializes");
             prop_assert_eq!(serde_json::from_str::<Histogram>(&json).expect("deserializes"), a);

@@ -7,6 +7,7 @@
 //! | `quantile.rs` | order-statistic bounds for "95 % of the runs within 2 s" |
 //! | `histogram.rs` | latencies in microseconds, merged from any number of shards |
 //! | `coarse.rs` | values in few buckets, for pictures |
+//! | `timeline.rs` | anything over time, in few slices |
 //! | `series.rs` | latencies over time, coarse, for a picture |
 //! | `verdict.rs` | a histogram held against a limit |
 //! | `change.rs` | two samples held against each other |
@@ -22,13 +23,15 @@ mod histogram;
 mod proportion;
 mod quantile;
 mod series;
+mod timeline;
 mod verdict;
 
 pub use change::{Change, Floor, QuantileChange, Sample, Share, quantile_change, share_change};
 pub use histogram::{EXACT_UP_TO, HIGHEST_US, Histogram, HistogramForm, MalformedHistogram};
 pub use proportion::{lower_bound, trials_needed_clean, upper_bound};
 pub use quantile::{lower_rank, minimum_runs, rank, runs_to_prove, upper_rank};
-pub use series::{SLICES, Series, Slice};
+pub use series::{Series, Slice};
+pub use timeline::{Join, Timeline};
 pub use verdict::{Doubt, Judged, LimitJudgement, Statistic, judge_max, judge_mean, judge_quantile};
 
 /// The confidence of every bound the reports print, one-sided.

@@ -1,25 +1,21 @@
 //! Latencies over the time of an execution, for a picture: in few slices, each with a coarse distribution.
 //!
-//! Bounded however long an execution takes: slices double in width when there are too many of them, and values are told apart
-//! to an eighth of an octave. Both depend on the values alone, so merging is associative and commutative to the bit. Verdicts
-//! never come from here.
+//! Values are told apart to an eighth of an octave, slices are those of a timeline, so merging is associative and commutative
+//! to the bit. Verdicts never come from here.
 
 use std::collections::BTreeMap;
 
 use super::coarse::{bucket, value_at_rank};
 use super::quantile::rank;
+use super::timeline::{Join, Timeline};
 
 /// The width of a slice at first, in microseconds.
 const FIRST_WIDTH_US: u64 = 100_000;
-/// Slices at most. Each takes some 16 bytes for each eighth of an octave that has values, 4 KiB at most.
-pub const SLICES: u64 = 60;
 
-/// Latencies by the time at which they began.
+/// Latencies by the time at which they began. Each slice takes some 16 bytes for each eighth of an octave that has values,
+/// 4 KiB at most.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Series {
-    width_us: u64,
-    slices: BTreeMap<u64, Counts>,
-}
+pub struct Series(Timeline<Counts>);
 
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Counts {
@@ -47,41 +43,30 @@ pub struct Slice {
 
 impl Default for Series {
     fn default() -> Series {
-        Series { width_us: FIRST_WIDTH_US, slices: BTreeMap::new() }
+        Series(Timeline::new(FIRST_WIDTH_US))
     }
 }
 
 impl Series {
     /// Counts a latency that began `at_us` after the beginning of all.
     pub fn record(&mut self, at_us: u64, us: u64) {
-        while at_us / self.width_us >= SLICES {
-            self.widen();
-        }
-        let slice = self.slices.entry(at_us / self.width_us).or_default();
+        let slice = self.0.at(at_us);
         *slice.buckets.entry(bucket(us)).or_default() += 1;
         slice.max_us = slice.max_us.max(us);
     }
 
     /// Adds what another one holds. The order in which any number of them are merged never matters.
-    pub fn merge(&mut self, mut other: Series) {
-        while self.width_us < other.width_us {
-            self.widen();
-        }
-        while other.width_us < self.width_us {
-            other.widen();
-        }
-        for (index, theirs) in other.slices {
-            self.slices.entry(index).or_default().merge(theirs);
-        }
+    pub fn merge(&mut self, other: Series) {
+        self.0.merge(other.0);
     }
 
     /// Slices that have values, by time.
     pub fn slices(&self) -> impl Iterator<Item = Slice> {
-        self.slices.iter().map(|(index, counts)| {
+        self.0.slices().map(|(from_us, width_us, counts)| {
             let count = counts.buckets.values().sum();
             Slice {
-                from_us: index * self.width_us,
-                width_us: self.width_us,
+                from_us,
+                width_us,
                 count,
                 p50_us: counts.quantile(count, 0.5),
                 p95_us: (count >= 20).then(|| counts.quantile(count, 0.95)),
@@ -89,24 +74,18 @@ impl Series {
             }
         })
     }
-
-    fn widen(&mut self) {
-        // What begins later than half of all time stays in the last slice.
-        self.width_us = self.width_us.saturating_mul(2);
-        for (index, counts) in std::mem::take(&mut self.slices) {
-            self.slices.entry(index / 2).or_default().merge(counts);
-        }
-    }
 }
 
-impl Counts {
-    fn merge(&mut self, other: Counts) {
+impl Join for Counts {
+    fn join(&mut self, other: Counts) {
         for (bucket, count) in other.buckets {
             *self.buckets.entry(bucket).or_default() += count;
         }
         self.max_us = self.max_us.max(other.max_us);
     }
+}
 
+impl Counts {
     fn quantile(&self, count: u64, q: f64) -> u64 {
         let buckets = self.buckets.iter().map(|(bucket, count)| (*bucket, *count));
         let found = rank(count, q).and_then(|rank| value_at_rank(buckets, rank));
@@ -137,7 +116,7 @@ mod tests {
         assert_eq!(slices[0], Slice { from_us: 0, width_us: 200_000, count: 2, p50_us: 10, p95_us: None, max_us: 20 });
         assert_eq!(slices[1].from_us, 6_000_000);
         series.record(24 * 3_600_000_000, 5);
-        assert!(series.slices.len() as u64 <= SLICES && *series.slices.keys().last().unwrap() < SLICES);
+        assert_eq!(series.slices().map(|slice| slice.count).collect::<Vec<_>>(), [3, 1]);
     }
 
     #[test]

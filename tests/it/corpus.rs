@@ -96,6 +96,7 @@ const BEYOND_A_SCHEMA: &[(&str, &[&str])] = &[
             "persona-open",
             "persona-turns",
             "load-idle",
+            "load-intervals",
             "load-no-rate",
             "load-nobody-begins",
             "load-open-empty",

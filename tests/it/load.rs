@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::process::{Ended, Place, shipped};
+use crate::support::process::{Ended, Place, Process, Stream, shipped};
 use crate::support::report::Report;
 use crate::support::site::Site;
 
@@ -232,6 +232,54 @@ fn personas_ask_otherwise_and_are_told_apart_in_plan_and_report() {
     let again = place.run(&["judge", "out", "--format", "json"]);
     let again = Report::parse(&again.exits(1).stdout);
     assert_eq!(again.0["personas"], report.0["personas"]);
+}
+
+#[test]
+fn what_goes_on_is_summed_up_meanwhile_and_adds_up_to_the_whole() {
+    let load = "{ closed: { iterations: 100000 }, stop: { after: 2300ms } }";
+    let (place, ended) = run("count: 2", load, &["--every", "1s", "--fault", "drop-thinking:after=20"]);
+    let told = ended.exits(1).stderr;
+    let report = report(&place);
+    let text = std::fs::read_to_string(place.path().join("out/intervals.jsonl")).expect("summaries");
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("an object")).collect();
+    assert!(lines.len() >= 3, "{text}");
+    let sum = |field: &str| lines.iter().map(|line| line[field].as_u64().expect("a number")).sum::<u64>();
+    assert_eq!(sum("iterations"), report.count("iterations") + report.count("iterations_interrupted"));
+    assert_eq!((sum("runs_good"), sum("frames")), (report.count("runs_good"), report.count("frames")));
+    let missing: u64 = lines.iter().filter_map(|line| line["findings"]["GP101"].as_u64()).sum();
+    assert_eq!(Some(missing), report.finding("GP101")["count"].as_u64());
+    for pair in lines.windows(2) {
+        assert_eq!(pair[0]["to_us"], pair[1]["from_us"]);
+    }
+    // Quiet is quiet.
+    assert!(!told.contains("iterations;"), "{told}");
+    let planned = place.run(&["plan", "scenario.yaml", "--set", "load.intervals=5m"]).exits(0).stdout;
+    assert!(planned.contains("summed up  every 5 min, on stderr and in intervals.jsonl"), "{planned}");
+    let refused = place.run(&["run", "scenario.yaml", "--every", "200ms"]).exits(2).stderr;
+    assert!(refused.contains("1 s is the shortest"), "{refused}");
+    // The report has the same course in slices.
+    let instrument = &report.0["instrument"];
+    let slices = instrument["over_time"].as_array().expect("slices");
+    let observed: u64 = slices.iter().map(|slice| slice["observed_us"].as_u64().expect("a number")).sum();
+    assert_eq!(Some(observed), instrument["observed_us"].as_u64());
+    assert!(slices.len() >= 2 && instrument["machine"]["over_time"].as_array().is_some_and(|all| all.len() >= 2));
+    let page = std::fs::read_to_string(place.path().join("out/report.html")).expect("a page");
+    for title in ["Late by", "Frames a second", "Computing, % of a core", "Runs in flight"] {
+        assert!(page.contains(&format!("<strong>{title}</strong>")), "{title}");
+    }
+}
+
+#[test]
+fn what_was_summed_up_outlives_a_kill() {
+    let (place, _) = run("count: 2", "{ closed: { iterations: 1 } }", &["--dry-run"]);
+    let load = "load={closed: {iterations: 100000}, intervals: 1s}";
+    let mut process = Process::start(place.goldenpath(&["run", "scenario.yaml", "--set", load, "--out", "out"]));
+    process.wait_for(Stream::Err, "0:00 to 0:01: ");
+    process.signal("KILL");
+    process.end();
+    let text = std::fs::read_to_string(place.path().join("out/intervals.jsonl")).expect("summaries");
+    let first: Value = serde_json::from_str(text.lines().next().expect("a line")).expect("an object");
+    assert!(first["iterations"].as_u64() > Some(0) && text.ends_with('\n'), "{text}");
 }
 
 #[cfg(target_os = "linux")]

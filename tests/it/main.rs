@@ -15,6 +15,7 @@ mod envelope;
 mod exposure;
 mod faults;
 mod formats;
+mod honesty;
 mod hostile;
 mod init;
 mod load;

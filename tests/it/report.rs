@@ -418,6 +418,7 @@ pub(super) fn context(users: u64, iterations: u64) -> Context {
             files_max: Some(52),
             files_limit: Some(20_000),
             cores: Some(2),
+            over_time: Vec::new(),
         },
         clock: Clock { kind: WhichClock::Kernel, statement: "arrivals are stamped by the kernel".into() },
         waits: Vec::new(),

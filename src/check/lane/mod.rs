@@ -359,7 +359,7 @@ impl Lane {
         self.heard.clear();
         self.advance(bench, frame.not_before);
         bench.out.counts.frames += 1;
-        bench.out.instrument.lag.record(frame.read_at.since(frame.at).0);
+        bench.out.instrument.read(frame.read_at.since(frame.at));
         if let Some(connection) = &mut self.connection {
             connection.frames += 1;
         }

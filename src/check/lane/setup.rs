@@ -26,7 +26,7 @@ impl Lane {
         counts.setups += u64::from(fresh && !apart);
         if bench.expect.open.is_some() && !apart {
             counts.arrivals += 1;
-            bench.out.instrument.starts.record(began.since(scheduled).0);
+            bench.out.instrument.began(began.since(scheduled));
         }
         self.stage = if fresh { Stage::SetUp } else { Stage::Ready { turn: 0 } };
         if fresh {

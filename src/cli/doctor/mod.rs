@@ -370,6 +370,7 @@ impl Doctor<'_> {
             only: &[],
             execution: None,
             quiet: true,
+            every: None,
             signals: &self.signals,
             record: Record::None,
             visit,

@@ -149,6 +149,7 @@ impl Play<'_> {
             only: &[],
             execution: None,
             quiet: true,
+            every: None,
             signals: &Signals::default(),
             tls: &Tls::system(),
             trust: &TrustArgs::default(),

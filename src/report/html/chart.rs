@@ -84,6 +84,27 @@ pub(super) fn over_time(slices: &[Slice]) -> Option<String> {
     })
 }
 
+/// Figures over time from nothing up to the largest, the first line thick; `None` without a course to show. Times are in
+/// microseconds; `label` says a figure.
+pub(super) fn lines(lines: &[Vec<(f64, f64)>], label: fn(&f64) -> String) -> Option<String> {
+    let times = || lines.iter().flatten().map(|(at, _)| *at);
+    let (from, to) = (times().reduce(f64::min)?, times().reduce(f64::max)?);
+    if from >= to {
+        return None;
+    }
+    let most = lines.iter().flatten().map(|(_, figure)| *figure).fold(1.0, f64::max);
+    let x = Scale::new(from..to, even(from, to), |us| Micros(us.round() as u64).to_string());
+    let y = Scale::new(0.0..most * 1.08, even(0.0, most), label);
+    draw(x, y, |chart| {
+        let styles = std::iter::once(MAIN.stroke_width(2)).chain(std::iter::repeat(MARK.stroke_width(1)));
+        // The thick one is drawn last, above the others.
+        for (line, style) in lines.iter().zip(styles).collect::<Vec<_>>().into_iter().rev() {
+            chart.draw_series(LineSeries::new(line.iter().copied(), style))?;
+        }
+        Ok(())
+    })
+}
+
 /// One axis: what it spans, and where it is labelled how.
 struct Scale {
     range: RangedCoordf64,
@@ -212,6 +233,16 @@ mod tests {
         assert_eq!(svg.matches("<circle").count(), 3, "{svg}");
         assert_eq!(svg.matches("stroke=\"#000003\"").count(), 1, "the median: {svg}");
         assert_eq!(svg.matches("stroke=\"#000004\"").count(), 1, "the tail: {svg}");
+    }
+
+    #[test]
+    fn lines_need_two_times_and_the_first_is_thick() {
+        let label: fn(&f64) -> String = |figure| format!("{figure:.0}");
+        assert_eq!(lines(&[], label), None);
+        assert_eq!(lines(&[vec![(5.0, 1.0)], vec![(5.0, 2.0)]], label), None);
+        let svg = lines(&[vec![(0.0, 0.0), (1e6, 0.0)], vec![(0.0, 3.0), (1e6, 90.0)]], label).expect("a chart");
+        let strokes = |color: &str, width| svg.matches(&format!("stroke=\"{color}\" stroke-width=\"{width}\"")).count();
+        assert_eq!((strokes("#000003", 2), strokes("#000004", 1)), (1, 1), "{svg}");
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! | `mod.rs` | the only way onto a page: templates, escaping, the bound on its size |
 //! | `view.rs` | what the page shows, as texts and lists of bounded length |
 //! | `comparison.rs` | the same of a comparison |
-//! | `chart.rs` | latencies as drawings |
+//! | `chart.rs` | latencies and lines over time as drawings |
+//! | `courses.rs` | runs in flight, and how the instrument fared |
 //! | `lanes.rs` | users around a finding on a common clock |
 //! | `page.html`, `compare.html`, `head.html`, `style.css`, `script.js` | how they look, and filters |
 //!
@@ -15,6 +16,7 @@
 
 mod chart;
 mod comparison;
+mod courses;
 mod lanes;
 mod view;
 

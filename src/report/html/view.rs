@@ -11,6 +11,7 @@ use super::super::tree::{
     ChangedRule, Claim, FindingGroup, KnownIssue, Leak, Report, Segment, Wait, Witness, Word, only_users,
 };
 use super::super::witness::{Lane, hunt, sentence};
+use super::courses::{self, Course};
 use super::lanes::{self, Drawing};
 use super::{Limits, chart};
 use crate::finding::counted;
@@ -40,6 +41,9 @@ pub(super) struct Page<'r> {
     /// Users wait for their answers before they ask again.
     closed_load: bool,
     matrix: Matrix<'r>,
+    /// Runs in flight over time, and how many there were at once.
+    in_flight: Option<(Value, u64)>,
+    courses: Vec<Course>,
     doors: Vec<(Option<Look>, &'r super::super::Door)>,
     ends: Vec<(&'r String, u64)>,
     value: &'r super::super::Value,
@@ -222,6 +226,8 @@ pub(super) fn page(report: &Report, limits: Limits) -> Page<'_> {
             .map(|us| Micros(us).to_string()),
         closed_load: report.scenario.iterations.is_some(),
         matrix,
+        in_flight: report.power.as_ref().and_then(|power| Some((courses::in_flight(power)?, power.most_in_flight))),
+        courses: report.instrument.as_ref().map(courses::instrument).unwrap_or_default(),
         doors,
         ends,
         value: &report.value,

@@ -128,12 +128,13 @@ impl Stamping {
 
     /// When the last of what was read at `read_at` arrived: as the kernel says, if that can be, else then.
     ///
-    /// It can be if it lies between the last look that found nothing and the read. The look may have been a moment too early to
-    /// see what the kernel had stamped already; it does not go back behind one that came before it.
-    pub(super) fn arrived(&self, stamp: Option<SystemTime>, not_before: Stamp, read_at: Stamp) -> Stamp {
-        let ago = stamp.and_then(Clock::ago).filter(|ago| read_at - *ago + OVERSEEN >= not_before);
+    /// It can be if it lies between the last look that surely found nothing and the read: a thread that was starved comes back
+    /// from the kernel long after what woke it. The look may have been a moment too early to see what the kernel had stamped
+    /// already; it does not go back behind one that came before it.
+    pub(super) fn arrived(&self, stamp: Option<SystemTime>, surely: Stamp, read_at: Stamp) -> Stamp {
+        let ago = stamp.and_then(Clock::ago).filter(|ago| read_at - *ago + OVERSEEN >= surely);
         match ago {
-            Some(ago) => (read_at - ago).max(not_before).max(self.last.at).min(read_at),
+            Some(ago) => (read_at - ago).max(surely).max(self.last.at).min(read_at),
             None => {
                 self.unstamped.fetch_add(u64::from(self.stamped), Ordering::Relaxed);
                 read_at
@@ -172,13 +173,16 @@ impl AsyncRead for Stamping {
         // The end and errors are stamped as well: they arrive, too.
         let read_at = this.clock.now();
         let floor = this.backlog.pass(asked_at, buf.filled().len() - before, || capacity(&this.tcp));
-        let since = this.arrivals.since().max(this.empty_at).max(floor);
-        let not_before = since.max(this.last.not_before);
+        let since = this.arrivals.since();
+        let bound = |since: Stamp| since.max(this.empty_at).max(floor).max(this.last.not_before);
+        let (surely, likely) = (bound(since.surely), bound(since.likely));
         let at = match &read {
-            Ok(stamp) if buf.filled().len() > before => this.arrived(*stamp, not_before, read_at),
+            Ok(stamp) if buf.filled().len() > before => this.arrived(*stamp, surely, read_at),
             // The end and errors have no stamp.
             Ok(_) | Err(_) => read_at,
         };
+        // What came before it likely could was not handed out in time, and nor was what came with it.
+        let not_before = if at < likely { surely } else { likely };
         this.last = Read { at, read_at, not_before };
         if buf.filled().len() > before && buf.remaining() > 0 {
             // Less than there was room for: nothing was left behind.

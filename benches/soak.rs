@@ -1,0 +1,101 @@
+//! Whether the memory of a soak is flat: the product's own `run` with an ordinary scenario, against the embedded backend in a
+//! process of its own, over two million frames and more; a table of what the harness held in each stretch of it.
+//!
+//! Takes some minutes, and at most nine. `docs/performance.md` has the figures and how they are read.
+
+#![allow(clippy::disallowed_methods, reason = "a benchmark starts processes and reads what they leave behind")]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+/// Frames that are to be received: six for each run.
+const FRAMES: u64 = 2_000_000;
+const USERS: u64 = 200;
+const PER_RUN: u64 = 6;
+/// Of the frames so many are received before memory counts: all users are logged in, and what is bounded is filled.
+const WARM: u64 = FRAMES / 4;
+/// A soak that grows by more than this for each frame is not flat; an id of a run alone has 36 bytes.
+const FLAT: f64 = 1.0;
+
+/// A process that ends with its owner.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn main() {
+    let goldenpath = env!("CARGO_BIN_EXE_goldenpath");
+    let folder = tempfile::tempdir().expect("a folder");
+    let backend = Command::new(goldenpath)
+        .args(["serve", "--delay", "0ms", "--token-lifetime", "1h"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the backend starts");
+    let mut backend = Process(backend);
+    let mut said = String::new();
+    BufReader::new(backend.0.stdout.take().expect("a pipe"))
+        .read_line(&mut said)
+        .expect("the backend says where it is");
+    let url = said.split_whitespace().find(|word| word.starts_with("http://")).expect("its address").to_owned();
+    let iterations = FRAMES.div_ceil(PER_RUN * USERS) + 1;
+    let scenario = format!(
+        r#"
+version: 1
+name: soak
+target: embedded
+users:
+  count: {USERS}
+  session: keep
+  email: "qa${{user.number}}@example.com"
+  password: {{ env: PASSWORD, on_loopback: golden-path }}
+load: {{ closed: {{ iterations: {iterations} }}, intervals: 10s, stop: {{ after: 9m }} }}
+ask: {{ prompt: "Which services drive our cloud bill? (ref ${{canary}})" }}
+expect: {{ budgets: {{ run: {{ max: 60s }} }} }}
+"#
+    );
+    fs::write(folder.path().join("soak.yaml"), scenario).expect("a file");
+    let ended = Command::new(goldenpath)
+        .args(["run", "soak.yaml", "--quiet", "--out", "out", "--seed", "1", "--url", &url])
+        .current_dir(folder.path())
+        .output()
+        .expect("the harness starts");
+    print!("{}", String::from_utf8_lossy(&ended.stdout));
+    assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
+    let summed = fs::read_to_string(folder.path().join("out/intervals.jsonl")).expect("summaries");
+    table(summed.lines().map(|line| serde_json::from_str(line).expect("an object")));
+}
+
+/// Prints what was held in each stretch, and fails unless that was flat.
+fn table(stretches: impl Iterator<Item = Value>) {
+    println!(
+        "\n{:>8} {:>11} {:>10} {:>6} {:>9} {:>12}",
+        "seconds", "frames", "memory", "files", "run p99", "% of a core"
+    );
+    let (mut frames, mut held) = (0, Vec::new());
+    for stretch in stretches {
+        let of = |field: &str| stretch[field].as_u64().unwrap_or_default();
+        frames += of("frames");
+        held.push((frames, of("memory_bytes")));
+        println!(
+            "{:>8.0} {frames:>11} {:>7.1} MB {:>6} {:>6.0} ms {:>12.0}",
+            of("to_us") as f64 / 1e6,
+            of("memory_bytes") as f64 / 1e6,
+            of("files"),
+            of("run_p99_us") as f64 / 1e3,
+            of("process_us") as f64 * 100.0 / (of("to_us") - of("from_us")).max(1) as f64,
+        );
+    }
+    assert!(frames >= FRAMES, "the soak was over after {frames} frames");
+    let warm = held.iter().find(|(frames, _)| *frames >= WARM).expect("it became warm");
+    let last = held.last().expect("there were stretches");
+    let growth = (last.1 as f64 - warm.1 as f64) / (last.0 - warm.0).max(1) as f64;
+    println!("\n{growth:.2} bytes more for each frame beyond the first {}", warm.0);
+    assert!(growth < FLAT, "memory is not flat");
+}
