@@ -75,6 +75,8 @@ pub struct Mission {
     pub tapes: Option<Arc<Tapes>>,
     /// Why the work ended before all of it was done, where that was asked for.
     pub ended: OnceLock<String>,
+    /// The name of a captured value that was to say when sessions end and is no token that could.
+    pub endless: OnceLock<String>,
     /// Probes may do what targets may lock accounts out for.
     pub may_lock: bool,
     /// Failing findings so far, of all threads.

@@ -70,8 +70,10 @@ impl Said {
     }
 }
 
-const LADDER: [&str; 13] =
-    ["name", "tcp", "proxy", "tls", "http", "clock", "ready", "login", "prepare", "upgrade", "echo", "greeting", "ask"];
+const LADDER: [&str; 14] = [
+    "name", "tcp", "proxy", "tls", "http", "clock", "ready", "login", "refresh", "prepare", "upgrade", "echo",
+    "greeting", "ask",
+];
 
 #[test]
 fn troubleshooting_names_rungs_that_exist() {
@@ -100,7 +102,7 @@ fn a_target_that_works_has_no_broken_rung() {
     let rungs: Vec<_> =
         said.json["rungs"].as_array().unwrap().iter().filter_map(|rung| rung["rung"].as_str()).collect();
     assert_eq!(rungs, LADDER);
-    let good = ["tcp", "http", "clock", "ready", "login", "upgrade", "echo", "greeting", "ask"];
+    let good = ["tcp", "http", "clock", "ready", "login", "refresh", "upgrade", "echo", "greeting", "ask"];
     assert_eq!(said.rungs("good"), good);
     let event = |name: &str| {
         let events = said.json["events"].as_array().expect("a list");
