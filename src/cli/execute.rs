@@ -251,10 +251,10 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<E
         .into_iter()
         .chain(warning)
         .chain(ended)
-        .chain(endless)
         .chain(faulty)
         .chain(roots)
         .chain(invocation.way.notes(&net))
+        .chain(endless)
         .collect();
     circumstances.recording =
         recording.as_ref().map(|recording| recording_of(recording.path(), recording.tapes().left_out()));
@@ -353,7 +353,7 @@ fn drive_all(mission: &Mission, net: &Net, hooks: Hooks) -> (Judgement, Vec<Shar
             }
             driven.sort_by_key(|(user, _)| user.number());
             if let (Some(intruder), Some(victim)) = (driven.pop(), driven.pop()) {
-                knock_at_doors(&bench, victim, intruder).await;
+                Box::pin(knock_at_doors(&bench, victim, intruder)).await;
             }
         };
         let (pulse, computed) = (Pulse::default(), Cell::new(kernel::computed()));

@@ -188,6 +188,11 @@ impl User<'_> {
 
     /// Refreshes the session, and goes on listening meanwhile. Says whether there still is one.
     pub(super) async fn renew(&mut self) -> bool {
+        // Rare, and larger than what users otherwise do: kept apart from what every user holds all the time.
+        Box::pin(self.renew_now()).await
+    }
+
+    async fn renew_now(&mut self) -> bool {
         let mission = self.bench.mission;
         let Some(refresh) = &mission.profile.refresh else { return true };
         self.renewal.due = None;
@@ -218,9 +223,12 @@ impl User<'_> {
     /// While the user waits with a connection that it will use: refreshes the session, and replaces the connection where it must be.
     pub(super) async fn renew_on_the_way(&mut self) {
         if self.renew().await && self.is_stale() {
-            self.line.hang_up(&self.values).await;
-            let _pass = self.bench.mission.connects.enter().await;
-            self.dial().await;
+            Box::pin(async {
+                self.line.hang_up(&self.values).await;
+                let _pass = self.bench.mission.connects.enter().await;
+                self.dial().await;
+            })
+            .await;
         }
     }
 

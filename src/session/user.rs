@@ -83,7 +83,7 @@ pub struct Mission {
     pub failing: AtomicU64,
     /// Users ask; else they leave as soon as they might.
     pub asks: bool,
-    /// Sessions are refreshed as soon as they stand, to see whether they can be.
+    /// Sessions are refreshed when everything else is done, to see whether they can be.
     pub tries_refresh: bool,
     /// For somebody who watches.
     pub progress: Progress,
@@ -462,6 +462,9 @@ impl<'a> User<'a> {
             tokio::time::sleep(GOOD_BYE.to_std()).await;
         };
         let cleaning = async {
+            if self.bench.mission.tries_refresh {
+                self.renew().await;
+            }
             for step in &self.bench.mission.profile.finally {
                 if self.bench.requester(&self.headers, &self.jar).can(step, &self.values) {
                     self.step(step, Phase::Finally).await;
@@ -613,7 +616,7 @@ impl<'a> User<'a> {
         drop(pass);
         self.logged_in = true;
         mission.progress.add(Stage::LoggedIn, 1);
-        !mission.tries_refresh || self.renew().await
+        true
     }
 
     /// The cookies that go to the socket.
