@@ -48,7 +48,8 @@ impl Backend {
     pub(super) fn refresh(&self, token: &str, now: u64) -> Result<User, Refusal> {
         self.authority.refresh(token, now).or_else(|refusal| {
             let used = Some(refusal).filter(|refusal| *refusal == Refusal::Spent);
-            let spec = used.and_then(|_| self.faults.strike(Fault::OpenDoorRefresh, &Chance::default())).ok_or(refusal)?;
+            let spec =
+                used.and_then(|_| self.faults.strike(Fault::OpenDoorRefresh, &Chance::default())).ok_or(refusal)?;
             let user = named_in(token).ok_or(refusal)?;
             self.struck(spec, Some(&user));
             Ok(user)

@@ -474,7 +474,9 @@ impl User<'_> {
             return Ok(None);
         }
         if held(self) == before {
-            return Err("a refresh gives nothing in place of what it was sent, so that this may be good for more".to_owned());
+            return Err(
+                "a refresh gives nothing in place of what it was sent, so that this may be good for more".to_owned()
+            );
         }
         let with = "its refresh token, for the second time";
         Ok(Some(Brought { values: before, jar: Some(jar), ..Brought::with(with) }))

@@ -84,7 +84,8 @@ fn a_refresh_token_is_used_twice_only_where_that_shows_something() {
     let in_again = ("let in: HTTP 200 with a session", Some("fail"), 1);
     let spared = ("spared", None, 0);
     let takes_none = ("        refresh_token: { secret: /refresh_token }\n", "");
-    let keeps = ("        refresh_token: { secret: /refresh_token }", "        refresh_token: { secret: [/token_type] }");
+    let keeps =
+        ("        refresh_token: { secret: /refresh_token }", "        refresh_token: { secret: [/token_type] }");
     // Another login is told to take the same, so that nothing new comes of a refresh.
     let same = ("      refresh_token: { secret: /refresh_token }", "      refresh_token: { secret: [/token_type] }");
     for (fault, replaced, (seen, verdict, code)) in [
@@ -217,8 +218,8 @@ fn what_may_lock_an_account_out_knocks_off_this_machine_only_where_that_is_allow
     assert_eq!(
         spared[..2],
         [
-            "probes     7 probes, at most 11 runs more: no-token, malformed-token, expired-token, logged-out-token, \
-             foreign-thread, foreign-run, foreign-history",
+            "probes     8 probes, at most 12 runs more: no-token, malformed-token, expired-token, logged-out-token, \
+             refreshed-twice, foreign-thread, foreign-run, foreign-history",
             "spared     forged-token: it may lock the account out; --allow-lockout lets it knock",
         ]
     );
