@@ -24,6 +24,8 @@ pub enum Probe {
     MisplacedToken,
     /// With a token that was logged out.
     LoggedOutToken,
+    /// With a refresh token that was used before.
+    RefreshedTwice,
     /// With the own token, asking on another user's thread.
     ForeignThread,
     /// With the own token, asking with the id of another user's run.
@@ -34,7 +36,6 @@ pub enum Probe {
     NoOrigin,
     /// With the `Origin` of another site.
     ForeignOrigin,
-    // A refresh token that is used twice belongs here as soon as a profile can say how tokens are refreshed.
 }
 
 /// Where it knocks.
@@ -43,13 +44,13 @@ pub enum Probe {
 pub enum Door {
     /// Where sockets are opened, and asks are taken.
     Socket,
-    /// Where a thread is read over HTTP.
+    /// Where a thread is read over HTTP, or a session is refreshed.
     Http,
 }
 
 impl Probe {
     /// All of them, in the order in which they knock: the most harmless first.
-    pub const ALL: [Probe; 13] = [
+    pub const ALL: [Probe; 14] = [
         Probe::NoToken,
         Probe::MalformedToken,
         Probe::ExpiredToken,
@@ -58,6 +59,7 @@ impl Probe {
         Probe::WrongAudience,
         Probe::MisplacedToken,
         Probe::LoggedOutToken,
+        Probe::RefreshedTwice,
         Probe::ForeignThread,
         Probe::ForeignRun,
         Probe::ForeignHistory,
@@ -76,6 +78,7 @@ impl Probe {
             Probe::WrongAudience => "wrong-audience",
             Probe::MisplacedToken => "misplaced-token",
             Probe::LoggedOutToken => "logged-out-token",
+            Probe::RefreshedTwice => "refreshed-twice",
             Probe::ForeignThread => "foreign-thread",
             Probe::ForeignRun => "foreign-run",
             Probe::ForeignHistory => "foreign-history",
@@ -95,6 +98,7 @@ impl Probe {
             Probe::WrongAudience => "with a token for another service",
             Probe::MisplacedToken => "with the token at a wrong place",
             Probe::LoggedOutToken => "with a token that was logged out",
+            Probe::RefreshedTwice => "with a refresh token that was used before",
             Probe::ForeignThread => "who asked on another user's thread",
             Probe::ForeignRun => "who asked with the id of another user's run",
             Probe::ForeignHistory => "who read another user's thread",
@@ -108,7 +112,12 @@ impl Probe {
         matches!(self, Probe::ForeignThread | Probe::ForeignRun | Probe::ForeignHistory)
     }
 
-    /// It asks the agent; the others only connect or read.
+    /// It comes to the socket; the others to HTTP alone.
+    pub fn connects(self) -> bool {
+        !matches!(self, Probe::ForeignHistory | Probe::RefreshedTwice)
+    }
+
+    /// It asks the agent; the others only connect, read or refresh.
     pub fn asks(self) -> bool {
         matches!(self, Probe::ForeignThread | Probe::ForeignRun)
     }

@@ -41,6 +41,21 @@ impl Backend {
         Some(user)
     }
 
+    /// The user of a refresh token, which is spent by that.
+    ///
+    /// # Errors
+    /// Why no session is refreshed with it.
+    pub(super) fn refresh(&self, token: &str, now: u64) -> Result<User, Refusal> {
+        self.authority.refresh(token, now).or_else(|refusal| {
+            let used = Some(refusal).filter(|refusal| *refusal == Refusal::Spent);
+            let spec =
+                used.and_then(|_| self.faults.strike(Fault::OpenDoorRefresh, &Chance::default())).ok_or(refusal)?;
+            let user = named_in(token).ok_or(refusal)?;
+            self.struck(spec, Some(&user));
+            Ok(user)
+        })
+    }
+
     /// Whether a fault that is about being refused strikes now.
     pub(super) fn refuses_badly(&self, fault: Fault) -> Option<&Spec> {
         let spec = self.faults.strike(fault, &Chance::default())?;

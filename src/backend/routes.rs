@@ -196,7 +196,7 @@ async fn refresh(State(backend): Shared, body: Bytes) -> Reply {
     let token = ["refresh_token", "refreshToken", "token"].iter().find_map(|name| body.get(name)?.as_str());
     let token = token.ok_or_else(|| Problem::field("refresh_token", "Field required"))?;
     let now = unix_seconds();
-    let user = backend.authority.refresh(token, now);
+    let user = backend.refresh(token, now);
     if let Some(journal) = &backend.journal {
         let kind = if user.is_ok() { "refresh" } else { "refresh_refused" };
         let user_id = user.as_ref().ok().map(|user| Arc::clone(&user.id));

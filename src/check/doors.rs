@@ -167,7 +167,7 @@ impl DoorLog {
             let at = |door| self.knocks.contains_key(&(rule.probe, door));
             let mut doors: Vec<Door> = [Door::Socket, Door::Http].into_iter().filter(|door| at(*door)).collect();
             if doors.is_empty() {
-                doors.push(if rule.probe == Probe::ForeignHistory { Door::Http } else { Door::Socket });
+                doors.push(if rule.probe.connects() { Door::Socket } else { Door::Http });
             }
             doors.into_iter().map(|door| self.row(rule, door)).collect::<Vec<_>>()
         };

@@ -188,6 +188,7 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<E
         secrets: RwLock::new(Scrubber::new()),
         tapes: None,
         ended: OnceLock::new(),
+        endless: OnceLock::new(),
         may_lock: local || invocation.options.allow_lockout,
         failing: AtomicU64::new(0),
         progress: engine::Progress::default(),
@@ -242,6 +243,9 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<E
     let faulty =
         (!faults.is_empty()).then(|| format!("the embedded backend misbehaves on purpose: {}", faults.join(", ")));
     let ended = mission.ended.get().map(|why| format!("the work was ended before all of it was done: {why}"));
+    let endless = mission.endless.get().map(|name| {
+        format!("{name} is no JSON Web Token and does not say when it ends, so that sessions are not refreshed")
+    });
     let unchecked = invocation.trust.unchecked() && roots.is_some();
     let warning = unchecked.then(|| "--insecure: WHO THE TARGET IS WAS NOT CHECKED".to_owned());
     circumstances.notes = broke
@@ -251,6 +255,7 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<E
         .chain(faulty)
         .chain(roots)
         .chain(invocation.way.notes(&net))
+        .chain(endless)
         .collect();
     circumstances.recording =
         recording.as_ref().map(|recording| recording_of(recording.path(), recording.tapes().left_out()));

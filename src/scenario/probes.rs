@@ -3,7 +3,7 @@
 //! Whether a profile can express a probe is asked where both are known.
 
 use crate::document::context::Context;
-use crate::document::decode::{self, Decode, Definitions, NotYet, by_shape, record, words};
+use crate::document::decode::{self, Decode, Definitions, by_shape, record, words};
 use crate::document::diagnostic::Diagnostic;
 use crate::document::tree::Node;
 use crate::document::values::{CloseCodes, Codes, OneOrMany, Status};
@@ -11,13 +11,6 @@ use crate::document::{Span, Spanned};
 use crate::expect::{Asserted, DoorRule, Doors, Misplaced, Refusals};
 use crate::probe::Probe;
 use crate::time::Micros;
-
-/// What cannot knock yet.
-const LATER: &[NotYet] = &[NotYet {
-    key: "refreshed-twice",
-    would: "use a refresh token twice",
-    remedy: "leave it out; a profile cannot say yet how tokens are refreshed",
-}];
 
 by_shape! {
     /// What knocks at doors that must stay shut, after the load and apart from it.
@@ -107,7 +100,7 @@ record! {
 impl Decode for Probe {
     fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
         let names = Probe::ALL.map(Probe::name);
-        decode::word(node, &names, LATER, cx).map(|found| Probe::ALL[found])
+        decode::word(node, &names, &[], cx).map(|found| Probe::ALL[found])
     }
 
     fn schema(definitions: &mut Definitions) -> serde_json::Value {

@@ -10,7 +10,7 @@ use cookie_store::CookieStore;
 use url::Url;
 
 /// The cookies that a user has, by the addresses they are for.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Jar(RefCell<CookieStore>);
 
 impl Jar {

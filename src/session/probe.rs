@@ -13,6 +13,7 @@ use serde_json::Value as Json;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
+use super::cookies::Jar;
 use super::token;
 use super::user::{Bench, User};
 use super::values::Values;
@@ -63,6 +64,8 @@ struct Brought {
     lacks: Vec<String>,
     /// When what is brought stops being right by itself, in seconds since 1970.
     until_s: Option<u64>,
+    /// Cookies in place of the own ones, over HTTP.
+    jar: Option<Jar>,
 }
 
 impl Hold {
@@ -130,13 +133,19 @@ impl<'a> Pair<'a> {
         if let Some(why) = mission.profile.spares(probe, mission.may_lock) {
             return Err(why.to_owned());
         }
-        let asks = probe != Probe::ForeignHistory && (probe.asks() || !mission.profile.greets());
+        let asks = probe.connects() && (probe.asks() || !mission.profile.greets());
         let ready = if asks { self.run_as_control(probe).await } else { self.intruder.open_session().await };
         if !ready {
             return Ok(());
         }
-        let brought = self.bring(rule)?;
-        if !asks && probe != Probe::ForeignHistory {
+        let brought = match probe {
+            Probe::RefreshedTwice => match self.intruder.refresh_once().await? {
+                Some(brought) => brought,
+                None => return Ok(()),
+            },
+            _ => self.bring(rule)?,
+        };
+        if !asks && probe.connects() {
             let own = Brought::with("its own token");
             self.intruder.stand_at_door(probe, true, &own, None, None).await;
         }
@@ -193,6 +202,11 @@ impl<'a> Pair<'a> {
                 if probe == Probe::ForeignHistory {
                     intruder.read_at_door(probe, &brought, beside).await;
                     *read = true;
+                } else if probe == Probe::RefreshedTwice {
+                    intruder.refresh_at_door(false, &brought, Some(beside)).await;
+                    // Whoever notices that may end all sessions of this user.
+                    intruder.logged_in = false;
+                    hold.until_over().await;
                 } else {
                     intruder.stand_at_door(probe, false, &brought, Some(beside), Some(hold)).await;
                     hold.until_over().await;
@@ -339,6 +353,7 @@ impl Brought {
             weak: false,
             lacks: Vec::new(),
             until_s: None,
+            jar: None,
         }
     }
 
@@ -455,6 +470,57 @@ impl User<'_> {
         self.step(&step, Phase::Probe).await;
         self.values.put_back(before);
         self.line.tell(Fact::Left { at: self.line.now() });
+    }
+
+    /// Uses what refreshes the session for the first time, as the control; says what is to be used again, if that went well.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing would be shown by using it again.
+    async fn refresh_once(&mut self) -> Result<Option<Brought>, String> {
+        let names = self.bench.mission.profile.used_up();
+        let held = |user: &Self| -> Vec<(String, Json)> {
+            let value = |name: &String| Some((name.clone(), user.values.get(name)?.into_owned()));
+            names.iter().filter_map(value).collect()
+        };
+        let (before, jar) = (held(self), self.jar.clone());
+        if before.is_empty() {
+            return Err("the target gave nothing that a session could be refreshed with".to_owned());
+        }
+        if !self.refresh_at_door(true, &Brought::with("its refresh token, for the first time"), None).await {
+            return Ok(None);
+        }
+        if held(self) == before {
+            return Err(
+                "a refresh gives nothing in place of what it was sent, so that this may be good for more".to_owned()
+            );
+        }
+        let with = "its refresh token, for the second time";
+        Ok(Some(Brought { values: before, jar: Some(jar), ..Brought::with(with) }))
+    }
+
+    /// Refreshes the session; says whether it was.
+    async fn refresh_at_door(
+        &mut self,
+        control: bool,
+        brought: &Brought,
+        beside: Option<(UserNumber, Iteration)>,
+    ) -> bool {
+        self.enter_door((Probe::RefreshedTwice, Door::Http), control, brought, beside);
+        let before = self.values.replace(&brought.values);
+        let own = brought.jar.clone().map(|jar| std::mem::replace(&mut self.jar, jar));
+        let steps = self.bench.mission.profile.refreshing();
+        let mut good = true;
+        for (nth, step) in steps.iter().enumerate() {
+            let phase = if nth + 1 < steps.len() { Phase::Refresh } else { Phase::Probe };
+            good = good && self.step(step, phase).await;
+        }
+        if !control {
+            self.values.put_back(before);
+            own.into_iter().for_each(|own| self.jar = own);
+        }
+        self.line.tell(Fact::Left { at: self.line.now() });
+        good
     }
 
     /// What was done before, with all that is right, shows how a door opens.

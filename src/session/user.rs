@@ -76,13 +76,15 @@ pub struct Mission {
     pub tapes: Option<Arc<Tapes>>,
     /// Why the work ended before all of it was done, where that was asked for.
     pub ended: OnceLock<String>,
+    /// The name of a captured value that was to say when sessions end and is no token that could.
+    pub endless: OnceLock<String>,
     /// Probes may do what targets may lock accounts out for.
     pub may_lock: bool,
     /// Failing findings so far, of all threads.
     pub failing: AtomicU64,
     /// Users ask; else they leave as soon as they might.
     pub asks: bool,
-    /// Sessions are refreshed as soon as they stand, to see whether they can be.
+    /// Sessions are refreshed when everything else is done, to see whether they can be.
     pub tries_refresh: bool,
     /// For somebody who watches.
     pub progress: Progress,
@@ -484,6 +486,9 @@ impl<'a> User<'a> {
             tokio::time::sleep(GOOD_BYE.to_std()).await;
         };
         let cleaning = async {
+            if self.bench.mission.tries_refresh {
+                self.renew().await;
+            }
             for step in &self.bench.mission.profile.finally {
                 if self.bench.requester(&self.headers, &self.jar).can(step, &self.values) {
                     self.step(step, Phase::Finally).await;
@@ -635,7 +640,7 @@ impl<'a> User<'a> {
         drop(pass);
         self.logged_in = true;
         mission.progress.add(Stage::LoggedIn, 1);
-        !mission.tries_refresh || self.renew().await
+        true
     }
 
     /// The cookies that go to the socket.

@@ -12,6 +12,10 @@ impl Profile {
         let token = !self.tokens().is_empty() || !self.login.is_empty();
         let origin = self.connect.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("origin"));
         let (fits, why) = match probe {
+            Probe::RefreshedTwice if self.refresh.is_none() => (false, "the profile has no `refresh`"),
+            Probe::RefreshedTwice => {
+                (!self.used_up().is_empty(), "the profile's `refresh` takes nothing of what it sends anew")
+            }
             Probe::LoggedOutToken if token => (!self.logout.is_empty(), "the profile has no `logout`"),
             Probe::ForeignThread => (self.sends(IdRole::Thread), "nothing that the profile sends names a thread"),
             Probe::ForeignRun => (self.sends(IdRole::Run), "nothing that the profile sends names a run"),
@@ -63,6 +67,17 @@ impl Profile {
         names
     }
 
+    /// The names of what a refresh sends and takes anew, and so may use up.
+    pub fn used_up(&self) -> Vec<String> {
+        let steps = self.refreshing();
+        let captured = steps.iter().flat_map(|step| &step.captures).map(|capture| &capture.name);
+        let sends = |name: &&String| steps.iter().any(|step| names_any(&step.texts(), std::slice::from_ref(*name)));
+        let mut names: Vec<String> = captured.filter(sends).cloned().collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
     /// The names under which the ids of this role are sent.
     pub fn names_of(&self, role: IdRole) -> Vec<String> {
         let rules = self.reads.ids.iter().filter(|rule| rule.role == role);
@@ -93,7 +108,7 @@ impl Profile {
     /// Runs that one probe costs at most, `turns` being those of an iteration: that of the other user, and where being let in
     /// shows in a run its own and the control's.
     pub fn runs_of(&self, probe: Probe, turns: u64) -> u64 {
-        let asks = probe.asks() || probe != Probe::ForeignHistory && !self.greets();
+        let asks = probe.asks() || probe.connects() && !self.greets();
         if asks { 2 * turns + 1 } else { turns }
     }
 

@@ -221,7 +221,6 @@ one_of! {
     }
     not_yet {
         "matches" => ("capture a part of a text", "capture the text as a whole"),
-        "expires" => ("remember when the value expires", "name it under `refresh.expires`"),
     }
 }
 

@@ -1,6 +1,8 @@
 //! The claims about profiles, each by one small file. What the dialect of a profile makes of frames is tested beside the
 //! decoder's other callers, in the integration tests.
 
+mod refresh;
+
 use std::borrow::Cow;
 
 use proptest::prelude::*;
@@ -88,7 +90,10 @@ fn the_committed_profile_is_complete_and_clean() {
     let login = netra.login[0].url.render(&none).expect("a default");
     assert_eq!(absolute("http://127.0.0.1:8000", &login), "http://127.0.0.1:8000/auth/login");
     let needed = netra.login[0].captures.iter().map(|capture| (&*capture.name, capture.secret, capture.needed));
-    assert_eq!(needed.collect::<Vec<_>>(), [("token", true, true), ("user_id", false, true)]);
+    assert_eq!(
+        needed.collect::<Vec<_>>(),
+        [("token", true, true), ("user_id", false, true), ("refresh_token", true, false)]
+    );
     assert!(!netra.ready[0].captures[0].needed, "a target may keep its version to itself");
     assert_eq!(netra.columns, []);
     assert!(netra.asks_with("run_id") && netra.asks_with("thread_id") && !netra.asks_with("token"));
@@ -314,6 +319,9 @@ fn the_schema_accepts_what_the_decoder_accepts() {
         "nam: x",
         "version: 2",
         "refresh: {}",
+        "login: [{post: 'http://h/'}]\nrefresh: {expires: {after: 10m}, before: 5s, socket: keep, steps: [{post: 'http://h/'}]}",
+        "refresh: {expires: {jwt: a, iso: b}, steps: [{post: 'http://h/'}]}",
+        "refresh: {expires: exp, socket: close, steps: {post: 'http://h/'}}",
         "limits: {users: 0}",
         "login: [{get: 'http://h/', expect: {status: [200, 300-302]}}]",
         "login: [{get: 'http://h/', expect: {status: [abc]}}]",
@@ -412,7 +420,7 @@ fn addresses_and_limits_are_checked() {
         (
             "nam: x",
             &[
-                "1:1 the key `nam` is not known here -> did you mean `name`? allowed are `version`, `name`, `http`, `socket`, `limits`, `ready`, `login`, `logout`, `prepare`, `connect`, `heartbeats`, `replies`, `ask`, `leave`, `events`, `after`, `finally` and `environments`",
+                "1:1 the key `nam` is not known here -> did you mean `name`? allowed are `version`, `name`, `http`, `socket`, `limits`, `ready`, `login`, `logout`, `refresh`, `prepare`, `connect`, `heartbeats`, `replies`, `ask`, `leave`, `events`, `after`, `finally` and `environments`",
             ],
         ),
         (
@@ -429,7 +437,7 @@ fn addresses_and_limits_are_checked() {
         (
             "environments: {staging: 5}",
             &[
-                "1:25 expected a map, found a number -> its keys are `version`, `name`, `http`, `socket`, `limits`, `ready`, `login`, `logout`, `prepare`, `connect`, `heartbeats`, `replies`, `ask`, `leave`, `events`, `after`, `finally` and `environments`",
+                "1:25 expected a map, found a number -> its keys are `version`, `name`, `http`, `socket`, `limits`, `ready`, `login`, `logout`, `refresh`, `prepare`, `connect`, `heartbeats`, `replies`, `ask`, `leave`, `events`, `after`, `finally` and `environments`",
             ],
         ),
         ("name: ' '", &["1:7 the name is empty -> reports show it; name the target"]),
@@ -553,7 +561,7 @@ fn names_have_a_value_where_they_are_used() {
         (
             r#"ready: [{get: "http://h/${user.email}"}]"#,
             &[
-                "1:25 `${user.email}` has no value here -> it has one in `http.headers`, `login`, `prepare`, `connect`, `connect.script`, `ask`, `after` and `finally`",
+                "1:25 `${user.email}` has no value here -> it has one in `http.headers`, `login`, `prepare`, `connect`, `connect.script`, `ask`, `after`, `finally` and `refresh.steps`",
             ],
         ),
         (
@@ -826,19 +834,13 @@ fn what_this_build_cannot_do_is_refused_with_a_remedy() {
             &["1:43 `file: ...` is not part of this build yet -> write the JSON in place"],
         ),
         (
-            r#"login: [{get: "http://h/x", capture: {id: {secret: [$.data.token]}, token: {secret: [/data/token], expires: jwt}}}]"#,
+            r#"login: [{get: "http://h/x", capture: {id: {secret: [$.data.token]}, token: {secret: [/data/token], matches: x}}}]"#,
             &[
                 "1:53 `$.data.token` is not a JSON Pointer -> write `/data/token`",
-                "1:100 `login[0].capture.token.expires` is not part of this build yet -> remove it",
+                "1:100 `login[0].capture.token.matches` is not part of this build yet -> capture the text as a whole",
             ],
         ),
         ("connect: {kind: sse}", &["1:17 `connect.kind: sse` is not part of this build yet -> use `websocket`"]),
-        (
-            "refresh: {expires: jwt}",
-            &[
-                "1:1 `refresh` is not part of this build yet -> remove it and keep executions shorter than a token lives",
-            ],
-        ),
         (
             "events: {decode: [json, sse], split: /events}",
             &["1:38 expected a map, found text -> its keys are `at` and `by`"],

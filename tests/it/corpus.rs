@@ -109,6 +109,7 @@ const BEYOND_A_SCHEMA: &[(&str, &[&str])] = &[
             "target-profile-holds",
             "target-profile-asking",
             "target-profile-prefix",
+            "target-profile-refresh-rules",
             "timeouts-idle",
             "users-all-one",
             "users-auto-closed",

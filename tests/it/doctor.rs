@@ -70,8 +70,10 @@ impl Said {
     }
 }
 
-const LADDER: [&str; 13] =
-    ["name", "tcp", "proxy", "tls", "http", "clock", "ready", "login", "prepare", "upgrade", "echo", "greeting", "ask"];
+const LADDER: [&str; 14] = [
+    "name", "tcp", "proxy", "tls", "http", "clock", "ready", "login", "prepare", "upgrade", "echo", "greeting", "ask",
+    "refresh",
+];
 
 #[test]
 fn troubleshooting_names_rungs_that_exist() {
@@ -100,7 +102,7 @@ fn a_target_that_works_has_no_broken_rung() {
     let rungs: Vec<_> =
         said.json["rungs"].as_array().unwrap().iter().filter_map(|rung| rung["rung"].as_str()).collect();
     assert_eq!(rungs, LADDER);
-    let good = ["tcp", "http", "clock", "ready", "login", "upgrade", "echo", "greeting", "ask"];
+    let good = ["tcp", "http", "clock", "ready", "login", "upgrade", "echo", "greeting", "ask", "refresh"];
     assert_eq!(said.rungs("good"), good);
     let event = |name: &str| {
         let events = said.json["events"].as_array().expect("a list");
@@ -250,7 +252,10 @@ fn where_nobody_listens_nothing_above_is_reached() {
     let json = Process::start(command).end().exits(3).stdout;
     let said = Said { json: serde_json::from_str(&json).expect("one document"), page: json };
     assert_eq!(said.rungs("broken"), ["socket tcp"]);
-    assert_eq!(said.rungs("not_reached"), ["socket proxy", "socket tls", "upgrade", "echo", "greeting", "ask"]);
+    assert_eq!(
+        said.rungs("not_reached"),
+        ["socket proxy", "socket tls", "upgrade", "echo", "greeting", "ask", "refresh"]
+    );
     assert!(said.rungs("good").contains(&"login"), "{}", said.page);
 }
 

@@ -69,6 +69,7 @@ fn every_door_of_a_healthy_target_is_shut_and_the_shipped_scenario_says_so() {
         ("forged-token http", "refused: HTTP 401"),
         ("no-token http", "refused: HTTP 401"),
         ("logged-out-token socket", "refused: HTTP 401"),
+        ("refreshed-twice http", "refused: HTTP 401"),
         ("foreign-thread socket", "refused: error_message"),
         ("foreign-run socket", "refused: agent_started came, of a run of its own under that id"),
         ("foreign-history http", "refused: HTTP 404"),
@@ -79,6 +80,52 @@ fn every_door_of_a_healthy_target_is_shut_and_the_shipped_scenario_says_so() {
     // Bent tokens are secrets as well: some differ from real ones by one field.
     let text = std::fs::read_to_string(place.path().join("out/report.json")).expect("a report");
     assert!(!text.contains("eyJ"), "a token stands in the report");
+}
+
+#[test]
+fn a_refresh_token_is_used_twice_only_where_that_shows_something() {
+    let refused = ("refused: HTTP 401", Some("pass"), 0);
+    let in_again = ("let in: HTTP 200 with a session", Some("fail"), 1);
+    let spared = ("spared", None, 0);
+    let takes_none = ("        refresh_token: { secret: /refresh_token }\n", "");
+    let keeps =
+        ("        refresh_token: { secret: /refresh_token }", "        refresh_token: { secret: [/token_type] }");
+    // Another login is told to take the same, so that nothing new comes of a refresh.
+    let same = ("      refresh_token: { secret: /refresh_token }", "      refresh_token: { secret: [/token_type] }");
+    for (fault, replaced, (seen, verdict, code)) in [
+        (None, vec![], refused),
+        (Some("open-door-refresh"), vec![], in_again),
+        (None, vec![takes_none], spared),
+        (None, vec![keeps, same], ("it never knocked", Some("inconclusive"), 4)),
+    ] {
+        let place = Place::new();
+        let profile = replaced.iter().fold(profile(), |profile, (old, new)| {
+            assert!(profile.contains(old), "{old}");
+            profile.replace(old, new)
+        });
+        place.write("target.yaml", &profile);
+        let probes = if verdict.is_none() { "probes: all" } else { "probes: [refreshed-twice]" };
+        place.write("scenario.yaml", &format!("{SCENARIO}{probes}\n"));
+        let faults = fault.map(|fault| fault.parse().expect("a fault")).into_iter().collect();
+        let backend = backend::start(Options { faults, journal: true, ..Options::default() }).expect("a backend");
+        let (exit, report) = run(&place, "scenario.yaml", &["--url", &backend.http_url()]);
+        let rows = rows(&report);
+        let row = (seen.to_owned(), verdict.map(str::to_owned));
+        assert_eq!((exit, &rows["refreshed-twice http"]), (code, &row), "{rows:?}");
+        let journal = backend.stop();
+        let journaled = |kind: &str| journal.iter().filter(|entry| entry.kind == kind).count();
+        let used = match (fault, verdict) {
+            (None, Some("pass")) => (1, 1),
+            (Some(_), _) => (2, 0),
+            (None, None) => (0, 0),
+            (None, Some(_)) => (0, 1),
+        };
+        assert_eq!((journaled("refresh"), journaled("refresh_refused")), used, "{rows:?}");
+        if code == 1 {
+            let told = "the target let in somebody with a refresh token that was used before";
+            assert!(report.witness("GP208").contains(told), "{}", report.witness("GP208"));
+        }
+    }
 }
 
 #[test]
@@ -175,8 +222,8 @@ fn what_may_lock_an_account_out_knocks_off_this_machine_only_where_that_is_allow
     assert_eq!(
         spared[..2],
         [
-            "probes     7 probes, at most 11 runs more: no-token, malformed-token, expired-token, logged-out-token, \
-             foreign-thread, foreign-run, foreign-history",
+            "probes     8 probes, at most 12 runs more: no-token, malformed-token, expired-token, logged-out-token, \
+             refreshed-twice, foreign-thread, foreign-run, foreign-history",
             "spared     forged-token: it may lock the account out; --allow-lockout lets it knock",
         ]
     );

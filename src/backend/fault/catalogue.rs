@@ -100,6 +100,8 @@ catalogue! {
         "a decoder used in place of a verifier", "nobody, until somebody tries";
     OpenDoorRevoked, "open-door-revoked", Door, "lets in tokens that were logged out",
         "a list of revoked tokens that one instance keeps for itself", "nobody, until a token leaks";
+    OpenDoorRefresh, "open-door-refresh", Door, "takes refresh tokens that were used before",
+        "refresh tokens that are good until they expire", "nobody, until a token leaks";
     OpenDoorUnsigned, "open-door-unsigned", Door, "lets in tokens that say they need no signature",
         "a library that believes the algorithm in the token", "nobody, until somebody tries";
     OpenDoorAudience, "open-door-audience", Door, "lets in tokens for another service, whatever their signature",

@@ -14,7 +14,7 @@ use crate::finding::{Deviation, Evidence, Excerpt};
 use crate::identity::{Connection, Iteration, UserNumber};
 use crate::probe::{Door, Probe};
 use crate::time::{Micros, Stamp};
-use crate::trace::{Content, Dial, Fact, Frame, NetFailure, StepOutcome};
+use crate::trace::{Content, Dial, Fact, Frame, NetFailure, Phase, StepOutcome};
 
 /// How many excerpts of what came are kept as evidence.
 const EXCERPTS_KEPT: usize = 3;
@@ -99,6 +99,8 @@ impl Lane {
         }
         match fact {
             Fact::Dialed { connection, done, outcome, .. } => self.door_dialed(bench, *connection, *done, outcome),
+            // More of it follows.
+            Fact::Step { phase: Phase::Refresh, outcome: StepOutcome::Good { .. }, .. } => {}
             Fact::Step { done, outcome, .. } => self.door_answered(bench, *done, outcome),
             Fact::Marked { name, marks, at } => {
                 self.searched(bench, *at, name, &marks.join(" "), true);
@@ -271,7 +273,11 @@ impl Lane {
 
     fn door_answered(&mut self, bench: &mut Bench<'_>, done: Stamp, outcome: &StepOutcome) {
         let met = match outcome {
-            StepOutcome::Good { status } => Met::In(format!("HTTP {status} with what the owner gets")),
+            StepOutcome::Good { status } => {
+                let probe = self.door.as_ref().map(|door| door.probe);
+                let got = if probe == Some(Probe::RefreshedTwice) { "a session" } else { "what the owner gets" };
+                Met::In(format!("HTTP {status} with {got}"))
+            }
             StepOutcome::Refused { status, body, .. } => {
                 let what = format!("HTTP {status}");
                 if *status >= 400 {

@@ -308,10 +308,11 @@ impl Doctor<'_> {
             ids: Vec::new(),
         };
         if rungs.iter().any(|rung| rung.is_broken() && rung.rung != CLOCK) {
-            let (before, after) = visit::all(profile);
-            rungs.extend(before.into_iter().map(Rung::not_reached));
+            let own = visit::all(profile);
+            let (before, after) = own.split_at(visit::BEFORE_SOCKET);
+            rungs.extend(before.iter().map(|rung| Rung::not_reached(rung)));
             rungs.extend(to_socket);
-            rungs.extend(after.into_iter().map(Rung::not_reached));
+            rungs.extend(after.iter().map(|rung| Rung::not_reached(rung)));
             findings.rungs = end_at_the_broken(rungs);
             return Ok(findings);
         }
@@ -319,7 +320,7 @@ impl Doctor<'_> {
         let visited = self.visit(loaded, loader, !self.args.no_ask)?;
         findings.user = visited.user(loaded, self.variables);
         let own = visited.rungs(loaded);
-        let (before, after) = own.split_at(visit::all(profile).0.len());
+        let (before, after) = own.split_at(visit::BEFORE_SOCKET);
         rungs.extend(before.iter().cloned());
         rungs.extend(to_socket);
         rungs.extend(after.iter().cloned());

@@ -21,19 +21,22 @@ use crate::trace::{Content, Dial, Direction, Fact, Observed, Phase, StepOutcome}
 const UPGRADE: &str = "upgrade";
 /// The rung of what happens on a fresh connection.
 const GREETING: &str = "greeting";
-/// The rung of a session that is refreshed; it is there where the profile says how.
+/// The rung of a session that is refreshed, in the end, so that it makes good nothing of what the login gave. It is there where
+/// the profile says how.
 const REFRESH: &str = "refresh";
+/// All other rungs of a user.
+const RUNGS: [&str; 7] = ["ready", "login", "prepare", UPGRADE, "echo", GREETING, "ask"];
+/// How many of them need no socket.
+pub const BEFORE_SOCKET: usize = 3;
 
 /// Frames that are shown at a broken rung: the last ones.
 const FRAMES: usize = 6;
 /// Of each line of the wire so many bytes are shown.
 const LINE: usize = 400;
 
-/// All rungs of a user: those that need no socket, and the others.
-pub fn all(profile: &Profile) -> (Vec<&'static str>, [&'static str; 4]) {
-    let refresh = profile.refresh.as_ref().map(|_| REFRESH);
-    let before = ["ready", "login"].into_iter().chain(refresh).chain(["prepare"]);
-    (before.collect(), [UPGRADE, "echo", GREETING, "ask"])
+/// All rungs of a user.
+pub fn all(profile: &Profile) -> Vec<&'static str> {
+    RUNGS.into_iter().chain(profile.refresh.as_ref().map(|_| REFRESH)).collect()
 }
 
 /// Hears what the judge is told.
@@ -118,16 +121,17 @@ impl Visited {
     /// The rungs, each by itself; what is behind a broken one is not known to be not reached.
     pub fn rungs(&self, loaded: &Loaded) -> Vec<Rung> {
         let profile = &loaded.target.profile;
-        let mut rungs =
-            vec![self.steps("ready", Phase::Ready, &profile.ready), self.steps("login", Phase::Login, &profile.login)];
-        // A user who comes to see whether all goes well tries it at once.
-        rungs.extend(profile.refresh.as_ref().map(|refresh| self.steps(REFRESH, Phase::Refresh, &refresh.steps)));
-        rungs.push(self.steps("prepare", Phase::Prepare, &profile.prepare));
+        let mut rungs = vec![
+            self.steps("ready", Phase::Ready, &profile.ready),
+            self.steps("login", Phase::Login, &profile.login),
+            self.steps("prepare", Phase::Prepare, &profile.prepare),
+        ];
         let (upgrade, echo) = self.upgrade(profile);
         rungs.extend([upgrade, echo]);
         let waits = profile.connect.script.iter().any(|step| matches!(step, ScriptStep::Wait(_)));
         rungs.push(self.greeting(waits));
         rungs.push(self.ask());
+        rungs.extend(profile.refresh.as_ref().map(|refresh| self.steps(REFRESH, Phase::Refresh, &refresh.steps)));
         rungs
     }
 
@@ -280,9 +284,11 @@ impl Visited {
         Rung::good("ask", format!("the run ended well, {} came", counted(counts.events, "event")))
     }
 
-    /// Findings that say of a user's way that it is broken.
+    /// Findings that say of a user's way, once it has a session, that it is broken.
     fn failing(&self) -> impl Iterator<Item = &FindingGroup> {
-        self.report.findings.iter().filter(|group| group.severity == Severity::Failure && group.blamed)
+        let session = Rule::LoginRefused.code();
+        let groups = self.report.findings.iter().filter(move |group| group.code != session);
+        groups.filter(|group| group.severity == Severity::Failure && group.blamed)
     }
 
     fn judged(&self, rung: &str, group: &FindingGroup) -> Rung {
