@@ -3,7 +3,7 @@
 //! It uses nothing of the harness and nothing of the embedded backend, so that it is a witness of its own. It speaks just as
 //! much HTTP and WebSocket (RFC 9112, RFC 6455) as one client at a time per connection needs, with a thread for each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -204,7 +204,16 @@ impl Site {
         let email = token.and_then(|token| token.strip_prefix(TOKEN).map(str::to_owned)).unwrap_or_default();
         let head = request.head.clone();
         shared.answered(call, 101, selected, "");
-        let mut talk = Talk { head, stream, reader, user: user_of(&email), email, call, shared: Arc::clone(shared) };
+        let mut talk = Talk {
+            head,
+            stream,
+            reader,
+            user: user_of(&email),
+            email,
+            call,
+            kept: VecDeque::new(),
+            shared: Arc::clone(shared),
+        };
         (self.talking)(&mut talk)?;
         while talk.hear()?.is_some() {}
         Ok(())
@@ -366,6 +375,8 @@ pub struct Talk {
     pub user: String,
     /// The number of that request.
     call: usize,
+    /// What came while something else was waited for.
+    kept: VecDeque<String>,
     shared: Arc<Shared>,
 }
 
@@ -383,13 +394,15 @@ impl Talk {
             if message["type"] == "pong" {
                 return Ok(());
             }
+            // A question may come first.
+            self.kept.push_back(text);
         }
         Err(io::ErrorKind::UnexpectedEof.into())
     }
 
     /// Waits for the question.
     pub fn ask(&mut self) -> io::Result<Ask> {
-        while let Some(text) = self.hear()? {
+        while let Some(text) = self.kept.pop_front().map_or_else(|| self.hear(), |kept| Ok(Some(kept)))? {
             let message: Value = serde_json::from_str(&text)?;
             if message["type"] != "start_agent" {
                 continue;
