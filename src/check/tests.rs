@@ -118,6 +118,7 @@ pub(super) fn expectations(users: u32) -> Expectations {
             reliability: None,
             exceptions: Exceptions::default(),
         },
+        warm_up: 0,
         fresh_sessions: true,
         open: None,
         deadline: None,
@@ -1529,4 +1530,15 @@ fn response_counts_from_when_the_iteration_was_meant_to_begin() {
     // Asked at 100 ms, which belongs to the response; the run itself is the service time beside it.
     assert_eq!((response, arrivals), (run.map(|run| run + 100_000), 1));
     assert_eq!(measured(false), (None, run, 0));
+}
+
+#[test]
+fn an_execution_that_only_warmed_up_is_no_pass() {
+    let streams = pair();
+    for (warm_up, outcome, runs) in [(0, Outcome::Pass, 2), (1, Outcome::Inconclusive, 0)] {
+        let expect = Arc::new(Expectations { warm_up, ..expectations(2) });
+        let conclusion = conclude(judge(&expect, &streams), &expect, false, None);
+        assert_eq!((conclusion.outcome, conclusion.judgement.counts.runs), (outcome, runs));
+        assert_eq!(conclusion.judgement.counts.users_ready, 2, "they were set up");
+    }
 }
