@@ -19,7 +19,7 @@ use crate::time::{Micros, Stamp};
 
 use super::alike::alike;
 use super::doors::DoorRow;
-use super::judgement::{Judgement, Latencies, Window};
+use super::judgement::{Judgement, Latencies, Window, is_of_warm_up};
 use super::leaks;
 use super::ledger::{Ledger, OpenId, Sighting};
 use super::power::Power;
@@ -247,6 +247,9 @@ pub fn conclude(mut judgement: Judgement, expect: &Expectations, interrupted: bo
         judgement.ledger.groups.clear();
     }
     settle(&mut judgement, expect);
+    // What warmed up was watched, and shows nothing of how well users overlapped behind it.
+    judgement.flights.values_mut().for_each(|runs| runs.retain(|run| run.iteration.0 > expect.warm_up));
+    judgement.flights.retain(|_, runs| !runs.is_empty());
     let power = Power::of(&judgement);
     let census = census(&judgement, expect);
     if expect.claims.uniform_envelope.is_some() {
@@ -432,7 +435,9 @@ fn settle(judgement: &mut Judgement, expect: &Expectations) {
     judgement.ledger.settle_learned();
     let collapsed = collapsed(&judgement.ledger);
     for finding in std::mem::take(&mut judgement.unmarked).settle(&judgement.ledger, !collapsed.is_empty()) {
-        judgement.findings.add(finding, exceptions);
+        if !is_of_warm_up(&finding, expect) {
+            judgement.findings.add(finding, exceptions);
+        }
     }
     let (mut told, mut foreign) = (BTreeSet::new(), Vec::new());
     for (open, sighting) in std::mem::take(&mut judgement.ledger.open) {
@@ -701,6 +706,14 @@ impl Court<'_> {
         } else if counts.users_ready + counts.setups_failed < counts.users {
             let lost = counts.users - counts.users_ready - counts.setups_failed;
             Seen::Nothing(format!("{} neither got ready nor failed to", counted(lost, "user")))
+        } else if let Some((_, user, iteration, rule, told)) = &self.judgement.warm_up.first {
+            let (failed, ended) = (self.judgement.warm_up.failed, self.judgement.warm_up.ended);
+            Seen::Nothing(format!(
+                "{failed} of {} to warm up did not end well, so that the target may be cold; the first, user {user}, iteration \
+                 {iteration}: {} {told}",
+                counted(ended, "iteration"),
+                rule.code()
+            ))
         } else if counts.setups_failed > 0 && failed <= self.expect.claims.setup_at_most {
             Seen::Allowed
         } else {
@@ -910,6 +923,8 @@ impl Court<'_> {
             why.push(format!("{} of users overlapped", percent(self.power.crowd.share)));
         }
         why.push(format!("{} seen", counted(counts.canaries, "own mark")));
+        let warmed = self.judgement.warm_up.ended;
+        why.extend((warmed > 0).then(|| format!("{} to warm up, not counted", counted(warmed, "iteration"))));
         why
     }
 }

@@ -14,7 +14,7 @@ use super::flight::Flight;
 use super::instrument::Instrument;
 use super::ledger::Ledger;
 use crate::event::{Envelope, KindId};
-use crate::expect::{Exceptions, Names, Segment};
+use crate::expect::{Exceptions, Expectations, Names, Segment};
 use crate::finding::{Excerpt, Finding, LeakClass, Subject};
 use crate::identity::{Iteration, UserNumber};
 use crate::rule::{Concern, Rule, Severity};
@@ -56,10 +56,44 @@ pub struct Judgement {
     pub personas: BTreeMap<usize, (u64, u64)>,
     /// Clean-up steps that failed, as `user N: step: reason`; the first `NAMES_KEPT`.
     pub leftovers: BTreeSet<String>,
+    /// How the iterations went that warm the target up.
+    pub warm_up: WarmUp,
     /// How good the instrument was.
     pub instrument: Instrument,
     /// How it went over time, for people.
     pub course: Course,
+}
+
+/// Iterations that warm the target up.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WarmUp {
+    /// How many ended.
+    pub ended: u64,
+    /// In how many something went wrong that would fail others.
+    pub failed: u64,
+    /// The first of what went wrong: when, in which iteration of whom, by which rule and in words.
+    pub first: Option<(Stamp, UserNumber, Iteration, Rule, String)>,
+}
+
+impl WarmUp {
+    /// Something went wrong in one of them.
+    pub fn went_wrong(&mut self, new: (Stamp, UserNumber, Iteration, Rule, String)) {
+        if self.first.as_ref().is_none_or(|first| new < *first) {
+            self.first = Some(new);
+        }
+    }
+
+    fn merge(&mut self, other: WarmUp) {
+        self.ended += other.ended;
+        self.failed += other.failed;
+        other.first.into_iter().for_each(|first| self.went_wrong(first));
+    }
+}
+
+/// Whether a finding is about an iteration that warms up, and about what is not judged there: all but set-ups and isolation.
+pub(super) fn is_of_warm_up(finding: &Finding, expect: &Expectations) -> bool {
+    let warms = finding.subject.iteration.is_some_and(|iteration| iteration.0 <= expect.warm_up);
+    warms && !matches!(finding.deviation.rule().concern(), Concern::Setup | Concern::Isolation | Concern::Doors)
 }
 
 /// How many unknown names and leftovers one part of an execution keeps.
@@ -378,6 +412,7 @@ impl Judgement {
             *mine = (mine.0 + users, mine.1 + iterations);
         }
         self.leftovers.extend(other.leftovers);
+        self.warm_up.merge(other.warm_up);
         self.instrument.merge(other.instrument);
         self.course.merge(other.course);
         self
@@ -467,6 +502,25 @@ impl Counts {
             runs_misrouted: self.runs_misrouted + other.runs_misrouted,
             announcements: self.announcements + other.announcements,
             ids_unattributed: self.ids_unattributed + other.ids_unattributed,
+        }
+    }
+}
+
+impl Counts {
+    /// What is counted of an iteration that warms up, where `before` was counted before it went on: set-ups and what was lost,
+    /// and nothing of what it received.
+    pub(super) fn of_warm_up(&self, before: &Counts) -> Counts {
+        Counts {
+            users: self.users,
+            users_ready: self.users_ready,
+            setups: self.setups,
+            setups_failed: self.setups_failed,
+            connections: self.connections,
+            connections_failed: self.connections_failed,
+            quiets: self.quiets,
+            identities_dropped: self.identities_dropped,
+            ids_dropped: self.ids_dropped,
+            ..*before
         }
     }
 }

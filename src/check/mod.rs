@@ -258,6 +258,10 @@ impl Judge {
     fn with(&mut self, user: UserNumber, tell: impl FnOnce(&mut Lane, &mut Bench<'_>)) {
         let Judge { expect, concerns, execution, lanes, alarms, out, .. } = self;
         let lane = lanes.entry(user).or_insert_with(|| Lane::new(user));
+        let before = lane.warms_up().then_some(out.counts);
         tell(lane, &mut Bench { expect, concerns, execution: *execution, alarms, out });
+        if let Some(before) = before {
+            out.counts = out.counts.of_warm_up(&before);
+        }
     }
 }

@@ -119,6 +119,7 @@ pub(super) fn expectations(users: u32) -> Expectations {
             reliability: None,
             exceptions: Exceptions::default(),
         },
+        warm_up: 0,
         fresh_sessions: true,
         open: None,
         deadline: None,
@@ -1556,4 +1557,46 @@ fn response_counts_from_when_the_iteration_was_meant_to_begin() {
     // Asked at 100 ms, which belongs to the response; the run itself is the service time beside it.
     assert_eq!((response, arrivals), (run.map(|run| run + 100_000), 1));
     assert_eq!(measured(false), (None, run, 0));
+}
+
+#[test]
+fn an_execution_that_only_warmed_up_is_no_pass() {
+    let streams = pair();
+    for (warm_up, outcome, runs) in [(0, Outcome::Pass, 2), (1, Outcome::Inconclusive, 0)] {
+        let expect = Arc::new(Expectations { warm_up, ..expectations(2) });
+        let conclusion = conclude(judge(&expect, &streams), &expect, false, None);
+        assert_eq!((conclusion.outcome, conclusion.judgement.counts.runs), (outcome, runs));
+        assert_eq!(conclusion.judgement.counts.users_ready, 2, "they were set up");
+    }
+}
+
+#[test]
+fn a_refresh_that_fails_is_a_set_up_that_failed_wherever_it_stands_and_no_run_is_lost_for_it() {
+    let refresh = |at: u64, outcome: StepOutcome| {
+        let (phase, name) = (Phase::Refresh, "POST /auth/refresh".to_owned());
+        Fact::Step { phase, name, sent: ms(at), done: ms(at + 5), outcome }
+    };
+    let refused = || StepOutcome::Refused { status: 401, why: "it was used".to_owned(), body: String::new() };
+    let told = "GP403 POST /auth/refresh: it was used (HTTP 401)";
+    // While nothing is asked yet nothing will be; a run in flight goes on; between iterations only the session is over.
+    for (at, events, runs_good, iterations_failed) in [(40, 0, 0, 1), (105, 5, 1, 1), (3_000, 5, 1, 0)] {
+        let mut stream = if at == 40 { Stream::greeted(1) } else { Stream::asked(1) };
+        if at < 3_000 {
+            stream.fact(refresh(at, refused()));
+        }
+        let mut stream = stream.run(&simple(1)[..events]).ends(2_000);
+        if at == 3_000 {
+            stream.fact(refresh(at, refused()));
+        }
+        let conclusion = concluded(&[stream]);
+        assert_eq!(findings(&conclusion), [told], "{at}");
+        let counts = &conclusion.judgement.counts;
+        assert_eq!((counts.runs_good, counts.iterations_failed), (runs_good, iterations_failed), "{at}");
+        assert_eq!((counts.setups, counts.setups_failed), (2, 1), "{at}");
+        assert_eq!(claim(&conclusion, "setup"), Verdict::Fail, "{at}");
+    }
+    let mut good = Stream::asked(1);
+    good.fact(refresh(105, StepOutcome::Good { status: 200 }));
+    let conclusion = expect_findings(&[good.run(&simple(1)).ends(2_000)], &[]);
+    assert_eq!((conclusion.outcome, conclusion.judgement.counts.setups), (Outcome::Pass, 1));
 }

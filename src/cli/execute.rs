@@ -566,7 +566,7 @@ fn context(loaded: &Loaded, invocation: &Invocation<'_>, mission: &Mission, net:
             tags: scenario.tags.clone(),
             users: plan.users.into(),
             first: plan.first,
-            iterations: plan.iterations().map(u64::from),
+            iterations: plan.iterations().map(|all| u64::from(all - plan.load.warm_up)),
             session: match scenario.users.session {
                 Session::Fresh => report::Session::Fresh,
                 Session::Keep => report::Session::Keep,

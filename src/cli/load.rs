@@ -208,6 +208,7 @@ pub fn expectations(scenario: &Scenario, profile: &Profile) -> Expectations {
         budgets: scenario.expect.budgets.clone(),
         timeouts: scenario.timeouts,
         claims: scenario.expect.claims.clone(),
+        warm_up: scenario.load.warm_up,
         fresh_sessions: scenario.fresh_sessions(),
         open: scenario.load.open().map(|open| Arrivals { dropped_at_most: open.dropped_at_most }),
         deadline: scenario.load.deadline.clone(),
@@ -904,7 +905,7 @@ fn check_greeting(scenario: &Scenario, profile: &Profile, cx: &mut Context) {
 /// What a target that is not on this machine may be loaded with is for its profile to say, and for nobody else.
 fn check_limits(scenario: &Scenario, profile: &Profile, cx: &mut Context) {
     let limits = &profile.limits;
-    let runs = scenario.runs() + probes::knocking(scenario, profile, true).runs;
+    let runs = scenario.runs() + scenario.runs_to_warm_up() + probes::knocking(scenario, profile, true).runs;
     for (key, planned, allowed) in [
         ("users", u64::from(scenario.users.count) + u64::from(scenario.listeners()), limits.users),
         ("runs", runs, limits.runs),

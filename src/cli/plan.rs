@@ -147,7 +147,11 @@ fn load(load: &Load) -> Vec<(&'static str, String)> {
             if think.to > Micros::ZERO {
                 begin.push(format!("after {} of thinking", pause(*think)));
             }
-            least += Micros(think.from.0.saturating_mul((iterations - 1).into()));
+            if load.warm_up > 0 {
+                let before = counted(load.warm_up.into(), "iteration");
+                begin.push(format!("behind {before} that warm up and are not judged"));
+            }
+            least += Micros(think.from.0.saturating_mul((iterations - 1 + load.warm_up).into()));
         }
         Work::Open(open) => {
             let gaps = if open.poisson { "by chance" } else { "evenly spaced" };

@@ -69,6 +69,8 @@ pub struct Expectations {
     pub timeouts: Timeouts,
     /// What is asserted of the execution.
     pub claims: Claims,
+    /// So many iterations of each user, the first ones, warm the target up: whom they concern is judged, how they went is not.
+    pub warm_up: u32,
     /// Each iteration logs in and connects anew, so `golden_path` exists.
     pub fresh_sessions: bool,
     /// Iterations begin by the clock, so `response` exists.

@@ -127,15 +127,21 @@ impl Plan {
         number.0.checked_sub(self.first).is_some_and(|index| index < self.users)
     }
 
-    /// Iterations of all users together, as far as they are known beforehand.
+    /// Iterations of all users together, as far as they are known beforehand, with those that warm up.
     pub fn all_iterations(&self) -> u64 {
-        self.load.iterations(self.participants())
+        let users = self.participants();
+        self.load.iterations(users) + u64::from(users) * u64::from(self.load.warm_up)
     }
 
-    /// Iterations of each user, where it is not the clock that says who begins.
+    /// Whether this iteration of a user warms the target up.
+    pub fn warms_up(&self, nth: u32) -> bool {
+        nth <= self.load.warm_up
+    }
+
+    /// Iterations of each user, with those that warm up, where it is not the clock that says who begins.
     pub fn iterations(&self) -> Option<u32> {
         match self.load.work {
-            Work::Closed { iterations, .. } => Some(iterations),
+            Work::Closed { iterations, .. } => Some(iterations + self.load.warm_up),
             Work::Open(_) => None,
         }
     }

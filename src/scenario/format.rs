@@ -177,6 +177,9 @@ record! {
         pub closed: Option<Spanned<ClosedDef>>,
         /// Users begin by the clock, whether or not others are done.
         pub open: Option<Spanned<OpenDef>>,
+        /// With `closed`: so many iterations of each user come before these and warm the target up. Set-ups in them and leaks are
+        /// judged, and nothing else.
+        pub warm_up: Option<Spanned<Whole<1, 1_000>>>,
         /// With `closed`: once all users are greeted they stay connected so long before they ask for the first time.
         pub hold: Option<Spanned<Micros>>,
         /// When all of it must be over, counted from the beginning. What is not over then is cut, and the execution fails.

@@ -12,7 +12,10 @@ use crate::time::Micros;
 pub struct Load {
     /// When users begin.
     pub work: Work,
-    /// How long users stay connected before they ask for the first time, counted from when all are greeted.
+    /// How many iterations of each user come before the others, and are not judged.
+    pub warm_up: u32,
+    /// How long users stay connected before they ask for the first time, those that warm up aside, counted from when all are
+    /// greeted.
     pub hold: Micros,
     /// When all of it must be over, counted from the execution's beginning.
     pub deadline: Option<Deadline>,
@@ -105,7 +108,7 @@ impl Default for Load {
     fn default() -> Load {
         let work = Work::Closed { iterations: defaults::ITERATIONS, think: Think::default() };
         let (hold, ends, exposure) = (Micros::ZERO, Ends::default(), Exposure::default());
-        Load { work, hold, deadline: None, ends, intervals: None, exposure }
+        Load { work, warm_up: 0, hold, deadline: None, ends, intervals: None, exposure }
     }
 }
 
@@ -143,7 +146,7 @@ impl Open {
 }
 
 impl Load {
-    /// Iterations of `users` users together, as far as they are known beforehand.
+    /// Iterations of `users` users together, as far as they are known beforehand, without those that warm up.
     pub fn iterations(&self, users: u32) -> u64 {
         match &self.work {
             Work::Closed { iterations, .. } => u64::from(users) * u64::from(*iterations),

@@ -248,9 +248,14 @@ impl Scenario {
         self.load.iterations(self.users.count)
     }
 
-    /// Logins and connects of all users together.
+    /// Logins and connects of all users together, without those that warm up.
     pub fn setups(&self) -> u64 {
-        if self.fresh_sessions() { self.iterations() } else { self.iterations().min(self.users.count.into()) }
+        match (self.fresh_sessions(), self.load.warm_up) {
+            (true, _) => self.iterations(),
+            (false, 0) => self.iterations().min(self.users.count.into()),
+            // Who keeps its session has it before anything is measured.
+            (false, _) => 0,
+        }
     }
 
     /// New connections within iterations, of all users together.
@@ -264,7 +269,12 @@ impl Scenario {
         self.users.count.saturating_mul(self.load.exposure.further).saturating_add(self.users.witnesses)
     }
 
-    /// Runs of all users together: one per turn of each iteration.
+    /// Runs of all users together that are not judged, because they warm the target up.
+    pub fn runs_to_warm_up(&self) -> u64 {
+        u64::from(self.users.count) * u64::from(self.load.warm_up) * self.turns.len() as u64
+    }
+
+    /// Runs of all users together: one per turn of each iteration, without those that warm up.
     pub fn runs(&self) -> u64 {
         self.iterations() * self.turns.len() as u64
     }

@@ -33,6 +33,7 @@ pub fn load(written: Option<&LoadDef>, origin: impl Fn(Span) -> Origin) -> Load 
             (None, Some(written)) => closed(&written.value),
             (None, None) => Load::default().work,
         },
+        warm_up: written.warm_up.map_or(0, |many| u32::try_from(many.value.get()).unwrap_or(u32::MAX)),
         hold: written.hold.map_or(Micros::ZERO, |hold| hold.value),
         deadline: written.deadline.map(deadline),
         ends: written.stop.as_ref().map(|stop| ends(&stop.value)).unwrap_or_default(),
@@ -147,6 +148,15 @@ fn check_load(load: &LoadDef, cx: &mut Context) {
     if let (Some(hold), Some(_)) = (load.hold, &load.open) {
         let mistake = Diagnostic::mistake(hold.span, "users of an open load connect when they arrive, so none is held");
         cx.report(mistake.help("write `closed` to hold connections, or remove `hold`"));
+    }
+    if let (Some(warm_up), Some(_)) = (load.warm_up, &load.open) {
+        let mistake =
+            Diagnostic::mistake(warm_up.span, "users of an open load come by the clock, so none comes before");
+        cx.report(mistake.help("write `closed`, run a scenario of its own before this one, or remove `warm_up`"));
+    }
+    if let (Some(warm_up), Some(exposure)) = (load.warm_up, &load.exposure) {
+        let mistake = Diagnostic::mistake(warm_up.span, "how users meet is for all of their iterations");
+        cx.report(mistake.also(exposure.span, "how they meet").help("remove one of the two"));
     }
     for (time, what) in [(load.hold, "a hold"), (load.deadline, "a deadline")] {
         if let Some(time) = time.filter(|time| time.value == Micros::ZERO) {

@@ -37,7 +37,8 @@ impl Places {
 /// common start, `end` where all meet who are done.
 pub async fn listen(bench: &Bench<'_>, planned: PlannedUser, seat: Seat, end: Seat) {
     let mut user = User::new(bench, planned, seat);
-    let (at, iteration) = (user.line.now(), Iteration(1));
+    // It is no warm-up, whatever others do meanwhile.
+    let (at, iteration) = (user.line.now(), Iteration(bench.mission.plan.load.warm_up + 1));
     let of = match planned.listens {
         Some(Listens::For(person)) => Some(person),
         Some(Listens::Witness) | None => None,

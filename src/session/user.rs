@@ -316,6 +316,8 @@ pub struct User<'a> {
     pub(super) opening: Option<Opening>,
     /// Values that asks take in place of the own ones.
     pub(super) borrowed: Vec<(String, Json)>,
+    /// This iteration warms the target up.
+    warms_up: bool,
     /// What is asked belongs to no iteration.
     pub(super) at_door: bool,
 }
@@ -371,6 +373,7 @@ impl<'a> User<'a> {
             hold: None,
             opening: None,
             borrowed: Vec::new(),
+            warms_up: false,
             at_door: false,
         }
     }
@@ -423,6 +426,7 @@ impl<'a> User<'a> {
     pub(super) async fn iterate(&mut self, turn: Turn, apart: bool) {
         let mission = self.bench.mission;
         let keeps = self.keeps() && !apart;
+        self.warms_up = !apart && mission.plan.warms_up(turn.nth);
         if !keeps {
             self.is_fresh();
         }
@@ -453,7 +457,9 @@ impl<'a> User<'a> {
             self.steps(&mission.profile.after, Phase::After).await;
         }
         // A user that failed before keeps nobody waiting.
-        self.seat = None;
+        if !self.warms_up {
+            self.seat = None;
+        }
         if let Some(hold) = self.hold.clone() {
             self.share(&hold);
             hold.run_is_over();
@@ -797,6 +803,9 @@ impl<'a> User<'a> {
     /// Waits until all users are ready to ask for the first time and were held as long as is asked, and goes on listening
     /// meanwhile. Says whether the user may still ask.
     async fn start_together(&mut self) -> bool {
+        if self.warms_up {
+            return true;
+        }
         let Some(seat) = self.seat.take() else { return true };
         let Mission { plan, stop, .. } = self.bench.mission;
         let behind = self.behind();

@@ -100,6 +100,8 @@ const BEYOND_A_SCHEMA: &[(&str, &[&str])] = &[
             "load-no-rate",
             "load-nobody-begins",
             "load-open-empty",
+            "load-warm-up-exposure",
+            "load-warm-up-open",
             "users-secret-without-file",
             "known-mistakes",
             "reliability-certain",

@@ -403,6 +403,7 @@ fn expectations() -> Expectations {
             reliability: None,
             exceptions: Default::default(),
         },
+        warm_up: 0,
         fresh_sessions: true,
         open: None,
         deadline: None,

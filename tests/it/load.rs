@@ -290,3 +290,63 @@ fn what_the_machine_cannot_do_is_refused_before_any_traffic() {
     assert!(told.contains("900000 users: up to 1800296 open files are needed, and this process may open"), "{told}");
     assert_eq!(place.names(), ["scenario.yaml"]);
 }
+
+const WARM: &str = "{ warm_up: 1, closed: { iterations: 2 } }";
+const COLD: &str = "{ closed: { iterations: 3 } }";
+
+/// Verdicts of a load whose first iteration of each user meets this fault.
+fn first_meets(fault: &str, load: &str, more: &[&str]) -> (i32, Report) {
+    let (place, ended) = run("count: 2", load, &[&["--fault", fault], more].concat());
+    let code = ended.status.code().unwrap_or_else(|| panic!("{}", ended.stderr));
+    (code, report(&place))
+}
+
+#[test]
+fn a_first_iteration_that_is_slow_breaks_no_budget_where_it_warms_up() {
+    let budget = ["--set", "expect.budgets.run.max=1s"];
+    let (code, cold) = first_meets("slow-first:by=2s,first=2", COLD, &budget);
+    assert_eq!((code, cold.claim("run max")), (1, Some("fail")));
+    let (code, warm) = first_meets("slow-first:by=2s,first=2", WARM, &budget);
+    assert_eq!((code, warm.claim("run max"), warm.failures()), (0, Some("pass"), vec![]));
+    // Two of three iterations count, in every figure but those of set-ups.
+    let figures = |report: &Report| ["runs", "iterations", "answers", "setups"].map(|name| report.count(name));
+    assert_eq!((figures(&cold), figures(&warm)), ([6, 6, 6, 6], [4, 4, 4, 6]));
+    assert_eq!(warm.0["scenario"]["iterations"], 2);
+    for name in ["run", "login", "golden_path"] {
+        assert_eq!(segment(&warm, name).map(|segment| segment["runs"].as_u64()), Some(Some(4)), "{name}");
+    }
+    let why = warm.0["verdict"].to_string();
+    assert!(why.contains("2 iterations to warm up, not counted"), "{why}");
+}
+
+#[test]
+fn a_leak_is_a_leak_and_a_login_that_fails_is_told_also_where_it_warms_up() {
+    // Whoever asks first may be alone.
+    let (code, report) = first_meets("leak-copy:first=2", WARM, &[]);
+    assert_eq!((code, report.claim("isolation")), (1, Some("fail")), "{:?}", report.failures());
+    let (code, report) = first_meets("login-error:first=1", WARM, &[]);
+    assert_eq!((code, report.claim("setup"), report.failures()), (1, Some("fail"), vec![("GP403", 1)]));
+}
+
+#[test]
+fn a_warm_up_that_went_wrong_is_no_finding_and_no_pass() {
+    let (code, cold) = first_meets("drop-thinking:first=1", COLD, &[]);
+    assert_eq!((code, cold.failures()), (1, vec![("GP101", 1)]));
+    let (code, warm) = first_meets("drop-thinking:first=1", WARM, &[]);
+    assert_eq!(
+        (code, warm.claim("setup"), warm.claim("events"), warm.failures()),
+        (4, Some("inconclusive"), Some("pass"), vec![])
+    );
+    let missing = warm.0["claims"].to_string();
+    assert!(missing.contains("1 of 2 iterations to warm up did not end well"), "{missing}");
+    assert!(missing.contains("GP101"), "{missing}");
+}
+
+#[test]
+fn a_session_that_is_kept_is_set_up_by_the_warm_up_and_the_first_judged_asks_come_together() {
+    let (place, ended) = run("count: 3, session: keep", WARM, &["--set", "expect.isolation.min_overlap=100%"]);
+    ended.exits(0);
+    let report = report(&place);
+    assert_eq!((report.count("setups"), report.count("connections"), report.count("runs")), (3, 3, 6));
+    assert!(segment(&report, "login").is_none(), "it was no part of what is measured");
+}

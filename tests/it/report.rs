@@ -711,6 +711,7 @@ fn expectations(users: u32) -> Expectations {
             reliability: None,
             exceptions: Exceptions::default(),
         },
+        warm_up: 0,
         fresh_sessions: true,
         open: None,
         deadline: None,

@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::concern::Concerns;
 use super::form::{self, Part};
-use super::judgement::{Judgement, Window};
+use super::judgement::{self, Judgement, Window};
 use super::ledger::Borne;
 use super::{copies, decode};
 use crate::canary;
@@ -176,6 +176,8 @@ struct IterationState {
     ended: bool,
     /// It is no part of the load.
     apart: bool,
+    /// It warms the target up.
+    warms_up: bool,
 }
 
 #[derive(Debug)]
@@ -270,6 +272,11 @@ impl Lane {
     /// A run is in flight and has begun.
     pub fn runs(&self) -> bool {
         self.run.as_ref().is_some_and(|run| run.automaton.begun())
+    }
+
+    /// The iteration that goes on warms the target up.
+    pub fn warms_up(&self) -> bool {
+        self.iterations.back().is_some_and(|iteration| iteration.warms_up)
     }
 
     /// A run that ended is still listened for.
@@ -728,7 +735,10 @@ impl Lane {
                 return;
             }
             let counts = &mut bench.out.counts;
-            if self.listens || front.apart {
+            if front.warms_up {
+                bench.out.warm_up.ended += u64::from(!front.interrupted);
+                bench.out.warm_up.failed += u64::from(!front.interrupted && front.failed);
+            } else if self.listens || front.apart {
                 // An iteration only to whoever drives it, or one that says nothing of the load.
             } else if front.interrupted {
                 counts.iterations_interrupted += 1;
@@ -789,7 +799,8 @@ impl Lane {
 
     /// Counts a latency of the current iteration, known to lie between two bounds.
     fn record(&self, bench: &mut Bench<'_>, segment: Segment, earliest: Micros, latest: Micros) {
-        let Some(iteration) = self.iterations.back().filter(|iteration| !iteration.apart) else { return };
+        let counts = |iteration: &&IterationState| !iteration.apart && !iteration.warms_up;
+        let Some(iteration) = self.iterations.back().filter(counts) else { return };
         let (number, began) = (iteration.iteration, iteration.began);
         bench.out.segments.entry(segment).or_default().record(self.user, number, earliest, latest);
         bench.out.course.measured(segment, began, latest);
@@ -806,6 +817,20 @@ impl Lane {
         let fails = weighs && rule.concern() != Concern::Isolation;
         if weighs {
             bench.alarms.extend(finding.subject.user.into_iter().chain(finding.deviation.owner()));
+        }
+        if judgement::is_of_warm_up(&finding, bench.expect) {
+            let known = exceptions.known(&finding.deviation).is_some();
+            // Being slow is what a warm-up is for.
+            if weighs
+                && !known
+                && rule != Rule::BurstAtEnd
+                && let (Some(user), Some(number)) = (finding.subject.user, number)
+            {
+                let told = finding.deviation.message();
+                bench.out.warm_up.went_wrong((finding.at, user, number, rule, told));
+                self.mark_iteration(Some(number), false);
+            }
+            return;
         }
         let known = bench.out.findings.add(finding, exceptions);
         self.mark_iteration(fails.then_some(number).flatten(), known);

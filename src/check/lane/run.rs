@@ -503,12 +503,14 @@ impl Lane {
             flights.push(run.flight(bench.expect, over.latest));
         }
         let names = &bench.expect.dialect.names;
-        bench.out.course.passed(self.user, || check::PassedRun {
-            asked: run.asked,
-            over: over.latest,
-            iteration: run.iteration,
-            marks: run.evidence(names, None).marks,
-        });
+        if run.iteration.0 > bench.expect.warm_up {
+            bench.out.course.passed(self.user, || check::PassedRun {
+                asked: run.asked,
+                over: over.latest,
+                iteration: run.iteration,
+                marks: run.evidence(names, None).marks,
+            });
+        }
         let turns = bench.expect.turns.len().max(1);
         let next = run.turn + 1;
         self.stage = if over.good && (next as usize) < turns {
@@ -552,7 +554,8 @@ impl Lane {
     pub(super) fn conclude_run(&mut self, bench: &mut Bench<'_>, run: Box<Run>) {
         let expect = bench.expect;
         let Some(over) = run.over else { return };
-        bench.out.counts.runs += 1;
+        let judged = run.iteration.0 > expect.warm_up;
+        bench.out.counts.runs += u64::from(judged);
         let names = &expect.dialect.names;
         if let Some((event, evidence)) = run.bad.clone() {
             let deviation = Deviation::FailedRun { event, completed: run.completed.clone() };
@@ -566,7 +569,7 @@ impl Lane {
             } else {
                 self.conclude_good_run(bench, &run, over);
             }
-            bench.out.counts.runs_good += u64::from(over.good);
+            bench.out.counts.runs_good += u64::from(judged && over.good);
         }
         if self.past.len() == PAST_KEPT {
             self.past.pop_front();
@@ -618,6 +621,10 @@ impl Lane {
         let said = run.unsaid.iter().any(|(_, unsaid)| unsaid.is_none());
         let unsaid = run.unsaid.last().filter(|_| !said).and_then(|(_, unsaid)| unsaid.as_ref());
         let read = !bench.expect.answers.is_empty();
+        // An answer that warms up is no sample of those that must differ, nor of those that are good.
+        if run.iteration.0 <= bench.expect.warm_up {
+            return;
+        }
         if !read && unsaid.is_none() {
             return;
         }

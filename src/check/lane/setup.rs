@@ -44,6 +44,7 @@ impl Lane {
             interrupted: false,
             ended: false,
             apart,
+            warms_up: !apart && iteration.0 <= bench.expect.warm_up,
         });
     }
 
