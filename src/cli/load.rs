@@ -367,6 +367,7 @@ impl Loader {
                 if let Some(env) = &env {
                     scenario::with_environment(&mut tree, &env.name, env.at, cx);
                 }
+                self.bodies(&mut tree, cx);
                 if let Some(level) = unset {
                     self.check_variables(&tree, level, cx);
                 }
@@ -432,6 +433,7 @@ impl Loader {
                 (false, false) => scenario::with_environment(&mut tree, &env.name, env.at, cx),
             }
         }
+        self.bodies(&mut profile_tree, cx);
         if let Some(level) = unset {
             self.check_variables(&profile_tree, level, cx);
         }
@@ -1059,6 +1061,7 @@ fn plainly(error: &std::io::Error) -> String {
 }
 
 mod again;
+mod bodies;
 mod people;
 pub mod probes;
 #[cfg(test)]

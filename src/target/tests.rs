@@ -822,10 +822,6 @@ fn events_name_places_that_can_be_read() {
 fn what_this_build_cannot_do_is_refused_with_a_remedy() {
     check(&[
         (
-            r#"login: [{post: "http://h/x", json: {file: body.json}}]"#,
-            &["1:43 `file: ...` is not part of this build yet -> write the JSON in place"],
-        ),
-        (
             r#"login: [{get: "http://h/x", capture: {id: {secret: [$.data.token]}, token: {secret: [/data/token], expires: jwt}}}]"#,
             &[
                 "1:53 `$.data.token` is not a JSON Pointer -> write `/data/token`",

@@ -100,6 +100,7 @@ const BEYOND_A_SCHEMA: &[(&str, &[&str])] = &[
             "reliability-out-of-reach",
             "rules-mistakes",
             "target-profile-holds",
+            "target-profile-part-of",
             "target-profile-asking",
             "target-profile-prefix",
             "timeouts-idle",
@@ -116,6 +117,7 @@ const BEYOND_A_SCHEMA: &[(&str, &[&str])] = &[
         "other files, and the target's addresses",
         &[
             "target-broken",
+            "target-profile-file",
             "target-folder",
             "target-inline-address",
             "target-is-a-scenario",

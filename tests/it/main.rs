@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests stand at the edge: they read files and start processes")]
 
 mod allocations;
+mod any_bytes;
 mod browser;
 mod compare;
 mod corpus;
@@ -17,6 +18,7 @@ mod faults;
 mod formats;
 mod hostile;
 mod init;
+mod keys;
 mod load;
 mod model;
 mod notation;
