@@ -30,7 +30,7 @@ use crate::scenario::people::People;
 use crate::scenario::{self, Password, ProfileRef, Scenario, TargetRef, defaults};
 use crate::secret::Secret;
 use crate::session::names;
-use crate::target::{self, Profile, ScriptStep};
+use crate::target::{self, Money, Profile, ScriptStep};
 
 /// The process's variables, read once.
 pub type Variables = BTreeMap<String, String>;
@@ -459,6 +459,7 @@ impl Loader {
             check_limits(&scenario, &profile, cx);
             check_rate(&scenario, &profile, cx);
         }
+        check_cost(&scenario, &profile, cx);
         let faults = faults::read(&reference.faults, starts_backend, cx);
         let embedded = embedded && loopback != Some(false);
         let password = scenario.users.password.as_ref();
@@ -916,6 +917,30 @@ fn check_limits(scenario: &Scenario, profile: &Profile, cx: &mut Context) {
             cx.report(mistake.note("the target is not on loopback").help(help));
         }
     }
+}
+
+/// No more than an execution may cost, wherever the target is.
+fn check_cost(scenario: &Scenario, profile: &Profile, cx: &mut Context) {
+    let Some((bill, at_most)) =
+        bill(scenario, profile).zip(profile.cost.as_ref().and_then(|cost| cost.at_most.as_ref()))
+    else {
+        return;
+    };
+    let (runs, total) = bill;
+    if total.exceeds(at_most) == Some(true) {
+        let title = format!("{} runs cost {total}, and one execution may cost {at_most}", grouped(runs.into()));
+        let mut mistake = Diagnostic::mistake(scenario.written.users, title);
+        if let Some(iterations) = scenario.written.iterations {
+            mistake = mistake.also(iterations, "iterations of each");
+        }
+        cx.report(mistake.help("plan fewer, or raise `limits.cost` in the profile if it is meant to be spent"));
+    }
+}
+
+/// How many runs are planned at most, and what they cost, if the profile says what one does.
+pub fn bill(scenario: &Scenario, profile: &Profile) -> Option<(u64, Money)> {
+    let runs = scenario.runs() + probes::knocking(scenario, profile, true).runs;
+    Some((runs, profile.cost.as_ref()?.per_run.times(runs)))
 }
 
 /// No faster than the target may be asked, at any time.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::execute;
 use super::load::probes::{self, Knocking};
-use super::load::{Loaded, Loader, RunOptions};
+use super::load::{Loaded, Loader, RunOptions, bill};
 use super::machine::{Machine, Needs};
 use super::reach;
 use crate::check::Planned;
@@ -59,6 +59,12 @@ pub fn describe(loaded: &Loaded, loader: &Loader, options: &RunOptions, threads:
         let cost = format!("{}, at most {} more", counted(names.len() as u64, "probe"), counted(knocking.runs, "run"));
         line("probes", format!("{cost}: {}", names.join(", ")));
         knocking.spared.iter().for_each(|(probe, why)| line("spared", format!("{probe}: {why}")));
+    }
+    if let Some((runs, total)) = bill(scenario, &loaded.target.profile) {
+        let cost = loaded.target.profile.cost.as_ref();
+        let at_most = cost.and_then(|cost| cost.at_most.as_ref()).map(|most| format!("; at most {most}"));
+        let each = cost.map(|cost| format!(" at {}", cost.per_run)).unwrap_or_default();
+        line("cost", format!("{}{each}: {total}{}", counted(runs, "run"), at_most.unwrap_or_default()));
     }
     line("machine", Machine::here().line(Needs::of(loaded, threads)));
     let doubts = Machine::here().doubts(Needs::of(loaded, threads), threads);

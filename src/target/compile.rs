@@ -9,7 +9,8 @@ mod steps;
 use super::format::{self, File};
 use super::names::{Moment, Scope};
 use super::{
-    Ask, Capture, Connect, Echo, Http, Limits, Message, Place, Profile, Reads, Reply, ScriptStep, Step, begins_with,
+    Ask, Capture, Connect, Cost, Echo, Http, Limits, Message, Place, Profile, Reads, Reply, ScriptStep, Step,
+    begins_with,
 };
 use crate::document::decode::decode;
 use crate::document::diagnostic::quote;
@@ -88,6 +89,7 @@ impl Compiler<'_> {
         let has_base = file.http.is_some();
         let http = file.http.map(|http| self.http(http));
         self.check_address(&file.socket, &["ws://", "wss://"]);
+        let cost = self.cost(file.limits.as_ref());
         let limits = limits(file.limits);
 
         let ready = self.steps(file.ready, Moment::Ready, has_base);
@@ -147,6 +149,7 @@ impl Compiler<'_> {
             http,
             socket: file.socket,
             limits,
+            cost,
             ready,
             login,
             logout,
@@ -164,6 +167,23 @@ impl Compiler<'_> {
         self.captures(&mut profile);
         profile.columns = std::mem::take(&mut self.scope).into_columns();
         profile
+    }
+
+    /// What runs cost, where that is said as a whole.
+    fn cost(&mut self, limits: Option<&format::Limits>) -> Option<Cost> {
+        let limits = limits?;
+        let (per_run, at_most) = (limits.cost_per_run.as_ref(), limits.cost.as_ref());
+        if let (None, Some(cost)) = (per_run, at_most) {
+            let mistake = Diagnostic::mistake(cost.span, "nothing says what a run costs");
+            self.mistake(mistake.help("add `cost_per_run`, for example `0.05 USD`"));
+        }
+        if let (Some(one), Some(all)) = (per_run, at_most)
+            && one.value.exceeds(&all.value).is_none()
+        {
+            let mistake = Diagnostic::mistake(all.span, "two currencies cannot be compared");
+            self.mistake(mistake.also(one.span, "the other stands here").help("write both in one currency"));
+        }
+        Some(Cost { per_run: per_run?.value.clone(), at_most: at_most.map(|cost| cost.value.clone()) })
     }
 
     /// Nothing follows that could use what these captured.

@@ -5,6 +5,7 @@
 
 use serde_json::{Value as Json, json};
 
+use super::money::Money;
 use crate::document::decode::{Decode, Definitions, by_shape, one_of, record, words};
 use crate::document::text::{Template, Text};
 use crate::document::values::{OneOrMany, Pattern, Rate, Status, Table, Whole};
@@ -93,6 +94,10 @@ record! {
         pub runs: Option<Whole<1, 1_000_000_000>>,
         /// Length of one execution. Default 15m.
         pub duration: Option<Micros>,
+        /// What one run costs, in a currency: `0.05 USD`. Plans and reports say what all of them cost.
+        pub cost_per_run: Option<Spanned<Money>>,
+        /// What one execution may cost, in the same currency. Needs `cost_per_run`.
+        pub cost: Option<Spanned<Money>>,
     }
 }
 

@@ -12,6 +12,7 @@
 mod compile;
 mod doors;
 pub mod format;
+mod money;
 mod names;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 pub use compile::compile;
 pub use format::{Echo, Held};
 
+pub use money::{Cost, Money};
 use regex::Regex;
 
 use crate::document::text::{Template, Text};
@@ -46,6 +48,8 @@ pub struct Profile {
     pub socket: Text,
     /// How much the target may be loaded with off loopback.
     pub limits: Limits,
+    /// What runs cost, if the profile says so.
+    pub cost: Option<Cost>,
     /// Once, before any user.
     pub ready: Vec<Step>,
     /// Per session.

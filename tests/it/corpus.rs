@@ -101,6 +101,7 @@ const BEYOND_A_SCHEMA: &[(&str, &[&str])] = &[
             "rules-mistakes",
             "target-profile-holds",
             "target-profile-part-of",
+            "target-profile-cost",
             "target-profile-asking",
             "target-profile-prefix",
             "timeouts-idle",
@@ -118,6 +119,7 @@ const BEYOND_A_SCHEMA: &[(&str, &[&str])] = &[
         &[
             "target-broken",
             "target-profile-file",
+            "target-costs-too-much",
             "target-folder",
             "target-inline-address",
             "target-is-a-scenario",

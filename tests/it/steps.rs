@@ -256,6 +256,24 @@ ask: { send: { file: json/ask.json } }
 }
 
 #[test]
+fn what_runs_cost_is_told_before_and_after() {
+    let site = by_cookie().serve();
+    let place = Place::new();
+    let limits = "\nlimits: { cost_per_run: 0.05 USD, cost: 0.1 USD }\n";
+    place.write("by-cookie.yaml", &format!("{PROFILE}{limits}"));
+    place.write("steps.yaml", SCENARIO);
+    let ended = place.run(&["run", "steps.yaml", "--url", &site.url(), "--dry-run"]).exits(0);
+    assert!(ended.stdout.contains("cost       2 runs at 0.05 USD: 0.10 USD; at most 0.10 USD\n"), "{}", ended.stdout);
+    place.run(&["run", "steps.yaml", "--url", &site.url(), "-q", "--out", "out"]).exits(0);
+    let report = fs::read_to_string(place.path().join("out/report.json")).expect("a report");
+    assert!(report.contains("2 runs at 0.05 USD cost 0.10 USD"), "{report}");
+    let before = site.connections();
+    let ended = place.run(&["run", "steps.yaml", "--url", &site.url(), "--users", "3"]).exits(2);
+    assert!(ended.stderr.contains("3 runs cost 0.15 USD, and one execution may cost 0.10 USD"), "{}", ended.stderr);
+    assert_eq!(site.connections(), before, "nothing was sent");
+}
+
+#[test]
 fn a_captured_cookie_is_a_secret_in_what_is_kept() {
     let leaks = |talk: &mut Talk| {
         talk.greet()?;
