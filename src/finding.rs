@@ -149,6 +149,19 @@ pub struct Leak {
     pub more: bool,
 }
 
+/// Whether the target said that an ask arrived.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Acknowledged {
+    /// The profile does not know how it would.
+    #[default]
+    NotAsked,
+    /// It did not.
+    Never,
+    /// So long after the ask.
+    After(Micros),
+}
+
 /// What was wrong, with what a sentence about it needs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -366,6 +379,9 @@ pub enum Deviation {
         waited: Micros,
         /// The last frame that did come, if any: an acknowledgement, a heartbeat.
         last: Option<String>,
+        /// Whether the target said that the ask arrived.
+        #[serde(default)]
+        acknowledged: Acknowledged,
     },
     /// See `Rule::FirstMessageLost`.
     FirstMessageLost {
@@ -809,9 +825,15 @@ impl Deviation {
             Deviation::OddRefusal { probe, by } => {
                 format!("somebody {} met with what is no refusal: {by}", probe.comes())
             }
-            Deviation::NeverStarted { waited, last: None } => format!("nothing came within {waited} of the ask"),
-            Deviation::NeverStarted { waited, last: Some(last) } => {
-                format!("no event came within {waited} of the ask; the last frame was {last}")
+            Deviation::NeverStarted { waited, acknowledged: Acknowledged::After(after), .. } => {
+                format!("acknowledged {after} after the ask, and no event came within {waited}")
+            }
+            Deviation::NeverStarted { waited, last, acknowledged } => {
+                let nor = if *acknowledged == Acknowledged::Never { ", and no acknowledgement" } else { "" };
+                match last {
+                    None => format!("nothing came within {waited} of the ask"),
+                    Some(last) => format!("no event came within {waited} of the ask{nor}; the last frame was {last}"),
+                }
             }
             Deviation::Stalled { last, waited, missing } => {
                 format!("nothing came for {waited} after {last}; missing: {}", listed(missing))
@@ -983,7 +1005,11 @@ mod tests {
                 "the target closed with 1000 \"main cleanup\" before the run was over; missing: agent_completed",
             ),
             (
-                Deviation::NeverStarted { waited: Micros::from_secs(30), last: None },
+                Deviation::NeverStarted {
+                    waited: Micros::from_secs(30),
+                    last: None,
+                    acknowledged: Acknowledged::Never,
+                },
                 "nothing came within 30 s of the ask",
             ),
         ] {

@@ -198,6 +198,12 @@ pub struct Counts {
     pub events: u64,
     /// Heartbeats received.
     pub heartbeats: u64,
+    /// Acknowledgements of asks received.
+    #[serde(default)]
+    pub acknowledged: u64,
+    /// Frames and events received that the profile says to ignore.
+    #[serde(default)]
+    pub ignored: u64,
     /// Own marks seen in own frames.
     pub canaries: u64,
     /// Marks whose check failed.
@@ -494,6 +500,8 @@ impl Counts {
             unmarked: self.unmarked + other.unmarked,
             events: self.events + other.events,
             heartbeats: self.heartbeats + other.heartbeats,
+            acknowledged: self.acknowledged + other.acknowledged,
+            ignored: self.ignored + other.ignored,
             canaries: self.canaries + other.canaries,
             unread: self.unread + other.unread,
             canaries_damaged: self.canaries_damaged + other.canaries_damaged,

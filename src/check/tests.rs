@@ -50,8 +50,8 @@ pub(super) fn expectations(users: u32) -> Expectations {
         optional: false,
     }];
     let heartbeats = vec![
-        Heartbeat { when: event(&["ping"]), answered: true, progress: false },
-        Heartbeat { when: event(&["pong", "ack"]), answered: false, progress: false },
+        Heartbeat { when: event(&["ping"]), answered: true, means: Means::Beat },
+        Heartbeat { when: event(&["pong", "ack"]), answered: false, means: Means::Beat },
     ];
     let completed = event(&["agent_completed"]);
     let ends = Ends { good: vec![completed.clone()], bad: vec![event(&["agent_error"])] };

@@ -248,11 +248,19 @@ pub fn execute(loaded: &Loaded, invocation: &Invocation<'_>) -> anyhow::Result<E
     });
     let unchecked = invocation.trust.unchecked() && roots.is_some();
     let warning = unchecked.then(|| "--insecure: WHO THE TARGET IS WAS NOT CHECKED".to_owned());
+    let runs = conclusion.judgement.counts.runs;
+    let cost = loaded
+        .target
+        .profile
+        .cost
+        .as_ref()
+        .map(|cost| format!("{} at {} cost {}", counted(runs, "run"), cost.per_run, cost.per_run.times(runs)));
     circumstances.notes = broke
         .into_iter()
         .chain(warning)
         .chain(ended)
         .chain(faulty)
+        .chain(cost)
         .chain(roots)
         .chain(invocation.way.notes(&net))
         .chain(endless)

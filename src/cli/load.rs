@@ -30,7 +30,7 @@ use crate::scenario::people::People;
 use crate::scenario::{self, Answer, Password, ProfileRef, Scenario, TargetRef, defaults};
 use crate::secret::Secret;
 use crate::session::names;
-use crate::target::{self, Profile, ScriptStep};
+use crate::target::{self, Money, Profile, ScriptStep};
 
 /// The process's variables, read once.
 pub type Variables = BTreeMap<String, String>;
@@ -376,6 +376,7 @@ impl Loader {
                 if let Some(env) = &env {
                     scenario::with_environment(&mut tree, &env.name, env.at, cx);
                 }
+                self.bodies(&mut tree, cx);
                 if let Some(level) = unset {
                     self.check_variables(&tree, level, cx);
                 }
@@ -441,6 +442,7 @@ impl Loader {
                 (false, false) => scenario::with_environment(&mut tree, &env.name, env.at, cx),
             }
         }
+        self.bodies(&mut profile_tree, cx);
         if let Some(level) = unset {
             self.check_variables(&profile_tree, level, cx);
         }
@@ -466,6 +468,7 @@ impl Loader {
             check_limits(&scenario, &profile, cx);
             check_rate(&scenario, &profile, cx);
         }
+        check_cost(&scenario, &profile, cx);
         let faults = faults::read(&reference.faults, starts_backend, cx);
         let embedded = embedded && loopback != Some(false);
         let password = scenario.users.password.as_ref();
@@ -926,6 +929,30 @@ fn check_limits(scenario: &Scenario, profile: &Profile, cx: &mut Context) {
     }
 }
 
+/// No more than an execution may cost, wherever the target is.
+fn check_cost(scenario: &Scenario, profile: &Profile, cx: &mut Context) {
+    let Some((bill, at_most)) =
+        bill(scenario, profile).zip(profile.cost.as_ref().and_then(|cost| cost.at_most.as_ref()))
+    else {
+        return;
+    };
+    let (runs, total) = bill;
+    if total.exceeds(at_most) == Some(true) {
+        let title = format!("{} runs cost {total}, and one execution may cost {at_most}", grouped(runs.into()));
+        let mut mistake = Diagnostic::mistake(scenario.written.users, title);
+        if let Some(iterations) = scenario.written.iterations {
+            mistake = mistake.also(iterations, "iterations of each");
+        }
+        cx.report(mistake.help("plan fewer, or raise `limits.cost` in the profile if it is meant to be spent"));
+    }
+}
+
+/// How many runs are planned at most, and what they cost, if the profile says what one does.
+pub fn bill(scenario: &Scenario, profile: &Profile) -> Option<(u64, Money)> {
+    let runs = scenario.runs() + probes::knocking(scenario, profile, true).runs;
+    Some((runs, profile.cost.as_ref()?.per_run.times(runs)))
+}
+
 /// No faster than the target may be asked, at any time.
 fn check_rate(scenario: &Scenario, profile: &Profile, cx: &mut Context) {
     let (peak, allowed) = (scenario.load.open().map_or(0.0, Open::peak), profile.limits.rate);
@@ -1069,6 +1096,7 @@ fn plainly(error: &std::io::Error) -> String {
 }
 
 mod again;
+mod bodies;
 mod people;
 pub mod probes;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::execute;
 use super::exit::Exit;
 use super::intervals::INTERVALS;
 use super::load::probes::{self, Knocking};
-use super::load::{Loaded, Loader, RunOptions};
+use super::load::{Loaded, Loader, RunOptions, bill};
 use super::machine::{Machine, Needs};
 use super::reach;
 use crate::check::Planned;
@@ -105,6 +105,12 @@ fn describe(loaded: &Loaded, loader: &Loader, options: &RunOptions, threads: u32
         let cost = format!("{}, at most {} more", counted(names.len() as u64, "probe"), counted(knocking.runs, "run"));
         line("probes", format!("{cost}: {}", names.join(", ")));
         knocking.spared.iter().for_each(|(probe, why)| line("spared", format!("{probe}: {why}")));
+    }
+    if let Some((runs, total)) = bill(scenario, &loaded.target.profile) {
+        let cost = loaded.target.profile.cost.as_ref();
+        let at_most = cost.and_then(|cost| cost.at_most.as_ref()).map(|most| format!("; at most {most}"));
+        let each = cost.map(|cost| format!(" at {}", cost.per_run)).unwrap_or_default();
+        line("cost", format!("{}{each}: {total}{}", counted(runs, "run"), at_most.unwrap_or_default()));
     }
     line("machine", Machine::here().line(Needs::of(loaded, threads)));
     let doubts = Machine::here().doubts(Needs::of(loaded, threads), threads);

@@ -131,8 +131,21 @@ pub struct Heartbeat {
     pub when: Matcher,
     /// The profile has a reply for it.
     pub answered: bool,
-    /// It is not one, but an event of its run that is answered: an agent that asks back.
-    pub progress: bool,
+    /// What it means.
+    pub means: Means,
+}
+
+/// What a frame means that may be answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Means {
+    /// It keeps the connection alive, or says something beside the run.
+    Beat,
+    /// It says that the ask arrived.
+    Acknowledgement,
+    /// It is known noise.
+    Ignored,
+    /// It is an event of its run: an agent that asks back.
+    Question,
 }
 
 /// How asks are sent and refused.
@@ -142,6 +155,8 @@ pub struct Asking {
     pub by_request: bool,
     /// Frames by which the target refuses an ask, until the first event of its run.
     pub refused: Vec<Matcher>,
+    /// The profile knows how an ask is acknowledged: a heartbeat rule of that role.
+    pub acknowledged: bool,
 }
 
 /// What events say of themselves, beside their kind.

@@ -307,7 +307,7 @@ fn captured(captures: &[Capture], extract: &Extract<'_>) -> Vec<Captured> {
             Some(Captured { name: name.clone(), value, secret: *secret })
         }
         // A frame has neither.
-        Place::Header(_) | Place::Cookie(_) => None,
+        Place::Header(_) | Place::Cookie(_) | Place::Part(..) => None,
     });
     taken.collect()
 }

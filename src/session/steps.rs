@@ -17,7 +17,7 @@ use crate::check::{decode, escapes};
 use crate::document::text::{Missing, Text};
 use crate::event::{Envelope, Extract, Found, Kind, Number, Slots};
 use crate::secret::Scrubber;
-use crate::target::{Body, Capture, Held, Method, Place, Profile, Step, absolute, is_full};
+use crate::target::{Body, Capture, Held, Method, Place, Profile, Step, TextOf, absolute, is_full};
 use crate::time::{Micros, Stamp};
 use crate::trace::{Fact, NetFailure, Phase, StepOutcome};
 
@@ -312,11 +312,26 @@ fn judged(step: &Step, answer: &HttpAnswer, values: &Values, cookie: impl Fn(&st
             Place::Body(at) => extract.first(at).and_then(json_of),
             Place::Header(header_name) => header(answer, header_name).next().map(Json::from),
             Place::Cookie(cookie_name) => cookie(cookie_name).map(Json::from),
+            Place::Part(within, part) => match within {
+                TextOf::Body => part.of(&text).map(Json::from),
+                TextOf::Header(header_name) => {
+                    header(answer, header_name).next().and_then(|value| part.of(value)).map(Json::from)
+                }
+                TextOf::Cookie(cookie_name) => cookie(cookie_name).and_then(|value| part.of(&value).map(Json::from)),
+            },
         };
         let missing = || match at {
             Place::Body(_) => format!("the body has no {name} where the profile looks for it"),
             Place::Header(header_name) => format!("the answer has no header {header_name}, which holds {name}"),
             Place::Cookie(cookie_name) => format!("the user has no cookie {cookie_name}, which holds {name}"),
+            Place::Part(within, _) => {
+                let text = match within {
+                    TextOf::Body => "the body".to_owned(),
+                    TextOf::Header(header_name) => format!("the header {header_name}"),
+                    TextOf::Cookie(cookie_name) => format!("the cookie {cookie_name}"),
+                };
+                format!("nothing in {text} matches the pattern of {name}")
+            }
         };
         match value {
             Some(value) => captured.push(Captured { name: name.clone(), value, secret: *secret }),

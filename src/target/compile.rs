@@ -10,17 +10,17 @@ mod steps;
 use super::format::{self, File};
 use super::names::{Moment, Scope};
 use super::{
-    Ask, Capture, Connect, Echo, Http, Limits, Message, Place, Profile, Reads, Reply, ScriptStep, Step, begins_with,
+    Ask, Capture, Connect, Cost, Echo, Http, Limits, Message, Place, Profile, Reads, Reply, ScriptStep, Step,
+    begins_with,
 };
 use crate::document::decode::decode;
 use crate::document::diagnostic::quote;
 use crate::document::merge::merge;
 use crate::document::text::{Segment, Template, Text};
 use crate::document::values::Table;
-use crate::document::{Context, Diagnostic, Node, Span, Spanned};
+use crate::document::{Context, Diagnostic, Node, Spanned};
 use crate::event::SlotId;
-use crate::expect::{Asking, Condition, Dialect, Heartbeat, Matcher, Test};
-use crate::matcher::not_yet;
+use crate::expect::{Asking, Condition, Dialect, Heartbeat, Matcher, Means, Test};
 use crate::time::Micros;
 
 /// The largest frame where the profile does not say: what browsers' peers commonly allow, 1 MiB.
@@ -90,6 +90,7 @@ impl Compiler<'_> {
         let has_base = file.http.is_some();
         let http = file.http.map(|http| self.http(http));
         self.check_address(&file.socket, &["ws://", "wss://"]);
+        let cost = self.cost(file.limits.as_ref());
         let limits = limits(file.limits);
 
         let ready = self.steps(file.ready, Moment::Ready, has_base);
@@ -110,11 +111,15 @@ impl Compiler<'_> {
         // A heartbeat may come before what the script waits for.
         let reached = self.scope.reach(reached);
         let mut rules: Vec<_> =
-            file.heartbeats.into_iter().map(|rule| self.heartbeat(rule, false, &mut dialect)).collect();
+            file.heartbeats.into_iter().map(|rule| self.heartbeat(rule, Means::Beat, &mut dialect)).collect();
         self.scope.reach(reached);
-        rules.extend(file.replies.into_iter().map(|rule| self.heartbeat(rule, true, &mut dialect)));
+        rules.extend(file.replies.into_iter().map(|rule| self.heartbeat(rule, Means::Question, &mut dialect)));
+        let silent = |when, means| (None, Heartbeat { when, answered: false, means });
+        let (ask, asking, accepted) = self.ask(file.ask, has_base, &mut dialect);
+        rules.extend(accepted.into_iter().map(|when| silent(when, Means::Acknowledgement)));
+        let ignored = self.matchers(&events.ignore.0, &mut dialect);
+        rules.extend(ignored.into_iter().map(|when| silent(when, Means::Ignored)));
         let (replies, heartbeats) = rules.into_iter().unzip();
-        let (ask, asking) = self.ask(file.ask, has_base, &mut dialect);
         let leave = file.leave.into_iter().map(|message| match message {
             format::Leave::Send(template) => Message::Json(self.template(template, Moment::Message)),
             format::Leave::SendText(text) => {
@@ -146,6 +151,7 @@ impl Compiler<'_> {
             http,
             socket: file.socket,
             limits,
+            cost,
             ready,
             login,
             logout,
@@ -164,6 +170,23 @@ impl Compiler<'_> {
         self.captures(&mut profile);
         profile.columns = std::mem::take(&mut self.scope).into_columns();
         profile
+    }
+
+    /// What runs cost, where that is said as a whole.
+    fn cost(&mut self, limits: Option<&format::Limits>) -> Option<Cost> {
+        let limits = limits?;
+        let (per_run, at_most) = (limits.cost_per_run.as_ref(), limits.cost.as_ref());
+        if let (None, Some(cost)) = (per_run, at_most) {
+            let mistake = Diagnostic::mistake(cost.span, "nothing says what a run costs");
+            self.mistake(mistake.help("add `cost_per_run`, for example `0.05 USD`"));
+        }
+        if let (Some(one), Some(all)) = (per_run, at_most)
+            && one.value.exceeds(&all.value).is_none()
+        {
+            let mistake = Diagnostic::mistake(all.span, "two currencies cannot be compared");
+            self.mistake(mistake.also(one.span, "the other stands here").help("write both in one currency"));
+        }
+        Some(Cost { per_run: per_run?.value.clone(), at_most: at_most.map(|cost| cost.value.clone()) })
     }
 
     /// Nothing follows that could use what these captured.
@@ -313,7 +336,7 @@ impl Compiler<'_> {
     fn heartbeat(
         &mut self,
         rule: Spanned<format::Heartbeat>,
-        progress: bool,
+        means: Means,
         dialect: &mut Dialect,
     ) -> (Option<Reply>, Heartbeat) {
         let Spanned { value: rule, span } = rule;
@@ -327,7 +350,7 @@ impl Compiler<'_> {
             (text.span, Message::Text(text))
         });
         self.scope.set_local(Vec::new());
-        if progress && reply.is_none() && reply_text.is_none() {
+        if means == Means::Question && reply.is_none() && reply_text.is_none() {
             let mistake = Diagnostic::mistake(span, "this reply says nothing");
             self.mistake(mistake.help("write `reply` or `reply_text`; what is not answered needs no rule here"));
         }
@@ -353,22 +376,27 @@ impl Compiler<'_> {
         };
         when.all.extend(captures.iter().filter(|capture| needs(&capture.name)).filter_map(exists));
         let answered = message.is_some();
-        (message.map(|message| Reply { message, captures }), Heartbeat { when, answered, progress })
+        (message.map(|message| Reply { message, captures }), Heartbeat { when, answered, means })
     }
 
-    fn ask(&mut self, ask: Spanned<format::Ask>, has_base: bool, dialect: &mut Dialect) -> (Ask, Asking) {
+    /// What asks, how that is refused, and how it is acknowledged.
+    fn ask(&mut self, ask: Spanned<format::Ask>, has_base: bool, dialect: &mut Dialect) -> (Ask, Asking, Vec<Matcher>) {
         let whole = ask.span;
+        let accepted = match &ask.value {
+            format::Ask::Send(send) => self.matchers(&send.accepted.0, dialect),
+            format::Ask::Step(_) => Vec::new(),
+        };
         let (ask, span, refused) = match ask.value {
             format::Ask::Step(step) => {
                 let span = step.span;
                 let refused = step.value.refused.clone().map_or_else(Vec::new, |refused| refused.value.0);
                 (self.step(*step, Moment::Ask, has_base).map(Box::new).map(Ask::Step), span, refused)
             }
-            format::Ask::Send(format::AskBySocket { send: Some(send), send_text: None, refused }) => {
+            format::Ask::Send(format::AskBySocket { send: Some(send), send_text: None, refused, .. }) => {
                 let span = send.span;
                 (Some(Ask::Send(Message::Json(self.template(send, Moment::Ask)))), span, refused.0)
             }
-            format::Ask::Send(format::AskBySocket { send: None, send_text: Some(text), refused }) => {
+            format::Ask::Send(format::AskBySocket { send: None, send_text: Some(text), refused, .. }) => {
                 self.check(&text, Moment::Ask);
                 let span = text.span;
                 (Some(Ask::Send(Message::Text(text))), span, refused.0)
@@ -385,16 +413,18 @@ impl Compiler<'_> {
             }
         };
         let by_request = matches!(ask, Some(Ask::Step(_)));
-        let asking = Asking { by_request, refused: refused.iter().map(|when| self.matcher(when, dialect)).collect() };
+        let refused = refused.iter().map(|when| self.matcher(when, dialect)).collect();
+        let asking = Asking { by_request, refused, acknowledged: !accepted.is_empty() };
         let Some(ask) = ask else {
             // After a mistake nobody asks.
-            return (Ask::Send(Message::Text(Text::literal("", span))), asking);
+            return (Ask::Send(Message::Text(Text::literal("", span))), asking, accepted);
         };
-        if !ask.texts().iter().any(|text| text.holes().any(|hole| hole.name == "prompt")) {
+        let unread = matches!(&ask, Ask::Send(Message::Json(json)) if refers_to_a_file(json));
+        if !unread && !ask.texts().iter().any(|text| text.holes().any(|hole| hole.name == "prompt")) {
             let mistake = Diagnostic::mistake(span, "the ask does not send `${prompt}`");
             self.mistake(mistake.help("put it where the target reads the user's text"));
         }
-        (ask, asking)
+        (ask, asking, accepted)
     }
 
     /// Names with texts that may hold anything.
@@ -410,10 +440,8 @@ impl Compiler<'_> {
         for text in template.value.texts() {
             self.check(text, moment);
         }
-        if let Some(span) = file_reference(&template.value) {
-            let remedy = "write the JSON in place";
-            self.mistake(not_yet(span, "`file: ...`", "read the JSON from a file", remedy));
-        }
+        // What a file holds stands in its place by now; why it could not be read was told.
+        self.clean &= !refers_to_a_file(&template.value);
         template.value
     }
 
@@ -509,18 +537,15 @@ fn lead(text: &Text) -> Option<String> {
     Some(lead)
 }
 
-/// Where a template holds `{ file: ... }`, which the format reserves.
-fn file_reference(template: &Template) -> Option<Span> {
+/// Whether a template holds `{ file: ... }`, which stands for what a file holds.
+fn refers_to_a_file(template: &Template) -> bool {
     match template {
-        Template::Fixed(_) | Template::Text(_) => None,
-        Template::List(items) => items.iter().find_map(file_reference),
+        Template::Fixed(_) | Template::Text(_) => false,
+        Template::List(items) => items.iter().any(refers_to_a_file),
         Template::Map(entries) => {
             let only = entries.iter().all(|(key, _)| key == "file" || key == "set");
             let file = entries.iter().find(|(key, _)| only && key == "file");
-            match file {
-                Some((_, Template::Text(text))) => Some(text.span),
-                _ => entries.iter().find_map(|(_, value)| file_reference(value)),
-            }
+            matches!(file, Some((_, Template::Text(_)))) || entries.iter().any(|(_, value)| refers_to_a_file(value))
         }
     }
 }

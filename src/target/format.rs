@@ -7,6 +7,7 @@ pub mod refresh;
 
 use serde_json::{Value as Json, json};
 
+use super::money::Money;
 use crate::document::decode::{Decode, Definitions, by_shape, one_of, record, words};
 use crate::document::text::{Template, Text};
 use crate::document::values::{OneOrMany, Pattern, Rate, Status, Table, Whole};
@@ -96,6 +97,10 @@ record! {
         pub runs: Option<Whole<1, 1_000_000_000>>,
         /// Length of one execution. Default 15m.
         pub duration: Option<Micros>,
+        /// What one run costs, in a currency: `0.05 USD`. Plans and reports say what all of them cost.
+        pub cost_per_run: Option<Spanned<Money>>,
+        /// What one execution may cost, in the same currency. Needs `cost_per_run`.
+        pub cost: Option<Spanned<Money>>,
     }
 }
 
@@ -116,7 +121,8 @@ record! {
         pub headers: Table<Text> = default(Table(Vec::new())),
         /// Appended to the address, percent-encoded.
         pub query: Table<Text> = default(Table(Vec::new())),
-        /// A JSON body. A text that is exactly one `${x}` takes x with its type.
+        /// A JSON body. A text that is exactly one `${x}` takes x with its type. As in every JSON that is sent `{ file: PATH,
+        /// set: { POINTER: value } }` stands for what a file holds, relative to this one, with these values put into it.
         pub json: Option<Spanned<Template>>,
         /// A body as an HTML form sends it (`application/x-www-form-urlencoded`), in this order.
         pub form: Option<Spanned<Table<Text>>>,
@@ -206,7 +212,7 @@ by_shape! {
         /// Not in the body, or not to be shown.
         Marked(Marked) = map,
     }
-    expected "a JSON Pointer, a list of them, `{ header: ... }`, `{ cookie: ... }` or `{ secret: ... }`"
+    expected "a JSON Pointer, a list of them, `{ header: ... }`, `{ cookie: ... }`, `{ matches: ... }` or `{ secret: ... }`"
 }
 
 one_of! {
@@ -218,9 +224,8 @@ one_of! {
         Header(Spanned<String>) = "header",
         /// The cookie that holds it, of those the user has for this address after the answer.
         Cookie(Spanned<String>) = "cookie",
-    }
-    not_yet {
-        "matches" => ("capture a part of a text", "capture the text as a whole"),
+        /// A part of a text, by a regular expression.
+        Matches(Matches) = "matches",
     }
 }
 
@@ -234,16 +239,41 @@ by_shape! {
         /// Not in the body.
         Elsewhere(Elsewhere) = map,
     }
-    expected "a JSON Pointer, a list of them, `{ header: ... }` or `{ cookie: ... }`"
+    expected "a JSON Pointer, a list of them, `{ header: ... }`, `{ cookie: ... }` or `{ matches: ... }`"
+}
+
+by_shape! {
+    /// A part of a text. Of the pattern's groups the first that has a name counts, else the first, else the whole match.
+    pub enum Matches {
+        /// A regular expression, searched for in the body.
+        Body(Pattern) = text,
+        /// Searched for elsewhere.
+        Of(MatchesOf) = map,
+    }
+    expected "a regular expression, or `{ header: ..., pattern: ... }`"
+}
+
+record! {
+    /// A part of a header or a cookie.
+    pub struct MatchesOf {
+        /// The header; of several the first.
+        pub header: Option<Spanned<String>>,
+        /// The cookie, of those the user has for this address after the answer.
+        pub cookie: Option<Spanned<String>>,
+        /// A regular expression, searched for in it.
+        pub pattern: Spanned<Pattern> = required,
+    }
 }
 
 one_of! {
-    /// A place in an answer that is not in its body.
+    /// A place in an answer that is not a JSON Pointer of its body.
     pub enum Elsewhere {
         /// The header that holds the value; of several the first.
         Header(Spanned<String>) = "header",
         /// The cookie that holds the value, of those the user has for this address after the answer.
         Cookie(Spanned<String>) = "cookie",
+        /// A part of a text, by a regular expression.
+        Matches(Matches) = "matches",
     }
 }
 
@@ -389,12 +419,14 @@ record! {
         pub send: Option<Spanned<Template>>,
         /// A text to send as it is.
         pub send_text: Option<Text>,
+        /// Frames by which the target says that the ask arrived: known and no progress, so that a run which never started is
+        /// told from an ask that nobody heard.
+        pub accepted: OneOrMany<When> = default(OneOrMany(Vec::new())),
         /// Frames by which the target refuses to answer, until the first event of the run.
         pub refused: OneOrMany<When> = default(OneOrMany(Vec::new())),
     }
     not_yet {
         "steps" => ("ask by several requests", "ask by one, and do the others under `prepare`"),
-        "accepted" => ("wait for an acknowledgement", "name it under `heartbeats`, so that it is no progress"),
     }
 }
 
@@ -432,9 +464,8 @@ record! {
         /// Where the answer stands. In a frame the first rule that holds counts; of several frames the last one. Default: of
         /// agent_completed, final_response, result, response or message.
         pub answer: Option<Vec<Answer>>,
-    }
-    not_yet {
-        "ignore" => ("pass over frames", "name them under `heartbeats`"),
+        /// Known noise: counted, and never an event that nothing mentions. Other users' data are looked for in it all the same.
+        pub ignore: OneOrMany<When> = default(OneOrMany(Vec::new())),
     }
 }
 
@@ -640,6 +671,7 @@ impl Default for Events {
             replayed: None,
             failed_tool: None,
             answer: None,
+            ignore: OneOrMany(Vec::new()),
         }
     }
 }

@@ -12,6 +12,7 @@
 mod compile;
 mod doors;
 pub mod format;
+mod money;
 mod names;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,9 @@ use std::sync::Arc;
 
 pub use compile::compile;
 pub use format::{Echo, Held};
+
+pub use money::{Cost, Money};
+use regex::Regex;
 
 use crate::document::text::{Template, Text};
 use crate::document::values::Rate;
@@ -44,6 +48,8 @@ pub struct Profile {
     pub socket: Text,
     /// How much the target may be loaded with off loopback.
     pub limits: Limits,
+    /// What runs cost, if the profile says so.
+    pub cost: Option<Cost>,
     /// Once, before any user.
     pub ready: Vec<Step>,
     /// Per session.
@@ -242,7 +248,43 @@ pub enum Place {
     Header(String),
     /// In the user's cookie of this name.
     Cookie(String),
+    /// In a part of a text.
+    Part(TextOf, Part),
 }
+
+/// A text of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TextOf {
+    /// The body.
+    Body,
+    /// The header of this name, in lower case.
+    Header(String),
+    /// The user's cookie of this name.
+    Cookie(String),
+}
+
+/// The part of a text that a pattern points at: its first group that has a name, else its first group, else all that it matches.
+#[derive(Debug, Clone)]
+pub struct Part(pub Regex);
+
+impl Part {
+    /// The part of `text`, if the pattern matches.
+    pub fn of<'t>(&self, text: &'t str) -> Option<&'t str> {
+        let found = self.0.captures(text)?;
+        let named = self.0.capture_names().flatten().next();
+        let part = named.and_then(|name| found.name(name)).or_else(|| found.get(1));
+        part.or_else(|| found.get(0).filter(|_| self.0.captures_len() == 1)).map(|part| part.as_str())
+    }
+}
+
+/// Equal if they are written the same.
+impl PartialEq for Part {
+    fn eq(&self, other: &Part) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+}
+
+impl Eq for Part {}
 
 /// The connection.
 #[derive(Debug, Clone)]

@@ -109,6 +109,8 @@ const BEYOND_A_SCHEMA: &[(&str, &[&str])] = &[
             "reliability-out-of-reach",
             "rules-mistakes",
             "target-profile-holds",
+            "target-profile-part-of",
+            "target-profile-cost",
             "target-profile-asking",
             "target-profile-prefix",
             "target-profile-refresh-rules",
@@ -126,6 +128,8 @@ const BEYOND_A_SCHEMA: &[(&str, &[&str])] = &[
         "other files, and the target's addresses",
         &[
             "target-broken",
+            "target-profile-file",
+            "target-costs-too-much",
             "target-folder",
             "target-inline-address",
             "target-is-a-scenario",

@@ -419,7 +419,8 @@ fn judged_by(expect: Expectations, frames: &[&str]) -> Judgement {
     judged_frames(expect, frames.iter().map(|text| Content::Text((*text).into())).collect())
 }
 
-fn judged_frames(expect: Expectations, frames: Vec<Content<'_>>) -> Judgement {
+/// Judges one iteration of user 1 whose connection receives `frames` behind a greeting.
+pub fn judged_frames(expect: Expectations, frames: Vec<Content<'_>>) -> Judgement {
     let user = UserNumber(1);
     let mut judge = Judge::new(Arc::new(expect), ExecutionId(1));
     let ms = |at: u64| Stamp(at * 1_000);
@@ -595,8 +596,13 @@ fn decoded(events: &str, frames: &[&str]) -> (Vec<String>, u64, u64) {
 
 /// What `profile` asks of a run of the five events.
 fn expecting(text: &str) -> Expectations {
+    expecting_by(profile(text))
+}
+
+/// As `expecting`, of a profile that is compiled already.
+pub fn expecting_by(profile: Profile) -> Expectations {
     let mut expect = expectations();
-    let reads = profile(text).reads;
+    let reads = profile.reads;
     (expect.dialect, expect.answers, expect.ids, expect.ends) = (reads.dialect, reads.answers, reads.ids, reads.ends);
     (expect.failed, expect.signs) = (reads.failed, reads.signs);
     (expect.script, expect.heartbeats, expect.asking) = (reads.script, reads.heartbeats, reads.asking);

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests stand at the edge: they read files and start processes")]
 
 mod allocations;
+mod any_bytes;
 mod browser;
 mod compare;
 mod corpus;
@@ -18,6 +19,7 @@ mod formats;
 mod honesty;
 mod hostile;
 mod init;
+mod keys;
 mod load;
 mod model;
 mod notation;

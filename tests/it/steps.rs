@@ -153,6 +153,127 @@ fn an_answer_that_names_another_user_and_not_its_own_is_a_leak_unless_it_is_mean
 }
 
 #[test]
+fn a_part_of_a_text_is_captured_by_a_pattern() {
+    let page = r#"<form><input name="mark" value="m-4711"><input name="mark" value="m-4712"></form>"#;
+    let site = Site::new().upgrade(Upgrade::AcceptNoSubprotocol).answers(move |head, body| {
+        let lines = "Set-Cookie: sid=s-1.part-of-it; Path=/\r\nX-Next: /in?code=c-99&state=1\r\n".to_owned();
+        match head.split(' ').nth(1)? {
+            "/form" => Some((200, lines, page.to_owned())),
+            "/rooms" => Some((200, String::new(), body.to_owned())),
+            _ => None,
+        }
+    });
+    let profile = r#"
+version: 1
+name: by parts
+http: { base: "http://127.0.0.1:1" }
+socket: "ws://127.0.0.1:1/ws"
+login:
+  - post: /auth/login
+    json: { email: "${user.email}", password: "${user.password}" }
+    capture: { token: { secret: /access_token } }
+prepare:
+  - get: /form
+    capture:
+      mark: { matches: 'name="mark" value="([^"]*)"' }
+      code: { matches: { header: X-Next, pattern: 'code=([^&]*)&state=(?<state>[0-9])' } }
+      part: { secret: { matches: { cookie: sid, pattern: '[^.]+$' } } }
+      none: { matches: 'nothing like this' }
+  - { post: /rooms, json: { mark: "${mark}", code: "${code}", part: "${part}", none: "${none:-no}" } }
+connect:
+  subprotocols: [jwt-auth, "jwt.${token | base64url}"]
+  script: [{ wait: { when: { event: connection_established } } }]
+ask:
+  send: { type: start_agent, payload: { user_request: "${prompt}", thread_id: "${thread_id}", run_id: "${run_id}" } }
+"#;
+    let site = site.serve();
+    let (place, ended) = run(&site, profile);
+    ended.exits(0);
+    let requests = site.requests();
+    let rooms = requests.iter().find(|request| request.starts_with("POST /rooms")).expect("a room");
+    assert!(
+        rooms.ends_with(r#"{"mark":"m-4711","code":"1","part":"part-of-it","none":"no"}"#),
+        "the first group, a group with a name, the whole match, and none: {rooms}"
+    );
+    let report = fs::read_to_string(place.path().join("out/report.json")).expect("a report");
+    assert!(!report.contains("part-of-it"), "a secret of a part is one as well");
+    // What is needed must be there.
+    let (place, ended) = run(&site, &profile.replace("${none:-no}", "${none}"));
+    ended.exits(3);
+    let report = Report::in_folder(&place.path().join("out"));
+    let told = report.finding("GP404").to_string();
+    assert!(told.contains("nothing in the body matches the pattern of none"), "{told}");
+}
+
+#[test]
+fn json_from_files_goes_out_with_what_is_put_into_it() {
+    let site = Site::new().upgrade(Upgrade::AcceptNoSubprotocol).answers(move |head, _| {
+        (head.starts_with("POST /rooms") || head.starts_with("PATCH /rooms/1 "))
+            .then(|| (200, String::new(), "{}".to_owned()))
+    });
+    let site = site.serve();
+    let profile = r#"
+version: 1
+name: by files
+http: { base: "http://127.0.0.1:1" }
+socket: "ws://127.0.0.1:1/ws"
+login:
+  - post: /auth/login
+    json: { email: "${user.email}", password: "${user.password}" }
+    capture: { token: { secret: /access_token }, user_id: /user/id }
+prepare:
+  - { patch: /rooms/1, json: {} }
+  - post: /rooms
+    json:
+      room: { file: json/room.json, set: { /owner/id: "${user_id}", /tags/-: { new: 1 }, /tags/0: "x~y", /a~1b: null } }
+      as: { file: json/room.json, set: { "": whole } }
+connect:
+  subprotocols: [jwt-auth, "jwt.${token | base64url}"]
+  script: [{ wait: { when: { event: connection_established } } }]
+ask: { send: { file: json/ask.json } }
+"#;
+    let place = Place::new();
+    fs::create_dir(place.path().join("json")).expect("a folder");
+    place.write("json/room.json", r#"{"owner": {"email": "${user.email}"}, "tags": ["old"]}"#);
+    let payload = r#"{"user_request": "${prompt}", "thread_id": "${thread_id}", "run_id": "${run_id}"}"#;
+    place.write("json/ask.json", &format!(r#"{{"type": "start_agent", "payload": {payload}}}"#));
+    place.write("by-cookie.yaml", profile);
+    place.write("steps.yaml", SCENARIO);
+    place.run(&["run", "steps.yaml", "--url", &site.url(), "-q", "--out", "out", "--record", "all"]).exits(0);
+    let requests = site.requests();
+    let mut rooms: Vec<&str> = requests
+        .iter()
+        .filter(|request| request.starts_with("POST /rooms"))
+        .map(|request| request.lines().last().unwrap_or_default())
+        .collect();
+    rooms.sort_unstable();
+    let owner = r#"{"email":"qa1@example.com","id":"user-4f1c-qa1"}"#;
+    let room = format!(r#"{{"room":{{"owner":{owner},"tags":["x~y",{{"new":1}}],"a/b":null}},"as":"whole"}}"#);
+    assert_eq!(rooms[0], room);
+    // A recording holds what the files held.
+    fs::remove_dir_all(place.path().join("json")).expect("the folder");
+    place.run(&["judge", "out/recording.gpr"]).exits(0);
+}
+
+#[test]
+fn what_runs_cost_is_told_before_and_after() {
+    let site = by_cookie().serve();
+    let place = Place::new();
+    let limits = "\nlimits: { cost_per_run: 0.05 USD, cost: 0.1 USD }\n";
+    place.write("by-cookie.yaml", &format!("{PROFILE}{limits}"));
+    place.write("steps.yaml", SCENARIO);
+    let ended = place.run(&["run", "steps.yaml", "--url", &site.url(), "--dry-run"]).exits(0);
+    assert!(ended.stdout.contains("cost       2 runs at 0.05 USD: 0.10 USD; at most 0.10 USD\n"), "{}", ended.stdout);
+    place.run(&["run", "steps.yaml", "--url", &site.url(), "-q", "--out", "out"]).exits(0);
+    let report = fs::read_to_string(place.path().join("out/report.json")).expect("a report");
+    assert!(report.contains("2 runs at 0.05 USD cost 0.10 USD"), "{report}");
+    let before = site.connections();
+    let ended = place.run(&["run", "steps.yaml", "--url", &site.url(), "--users", "3"]).exits(2);
+    assert!(ended.stderr.contains("3 runs cost 0.15 USD, and one execution may cost 0.10 USD"), "{}", ended.stderr);
+    assert_eq!(site.connections(), before, "nothing was sent");
+}
+
+#[test]
 fn a_captured_cookie_is_a_secret_in_what_is_kept() {
     let leaks = |talk: &mut Talk| {
         talk.greet()?;
@@ -258,16 +379,22 @@ fn users_of_a_file_bring_their_own_tokens_and_columns() {
         talk.greet()?;
         let ask = talk.ask()?;
         talk.work(&ask)?;
-        let leak = format!("your token is {TOKEN}{}", talk.email);
+        let name = talk.email.split('@').next().unwrap_or_default().to_owned();
+        let leak = format!("your token is {TOKEN}{}, your pin pin-of-{name}-4711", talk.email);
         talk.event("agent_error", &ask, serde_json::json!({ "error": leak }))
     });
     let site = site.serve();
     let place = Place::new();
     place.write("by-cookie.yaml", READY_MADE);
-    let row = |name: &str, team: u32| format!("{{\"token\": \"{TOKEN}{name}@x\", \"team\": {team}}}\n");
+    let row = |name: &str, team: u32| {
+        format!("{{\"token\": \"{TOKEN}{name}@x\", \"team\": {team}, \"pin\": \"pin-of-{name}-4711\"}}\n")
+    };
     place.write("users.jsonl", &[row("ann", 1), row("bob", 2), row("cid", 3)].concat());
     let written = SCENARIO.lines().find(|line| line.starts_with("users:")).expect("users");
-    place.write("steps.yaml", &SCENARIO.replace(written, "users: { count: 2, first: 2, file: users.jsonl }"));
+    place.write(
+        "steps.yaml",
+        &SCENARIO.replace(written, "users: { count: 2, first: 2, file: users.jsonl, secret: [pin] }"),
+    );
     place.run(&["run", "steps.yaml", "--url", &site.url(), "-q", "--out", "out"]).exits(1);
     let requests = site.requests();
     let mut asked: Vec<_> = requests.iter().filter_map(|request| request.lines().next()).collect();
@@ -275,6 +402,7 @@ fn users_of_a_file_bring_their_own_tokens_and_columns() {
     assert_eq!(asked, ["GET /ws?team=2 HTTP/1.1", "GET /ws?team=3 HTTP/1.1"], "user 2 is the second row");
     let report = fs::read_to_string(place.path().join("out/report.json")).unwrap();
     assert!(report.contains("«secret:token:2»") && !report.contains(TOKEN), "{report}");
+    assert!(report.contains("«secret:pin:2»") && !report.contains("pin-of-"), "{report}");
 }
 
 #[test]

@@ -381,7 +381,7 @@ impl Lane {
             self.heard.push(Heard::Awaited(step));
             return self.door_script(bench, step + 1, frame.at);
         }
-        if self.heartbeat(bench, extract, text) {
+        if self.heartbeat(bench, frame.at, extract, text) {
             return;
         }
         if asked && let (Some(_), Some(met)) = (concern.symbol, self.by_event(bench, extract, &name())) {

@@ -31,8 +31,8 @@ use super::ledger::Borne;
 use super::{copies, decode};
 use crate::canary;
 use crate::event::{Extract, Found, Kind, Slots};
-use crate::expect::{Expectations, Form, Matcher, ScriptStep, Segment, Trie};
-use crate::finding::{Deviation, Evidence, Excerpt, Finding, Subject};
+use crate::expect::{Expectations, Form, Matcher, Means, ScriptStep, Segment, Trie};
+use crate::finding::{Acknowledged, Deviation, Evidence, Excerpt, Finding, Subject};
 use crate::identity::{Connection, ExecutionId, Iteration, UserNumber};
 use crate::rule::{Concern, Rule, Severity};
 use crate::time::{Micros, Stamp};
@@ -461,7 +461,14 @@ impl Lane {
                 let (last, waited) = (run.last_frame.as_ref().map(|label| label.text(names)), timeouts.first_event);
                 match run.early {
                     Some(after) => Deviation::FirstMessageLost { after, waited, last },
-                    None => Deviation::NeverStarted { waited, last },
+                    None => {
+                        let acknowledged = match run.acknowledged {
+                            Some(at) => Acknowledged::After(at.since(run.asked)),
+                            None if bench.expect.asking.acknowledged => Acknowledged::Never,
+                            None => Acknowledged::NotAsked,
+                        };
+                        Deviation::NeverStarted { waited, last, acknowledged }
+                    }
                 }
             }
         };
@@ -582,7 +589,7 @@ impl Lane {
         }
         let known = self.refused(bench, frame, &unread, text)
             || self.greeted(bench, frame, &unread, text)
-            || self.heartbeat(bench, &unread, text)
+            || self.heartbeat(bench, frame.at, &unread, text)
             || self.ask_refused(bench, frame, &unread, text);
         if !known {
             self.named(bench, frame.at, "frame", text, false);
@@ -660,7 +667,7 @@ impl Lane {
             bench.out.counts.announcements += 1;
             return false;
         }
-        if self.heartbeat(bench, extract, text) {
+        if self.heartbeat(bench, frame.at, extract, text) {
             if let (Some(run), Some(_)) = (&mut self.run, &extract.name) {
                 run.last_frame = Some(Label::of(extract));
             }
@@ -686,10 +693,20 @@ impl Lane {
         }
     }
 
-    fn heartbeat(&mut self, bench: &mut Bench<'_>, extract: &Extract<'_>, text: &str) -> bool {
-        let mut rules = bench.concerns.of(extract.kind).heartbeats.iter().filter(|(_, rule)| !rule.progress);
+    fn heartbeat(&mut self, bench: &mut Bench<'_>, at: Stamp, extract: &Extract<'_>, text: &str) -> bool {
+        let rules = &bench.concerns.of(extract.kind).heartbeats;
+        let mut rules = rules.iter().filter(|(_, rule)| rule.means != Means::Question);
         let Some((index, rule)) = rules.find(|(_, rule)| rule.when.holds(extract, text)) else { return false };
-        bench.out.counts.heartbeats += 1;
+        match rule.means {
+            Means::Beat | Means::Question => bench.out.counts.heartbeats += 1,
+            Means::Ignored => bench.out.counts.ignored += 1,
+            Means::Acknowledgement => {
+                bench.out.counts.acknowledged += 1;
+                if let Some(run) = &mut self.run {
+                    run.acknowledged.get_or_insert(at);
+                }
+            }
+        }
         if rule.answered {
             self.answer(*index);
         }
@@ -706,7 +723,8 @@ impl Lane {
 
     /// An event of a run that asks back.
     fn asks_back(&mut self, bench: &Bench<'_>, extract: &Extract<'_>, text: &str) {
-        let mut rules = bench.concerns.of(extract.kind).heartbeats.iter().filter(|(_, rule)| rule.progress);
+        let mut rules =
+            bench.concerns.of(extract.kind).heartbeats.iter().filter(|(_, rule)| rule.means == Means::Question);
         if let Some((index, _)) = rules.find(|(_, rule)| rule.when.holds(extract, text)) {
             self.answer(*index);
         }

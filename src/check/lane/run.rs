@@ -40,6 +40,8 @@ pub(super) struct Run {
     pub(super) events: u64,
     pub(super) marks: VecDeque<(Stamp, Label)>,
     pub(super) last_frame: Option<Label>,
+    /// When the target said that the ask arrived.
+    pub(super) acknowledged: Option<Stamp>,
     pub(super) answer: Option<String>,
     pub(super) answer_frame: Option<Excerpt>,
     pub(super) failed: Option<(String, Excerpt)>,
@@ -182,6 +184,7 @@ impl Lane {
             events: 0,
             marks: VecDeque::with_capacity(MARKS_KEPT),
             last_frame: None,
+            acknowledged: None,
             answer: None,
             answer_frame: None,
             failed: None,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::visit::Visited;
 use crate::check::decode;
 use crate::event::{Envelope, Extract, Kind, Slots};
-use crate::expect::{Expectations, IdRole, IdSource, Matcher, ScriptStep};
+use crate::expect::{Expectations, IdRole, IdSource, Matcher, Means, ScriptStep};
 use crate::trace::{Content, Direction, Fact, Observed};
 
 /// Values of one id that are told.
@@ -153,10 +153,12 @@ fn meaning(expect: &Expectations, extract: &Extract<'_>, text: &str) -> &'static
         return "what the script waits for";
     }
     if let Some(beat) = expect.heartbeats.iter().find(|beat| holds(&beat.when)) {
-        return match (beat.progress, beat.answered) {
-            (true, _) => "a question of the agent, answered",
-            (false, true) => "a heartbeat, answered",
-            (false, false) => "a heartbeat",
+        return match (beat.means, beat.answered) {
+            (Means::Question, _) => "a question of the agent, answered",
+            (Means::Acknowledgement, _) => "the acknowledgement of an ask",
+            (Means::Ignored, _) => "ignored",
+            (Means::Beat, true) => "a heartbeat, answered",
+            (Means::Beat, false) => "a heartbeat",
         };
     }
     if expect.ends.bad.iter().any(holds) {

@@ -40,7 +40,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn matchers(&mut self, given: &[When], dialect: &mut Dialect) -> Vec<Matcher> {
+    pub(super) fn matchers(&mut self, given: &[When], dialect: &mut Dialect) -> Vec<Matcher> {
         given.iter().map(|when| self.matcher(when, dialect)).collect()
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::format::{self, Elsewhere, File, Marked};
 use super::super::names::{Captured, Moment, capture_problem};
-use super::super::{Attached, Body, Capture, Method, Place, Retry, Step, Success};
+use super::super::{Attached, Body, Capture, Method, Part, Place, Retry, Step, Success, TextOf};
 use super::events::slots;
 use super::{Compiler, REQUEST_HEADERS, lead};
 use crate::document::diagnostic::quote;
@@ -234,8 +234,44 @@ impl Compiler<'_> {
                 self.check_token(&name, "cookie");
                 Place::Cookie(name.value)
             }
+            format::Capture::Marked(Marked::Matches(matches))
+            | format::Capture::Marked(Marked::Secret(format::Place::Elsewhere(Elsewhere::Matches(matches)))) => {
+                self.part(matches)
+            }
         };
         Capture { name: name.value, secret, needed: false, at }
+    }
+
+    /// A part of a text of the answer.
+    fn part(&mut self, matches: format::Matches) -> Place {
+        let (header, cookie, pattern) = match matches {
+            format::Matches::Body(pattern) => return Place::Part(TextOf::Body, Part(pattern.0)),
+            format::Matches::Of(format::MatchesOf { header, cookie, pattern }) => (header, cookie, pattern),
+        };
+        let within = match (header, cookie) {
+            (Some(name), None) => {
+                self.check_token(&name, "header");
+                TextOf::Header(name.value.to_ascii_lowercase())
+            }
+            (None, Some(name)) => {
+                self.check_token(&name, "cookie");
+                TextOf::Cookie(name.value)
+            }
+            (Some(one), Some(other)) => {
+                let mistake = Diagnostic::mistake(other.span, "`header` and `cookie` exclude each other");
+                let mistake = mistake.also(one.span, "the other stands here");
+                self.mistake(mistake.help("a value is a part of one text"));
+                TextOf::Body
+            }
+            (None, None) => {
+                let mistake = Diagnostic::mistake(pattern.span, "this pattern has nothing to be searched for in");
+                self.mistake(
+                    mistake.help("add `header: NAME` or `cookie: NAME`; for the body write `matches: PATTERN`"),
+                );
+                TextOf::Body
+            }
+        };
+        Place::Part(within, Part(pattern.value.0))
     }
 
     /// What is taken from a frame, whose places are in `trie`.
