@@ -1579,7 +1579,7 @@ fn a_refresh_that_fails_is_a_set_up_that_failed_wherever_it_stands_and_no_run_is
     let refused = || StepOutcome::Refused { status: 401, why: "it was used".to_owned(), body: String::new() };
     let told = "GP403 POST /auth/refresh: it was used (HTTP 401)";
     // While nothing is asked yet nothing will be; a run in flight goes on; between iterations only the session is over.
-    for (at, events, runs_good, iterations_failed) in [(40, 0, 0, 1), (105, 5, 1, 1), (3_000, 5, 1, 0)] {
+    for (at, events, runs_good, iterations_failed) in [(40, 0, 0, 1), (105, 6, 1, 1), (3_000, 6, 1, 0)] {
         let mut stream = if at == 40 { Stream::greeted(1) } else { Stream::asked(1) };
         if at < 3_000 {
             stream.fact(refresh(at, refused()));

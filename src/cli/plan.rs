@@ -155,7 +155,7 @@ fn load(load: &Load) -> Vec<(&'static str, String)> {
             }
             if load.warm_up > 0 {
                 let before = counted(load.warm_up.into(), "iteration");
-                begin.push(format!("behind {before} that warm up and are not judged"));
+                begin.push(format!("behind {before} to warm up, not judged"));
             }
             least += Micros(think.from.0.saturating_mul((iterations - 1 + load.warm_up).into()));
         }

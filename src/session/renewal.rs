@@ -15,6 +15,7 @@ use super::steps::Captured;
 use super::token::{self, Span};
 use super::user::User;
 use crate::check::Move;
+use crate::engine::Level;
 use crate::target::{Expires, Step};
 use crate::time::{Micros, Stamp};
 use crate::trace::{Fact, Phase, StepOutcome};
@@ -206,7 +207,8 @@ impl User<'_> {
             }
         }
         drop(pass);
-        self.renewal.stale = refresh.reconnects && self.line.socket.is_some();
+        // Whoever has hung up already for the refresh before still goes on.
+        self.renewal.stale |= refresh.reconnects && self.line.socket.is_some();
         true
     }
 
@@ -215,7 +217,13 @@ impl User<'_> {
         if !self.keeps() || self.line.dead || !self.must_renew() {
             return;
         }
-        if !self.renew().await || self.is_stale() {
+        let stop = &self.bench.mission.stop;
+        let renewed = tokio::select! {
+            biased;
+            renewed = self.renew() => renewed,
+            () = stop.reached(Level::Cut) => return,
+        };
+        if !renewed || self.is_stale() {
             self.line.hang_up(&self.values).await;
         }
     }

@@ -113,9 +113,9 @@ fn a_connection_is_replaced_where_the_profile_says_so_and_its_user_does_not_log_
     let refreshes = done.journaled("refresh");
     assert!(refreshes >= 4, "{refreshes}");
     assert_eq!((done.journaled("login"), done.journaled("refresh_refused")), (2, 0));
-    // The last refresh of a user may come when it needs no connection any more.
+    // One may serve two refreshes, if the second comes before it is needed; without any there would be two.
     let connections = done.report.count("connections");
-    assert!((refreshes as u64..=refreshes as u64 + 2).contains(&connections), "{connections}, {refreshes}");
+    assert!((4..=refreshes as u64 + 2).contains(&connections), "{connections}, {refreshes}");
 
     // Held before they ask, they come in again and are greeted before they do.
     let done = run(&reconnecting, "session: fresh", "{ hold: 2s }");
