@@ -44,10 +44,10 @@ struct Line {
     from_us: u64,
     to_us: u64,
     iterations: u64,
-    /// Runs that ended or were given up, and those that ended well.
+    /// Runs that were over with their quiet time, or given up; and those that ended well, whose quiet time may follow.
     runs: u64,
     runs_good: u64,
-    /// Runs in flight at its end.
+    /// Runs in flight at its end, and those in their quiet time.
     in_flight: u64,
     frames: u64,
     arrivals_dropped: u64,
@@ -156,11 +156,8 @@ fn line(nth: u64, (from, to): (Micros, Micros), interval: &Interval, sampled: Sa
 /// The same for people, in one line.
 fn summary((from, to): (Micros, Micros), interval: &Interval, sampled: Sample) -> String {
     let Interval { counts, in_flight, found, good, p50, p95, p99, fared, .. } = interval;
-    let mut parts = vec![
-        counted(counts.iterations, "iteration"),
-        format!("{good} of {} good", counted(counts.settled, "run")),
-        format!("{in_flight} in flight"),
-    ];
+    let mut parts =
+        vec![counted(counts.iterations, "iteration"), counted(*good, "good run"), format!("{in_flight} in flight")];
     let found: Vec<String> = found.iter().map(|(rule, count)| format!("{} {count}", rule.code())).collect();
     parts.push(if found.is_empty() { "no finding".to_owned() } else { format!("findings: {}", found.join(" ")) });
     let named = [("p50", p50), ("p95", p95), ("p99", p99)];
@@ -200,7 +197,7 @@ mod tests {
         let told = all.look(Micros::from_secs(60), false, &progress, sample(7_000_000)).expect("a summary");
         assert_eq!(
             told,
-            "  0:00 to 1:00: 3 iterations; 3 of 4 runs good; 0 in flight; findings: GP302 2; p50 15.4 ms; frames 0 ms late, \
+            "  0:00 to 1:00: 3 iterations; 3 good runs; 0 in flight; findings: GP302 2; p50 15.4 ms; frames 0 ms late, \
              timers 0 ms; 0 % of a core per thread; 9 MB; 12 files"
         );
         let read = || fs::read_to_string(folder.path().join(INTERVALS)).expect("text");

@@ -237,7 +237,7 @@ fn personas_ask_otherwise_and_are_told_apart_in_plan_and_report() {
 #[test]
 fn what_goes_on_is_summed_up_meanwhile_and_adds_up_to_the_whole() {
     let load = "{ closed: { iterations: 100000 }, stop: { after: 2300ms } }";
-    let (place, ended) = run("count: 2", load, &["--every", "1s", "--fault", "drop-thinking:after=20"]);
+    let (place, ended) = run("count: 2", load, &["--every", "1s", "--fault", "drop-thinking:after=2"]);
     let told = ended.exits(1).stderr;
     let report = report(&place);
     let text = std::fs::read_to_string(place.path().join("out/intervals.jsonl")).expect("summaries");
