@@ -48,6 +48,14 @@ const SET_BY_WORDS: &[(&str, &str, &str)] = &[
     ("DoorsDef.within", "tests/it/doors.rs", "doors: {{ within: 1s }}"),
     ("TimeoutsDef.connect", "tests/it/run.rs", "timeouts={ connect: 10m"),
     ("TimeoutsDef.drain", "tests/it/run.rs", "drain: 200ms }"),
+    ("LoadDef.intervals", "tests/it/load.rs", "intervals: 1s}"),
+    ("ScenarioFile.personas", "tests/it/load.rs", "personas=["),
+    ("PersonaDef.name", "tests/it/load.rs", "{name: brief,"),
+    ("PersonaDef.share", "tests/it/load.rs", "share: 30%"),
+    ("PersonaDef.ask", "tests/it/load.rs", "ask: {prompt: \"What is cheapest?"),
+    ("PersonaDef.think_time", "tests/it/load.rs", "think_time: 1ms}]"),
+    ("Told.unix_s", "src/target/tests/refresh.rs", "\"unix_s: life\""),
+    ("Told.unix_ms", "src/target/tests/refresh.rs", "\"unix_ms: life\""),
 ];
 
 fn root() -> PathBuf {
