@@ -449,6 +449,7 @@ impl Judgement {
         for (kind, times) in std::mem::take(&mut self.kinds).into_iter().enumerate().filter(|(_, times)| *times > 0) {
             *self.known.entry(names.get(KindId(kind as u16)).to_owned()).or_default() += times;
         }
+        self.ledger.finish();
     }
 
     pub(super) fn noted(&mut self, kind: KindId, envelope: Envelope) {

@@ -4,7 +4,7 @@
 //! is `leaks`'s.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::flight::Events;
@@ -25,6 +25,12 @@ const COMMON: usize = 3;
 /// How many ids that the target made one part of an execution keeps (some 200 bytes each).
 pub const LEARNED_KEPT: usize = 50_000;
 
+/// How many ids of runs and threads whose owners are known one part of an execution keeps, besides `OWNERS_PER_USER` for each of
+/// its users (some 30 bytes each). A soak has ids without end; those of runs that were long ago are forgotten first.
+pub const OWNERS_KEPT: usize = 50_000;
+/// See `OWNERS_KEPT`; more than can be in use at once.
+const OWNERS_PER_USER: usize = 8;
+
 /// Whose ids are whose.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ledger {
@@ -32,6 +38,8 @@ pub struct Ledger {
     pub identities: BTreeMap<String, BTreeSet<UserNumber>>,
     /// Who owns an id that belongs to one user in the whole target, by a 64-bit hash of role and value.
     pub owners: BTreeMap<u64, UserNumber>,
+    /// Those of them that may be forgotten, the first first; none once all was told.
+    aging: VecDeque<u64>,
     /// Users at whom their own identity was seen.
     pub own_seen: BTreeSet<UserNumber>,
     /// Ids that were seen at a user and are not known to be his.
@@ -162,6 +170,30 @@ impl Ledger {
         let mut hasher = DefaultHasher::new();
         (role, value).hash(&mut hasher);
         hasher.finish()
+    }
+
+    /// An id belongs to `user`.
+    pub fn own(&mut self, role: IdRole, value: &str, user: UserNumber) {
+        let owner = self.owners.entry(Ledger::key(role, value)).or_insert(user);
+        *owner = user.min(*owner);
+    }
+
+    /// An id that an ask brought, which the next one may bring again, belongs to `user`, of whom there are `users` here. Says
+    /// whether another one was forgotten for it.
+    pub fn own_for_a_while(&mut self, role: IdRole, value: &str, user: UserNumber, users: u64) -> bool {
+        let key = Ledger::key(role, value);
+        if !self.owners.contains_key(&key) {
+            self.aging.push_back(key);
+        }
+        self.own(role, value, user);
+        let room = OWNERS_KEPT + OWNERS_PER_USER * usize::try_from(users).unwrap_or(usize::MAX / OWNERS_PER_USER / 2);
+        let oldest = if self.aging.len() > room { self.aging.pop_front() } else { None };
+        oldest.is_some_and(|oldest| self.owners.remove(&oldest).is_some())
+    }
+
+    /// Nothing more will be told.
+    pub(super) fn finish(&mut self) {
+        self.aging = VecDeque::new();
     }
 
     /// Whether another id of this role may be kept open. Users and other ids do not take each other's room: targets make
@@ -410,6 +442,26 @@ mod tests {
         let (tie, late) = (learned(5, 10, true), learned(4, 11, true));
         assert_eq!(part(&[learned(2, 10, true)]).learn(tie), (Some(UserNumber(2)), false));
         assert_eq!(part(&[late]).learn(learned(2, 10, true)), (None, false), "it was got before, and told later");
+    }
+
+    #[test]
+    fn of_the_ids_that_asks_bring_the_oldest_are_forgotten_and_no_others() {
+        let mut ledger = Ledger::default();
+        let (user, other) = (UserNumber(1), UserNumber(2));
+        ledger.own(IdRole::Thread, "captured", user);
+        let room = OWNERS_KEPT + OWNERS_PER_USER * 3;
+        let forgotten = |ledger: &mut Ledger, id: usize| {
+            // What is asked for again is kept once.
+            ledger.own_for_a_while(IdRole::Run, &id.to_string(), user, 3)
+                || ledger.own_for_a_while(IdRole::Run, &id.to_string(), user, 3)
+        };
+        assert!(!(0..room).any(|id| forgotten(&mut ledger, id)));
+        assert!(forgotten(&mut ledger, room) && forgotten(&mut ledger, room + 1));
+        let owner = |id: &str| ledger.other_owner(IdRole::Run, id, other);
+        assert_eq!([owner("0"), owner("1"), owner("2")], [None, None, Some(user)]);
+        assert_eq!(owner(&(room + 1).to_string()), Some(user));
+        assert_eq!(ledger.other_owner(IdRole::Thread, "captured", other), Some(user));
+        assert_eq!(ledger.owners.len(), room + 1);
     }
 
     #[test]

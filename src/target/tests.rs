@@ -830,7 +830,10 @@ fn what_this_build_cannot_do_is_refused_with_a_remedy() {
     check(&[
         (
             r#"login: [{get: "http://h/x", capture: {id: {secret: [$.data.token]}, token: {secret: [/data/token], expires: jwt}}}]"#,
-            &["1:53 `$.data.token` is not a JSON Pointer -> write `/data/token`", "1:100 the key `expires` is not known here -> allowed are `secret`, `header`, `cookie` and `matches`"],
+            &[
+                "1:53 `$.data.token` is not a JSON Pointer -> write `/data/token`",
+                "1:100 the key `expires` is not known here -> allowed are `secret`, `header`, `cookie` and `matches`",
+            ],
         ),
         ("connect: {kind: sse}", &["1:17 `connect.kind: sse` is not part of this build yet -> use `websocket`"]),
         (

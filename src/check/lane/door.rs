@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use super::owner::{THREAD, own};
+use super::owner::{THREAD, own_asked};
 use super::run::Place;
 use super::{Bench, ConnectionState, Heard, Lane, Move, any};
 use crate::check::doors::{Knock, Met};
@@ -327,7 +327,7 @@ impl Lane {
             };
             let value = value.filter(|value| !door.brought.iter().any(|brought| brought == value));
             if let (Some(value), IdSource::Chosen, Unique::Target) = (value, &rule.source, rule.unique) {
-                own(bench.out, rule.role, value, self.user);
+                own_asked(bench.out, rule.role, value, self.user);
                 if rule.role == IdRole::Thread {
                     self.captured.insert(THREAD.to_owned(), value.to_owned());
                 }

@@ -9,7 +9,7 @@ use super::{Bench, Lane};
 use crate::canary::{self, Found, Known};
 use crate::check::flight::Events;
 use crate::check::judgement::Judgement;
-use crate::check::ledger::{Borne, ForeignMark, Learned, Ledger, OpenId, Sighting};
+use crate::check::ledger::{Borne, ForeignMark, Learned, OpenId, Sighting};
 use crate::check::{copies, escapes};
 use crate::event::Extract;
 use crate::expect::{Compare, IdRole, IdRule, IdSource, Unique};
@@ -314,15 +314,19 @@ pub(super) fn own(out: &mut Judgement, role: IdRole, value: &str, user: UserNumb
     if role == IdRole::User {
         out.ledger.identities.entry(value.to_owned()).or_default().insert(user);
     } else {
-        let key = Ledger::key(role, value);
-        let owner = out.ledger.owners.entry(key).or_insert(user);
-        *owner = user.min(*owner);
+        out.ledger.own(role, value, user);
     }
 }
 
 /// Most ids show by their first byte that they are not.
 fn is_blank(value: &str) -> bool {
     !value.as_bytes().first().is_some_and(u8::is_ascii_graphic) && value.trim().is_empty()
+}
+
+/// As `own`, of an id that an ask brings.
+pub(super) fn own_asked(out: &mut Judgement, role: IdRole, value: &str, user: UserNumber) {
+    let forgotten = out.ledger.own_for_a_while(role, value, user, out.counts.users);
+    out.counts.ids_dropped += u64::from(forgotten);
 }
 
 fn compare(how: Compare, mine: &str, value: &str) -> bool {

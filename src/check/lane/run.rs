@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use super::clock::Clock;
-use super::owner::{THREAD, own};
+use super::owner::{THREAD, own_asked};
 use super::{Bench, Lane, Stage};
 use crate::check;
 use crate::check::automaton::{Automaton, RunEvent};
@@ -157,7 +157,7 @@ impl Lane {
                 IdRole::User | IdRole::Other => None,
             };
             if let (Some(value), IdSource::Chosen, Unique::Target) = (value, &rule.source, rule.unique) {
-                own(bench.out, rule.role, value, self.user);
+                own_asked(bench.out, rule.role, value, self.user);
             }
         }
         if let Some(thread) = thread {

@@ -1,6 +1,6 @@
 //! From the beginning of an iteration to the first ask: steps, upgrade, socket script, and who refused what.
 
-use super::owner::own;
+use super::owner::{own, own_asked};
 use super::run::Over;
 use super::{Bench, ConnectionState, Heard, IterationState, Lane, Outstanding, Stage, any};
 use crate::check::judgement::NAMES_KEPT;
@@ -127,7 +127,10 @@ impl Lane {
             if !matches!(&rule.source, IdSource::Captured(from) if **from == *name) || rule.unique != Unique::Target {
                 continue;
             }
-            own(bench.out, rule.role, value, self.user);
+            match rule.role {
+                IdRole::Run => own_asked(bench.out, rule.role, value, self.user),
+                IdRole::User | IdRole::Thread | IdRole::Other => own(bench.out, rule.role, value, self.user),
+            }
             if rule.role == IdRole::Run
                 && let Some(run) = self.run.as_mut().or(self.lingering.last_mut())
             {
