@@ -385,3 +385,35 @@ fn doors_are_knocked_at_whatever_way_the_users_met_before() {
         assert_eq!(code, 0, "{exposure}: {}", report.0["outcome"]);
     }
 }
+
+#[test]
+fn an_open_door_that_need_not_be_shut_is_told_and_fails_nothing() {
+    for (required, code) in
+        [("expect: { doors: { required: true } }", 1), ("expect: { doors: { required: false } }", 0)]
+    {
+        let place = Place::new();
+        place.write("target.yaml", &profile());
+        place.write("scenario.yaml", &format!("{SCENARIO}{required}\nprobes: [misplaced-token]\n"));
+        let backend = backend::start(Options::default()).expect("a backend");
+        let (exit, report) = run(&place, "scenario.yaml", &["--url", &backend.http_url()]);
+        assert_eq!((exit, report.claim("doors")), (code, Some("fail")), "{required}");
+        assert_eq!(report.failures(), [("GP208", 1)], "{required}");
+    }
+}
+
+#[test]
+fn a_token_is_outlived_where_there_is_time_to_wait_for_its_end() {
+    let brought = |probes: &str| {
+        let place = Place::new();
+        place.write("target.yaml", &profile());
+        place.write("scenario.yaml", &format!("{SCENARIO}{probes}\n"));
+        let token_lifetime = std::time::Duration::from_secs(2);
+        let backend = backend::start(Options { token_lifetime, ..Options::default() }).expect("a backend");
+        let (code, report) = run(&place, "scenario.yaml", &["--url", &backend.http_url()]);
+        assert_eq!((code, report.claim("doors")), (0, Some("pass")), "{probes}: {:?}", rows(&report));
+        report.0["doors"][0]["with"].as_str().expect("what was brought").to_owned()
+    };
+    assert_eq!(brought("probes: [{ probe: expired-token, wait: 10s }]"), "its own token, which has expired meanwhile");
+    let bent = brought("probes: [{ probe: expired-token }]");
+    assert!(bent.starts_with("a token with an `exp` an hour back"), "{bent}");
+}

@@ -42,6 +42,37 @@ fn segment<'r>(report: &'r Report, name: &str) -> Option<&'r Value> {
     report.0["segments"].as_array().expect("segments").iter().find(|segment| segment["name"] == name)
 }
 
+/// The same misbehaving backend as by `--fault`, named in the scenario.
+#[test]
+fn an_embedded_target_misbehaves_as_its_scenario_says() {
+    let faults = "target={ profile: embedded, faults: [drop-thinking] }";
+    let (place, ended) = run("count: 2", "{ closed: { iterations: 1 } }", &["--set", faults]);
+    ended.exits(1);
+    assert_eq!(report(&place).failures(), [("GP101", 2)]);
+}
+
+#[test]
+fn nine_of_ten_runs_are_held_against_a_limit() {
+    for (limit, code, verdict) in [("1us", 1, "fail"), ("60s", 0, "pass")] {
+        let budget = format!("expect.budgets={{ run: {{ p90: {limit} }} }}");
+        let (place, ended) = run("count: 20", "{ closed: { iterations: 2 } }", &["--set", &budget]);
+        ended.exits(code);
+        assert_eq!(report(&place).claim("run p90"), Some(verdict), "{limit}");
+    }
+}
+
+#[test]
+fn set_ups_that_may_fail_are_told_and_fail_nothing() {
+    for (required, code) in [("required: true", 1), ("required: false", 0)] {
+        let setup = format!("expect={{ setup: {{ {required} }}, isolation: {{ required: false }} }}");
+        let once = "login-error:first=1";
+        let (place, ended) = run("count: 3", "{ closed: { iterations: 1 } }", &["--set", &setup, "--fault", once]);
+        ended.exits(code);
+        let report = report(&place);
+        assert_eq!((report.claim("setup"), report.count("setups_failed")), (Some("fail"), 1), "{required}");
+    }
+}
+
 #[test]
 fn users_begin_by_the_clock_and_response_stands_beside_service_time() {
     let load = "{ open: { rate: 40/s, for: 1s, takes: 5s } }";

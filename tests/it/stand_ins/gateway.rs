@@ -20,7 +20,7 @@ socket: "WS/stream"
 login:
   - post: /token
     json: { login: "${user.email}", password: "${user.password}" }
-    expect: { when: { /error: { exists: false }, /for: "${user.email}" } }
+    expect: { when: { not: { /error: { exists: true } }, /for: "${user.email}" } }
     capture: { token: { secret: /token } }
 prepare:
   - { post: /tickets, json: {}, capture: { ticket: { secret: /ticket } } }
@@ -31,7 +31,7 @@ connect:
     # Nobody says that it is well; only a refusal is said.
     - wait: { when: { text: welcome }, within: 100ms, optional: true, refused: { text: { contains: denied } } }
 heartbeats:
-  - { when: { text: "h" }, reply_text: "k ${counter}" }
+  - { when: { text: { equals: "h" } }, reply_text: "k ${counter}" }
 replies:
   - when: { event: question }
     capture: { call: /call, about: /about }
@@ -121,7 +121,7 @@ pub(super) fn for_those(fault: Fault, together: Together) -> Site {
                 let user = body["login"].as_str()?;
                 said(200, json!({"token": format!("tok-{user}"), "for": user}))
             }
-            ("POST", "/token") => said(200, json!({"error": "wrong password"})),
+            ("POST", "/token") => said(200, json!({"error": "wrong password", "for": body["login"]})),
             ("POST", "/tickets") => said(200, json!({"ticket": format!("tick-{}", bearer?)})),
             ("POST", "/runs") if fault == Fault::TooMany => {
                 Some((429, "Retry-After: 1\r\n".to_owned(), json!({"error": "slow down"}).to_string()))
