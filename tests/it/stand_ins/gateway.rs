@@ -121,7 +121,7 @@ pub(super) fn for_those(fault: Fault, together: Together) -> Site {
                 let user = body["login"].as_str()?;
                 said(200, json!({"token": format!("tok-{user}"), "for": user}))
             }
-            ("POST", "/token") => said(200, json!({"error": "wrong password", "for": body["login"]})),
+            ("POST", "/token") => said(200, json!({"error": "wrong password"})),
             ("POST", "/tickets") => said(200, json!({"ticket": format!("tick-{}", bearer?)})),
             ("POST", "/runs") if fault == Fault::TooMany => {
                 Some((429, "Retry-After: 1\r\n".to_owned(), json!({"error": "slow down"}).to_string()))
