@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::event::{Extract, Kind, KindId, SlotSet};
+use crate::event::{Extract, Kind, KindId, SlotId, SlotSet};
 use crate::expect::{AnswerSource, Condition, Expectations, Heartbeat, Matcher};
 
 /// The expectations of an execution, sorted by kind of event.
@@ -56,8 +56,10 @@ pub struct Sieve {
 pub struct Source {
     /// When they stand there.
     when: Sieved,
-    /// The place.
-    pub source: AnswerSource,
+    /// See `AnswerSource::at`.
+    pub at: Vec<SlotId>,
+    /// See `AnswerSource::append`.
+    pub append: bool,
 }
 
 impl Source {
@@ -150,10 +152,12 @@ struct Shared {
 impl Shared {
     fn new(expect: &Expectations) -> Shared {
         let all = |matchers: &[Matcher]| matchers.iter().map(|matcher| Arc::new(Sieved::new(matcher))).collect();
-        let source = |source: AnswerSource| Arc::new(Source { when: Sieved::new(&source.when), source });
+        let source = |AnswerSource { when, at, append }: &AnswerSource| {
+            Arc::new(Source { when: Sieved::new(when), at: at.clone(), append: *append })
+        };
         Shared {
             heartbeats: expect.heartbeats.iter().cloned().map(Arc::new).collect(),
-            answers: expect.answers.iter().cloned().map(source).collect(),
+            answers: expect.answers.iter().map(source).collect(),
             good_ends: all(&expect.ends.good),
             failed: all(&expect.failed),
             degraded: all(&expect.signs.degraded),
@@ -193,7 +197,7 @@ impl Concern {
             bad: among(&expect.grammar.bad),
             heartbeats: heartbeats.filter(|(_, heartbeat)| heartbeat.when.can_hold(kind)).collect(),
             failed: Sieve::of(&shared.failed, kind),
-            answers: shared.answers.iter().filter(|source| source.source.when.can_hold(kind)).cloned().collect(),
+            answers: shared.answers.iter().filter(|source| source.when.matcher.can_hold(kind)).cloned().collect(),
             good_ends: Sieve::of(&shared.good_ends, kind),
             public: Sieve::of(&shared.public, kind),
             degraded: Sieve::of(&shared.degraded, kind),

@@ -442,17 +442,28 @@ pub(super) fn scrubbed(fact: Fact, scrubber: &Scrubber) -> Fact {
 }
 
 /// Marks in the answers to `step` as the judge is told them: all but those of the user whose `own` mark is given.
-pub(super) fn foreign(step: &str, marks: &BTreeSet<Canary>, own: Canary, at: Stamp) -> Option<Fact> {
+fn foreign(step: &str, marks: &BTreeSet<Canary>, own: Canary, at: Stamp) -> Option<Fact> {
     let foreign = marks.iter().filter(|mark| (mark.execution, mark.user) != (own.execution, own.user));
     let marks: Vec<String> = foreign.take(MARKS_KEPT).map(|mark| mark.encode()).collect();
     (!marks.is_empty()).then(|| Fact::Marked { name: step.to_owned(), marks, at })
 }
 
 /// Words in the answer to `step` as the judge is told them: without those that hold a secret.
-pub(super) fn named(step: &str, words: Vec<String>, scrubber: &Scrubber, at: Stamp) -> Option<Fact> {
+fn named(step: &str, words: Vec<String>, scrubber: &Scrubber, at: Stamp) -> Option<Fact> {
     let open = |word: &String| matches!(scrubber.scrub(word), std::borrow::Cow::Borrowed(_));
     let words: Vec<String> = words.into_iter().filter(open).collect();
     (!words.is_empty()).then(|| Fact::Named { name: step.to_owned(), words, at })
+}
+
+/// What of others may stand in the answer to `step`, as the judge is told it: marks and words. `own` is a mark of whoever asked.
+pub(super) fn found(
+    step: &str,
+    (marks, words): (&BTreeSet<Canary>, Vec<String>),
+    own: Canary,
+    scrubber: &Scrubber,
+    at: Stamp,
+) -> impl Iterator<Item = Fact> + use<> {
+    foreign(step, marks, own, at).into_iter().chain(named(step, words, scrubber, at))
 }
 
 /// Captured values as the judge is told them: all but secrets, spelled as frames that hold them will be.

@@ -22,7 +22,7 @@ use super::line::{GOOD_BYE, Line, rendered};
 use super::probe::{Hold, Opening};
 use super::recorder::{Recorder, Tapes};
 use super::renewal::Renewal;
-use super::steps::{ANSWER, Captured, Performed, Requester, foreign, marks_of, named, scrubbed, told, words_of};
+use super::steps::{ANSWER, Captured, Performed, Requester, found, marks_of, scrubbed, told, words_of};
 use super::transport::{self, DialRequest};
 use super::values::{Shared, Values};
 use crate::canary::Canary;
@@ -148,9 +148,8 @@ pub async fn make_ready(bench: &Bench<'_>) -> bool {
         let at = fact.at();
         bench.tell_all(fact);
         let any = mission.plan.canary(nobody.number, Iteration(0));
-        let marked = foreign(&step.name, &performed.marks, any, at);
-        let named = named(&step.name, performed.words, &bench.scrubber(), at);
-        marked.into_iter().chain(named).for_each(|fact| bench.tell_all(fact));
+        let found = found(&step.name, (&performed.marks, performed.words), any, &bench.scrubber(), at);
+        found.for_each(|fact| bench.tell_all(fact));
         if !good {
             return false;
         }
@@ -698,9 +697,8 @@ impl<'a> User<'a> {
     /// Tells what of others may stand in the answer to `step`.
     fn tell_found(&mut self, step: &str, marks: &BTreeSet<Canary>, words: Vec<String>, at: Stamp) {
         let own = self.bench.mission.plan.canary(self.number, Iteration(0));
-        let marked = foreign(step, marks, own, at);
-        let named = named(step, words, &self.bench.scrubber(), at);
-        marked.into_iter().chain(named).for_each(|fact| self.line.tell(fact));
+        let found = found(step, (marks, words), own, &self.bench.scrubber(), at);
+        found.for_each(|fact| self.line.tell(fact));
     }
 
     fn tell_captured(&mut self, captured: &[Captured], at: Stamp) {

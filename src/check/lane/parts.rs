@@ -41,8 +41,8 @@ impl Lane {
     /// Marks that are divided between the text of this event and what its message ended in before.
     pub(super) fn divided(&mut self, bench: &mut Bench<'_>, at: Stamp, extract: &Extract<'_>, frame: &str) -> Marks {
         let sources = &bench.concerns.of(extract.kind).answers;
-        let source = sources.iter().find(|source| source.source.append && source.holds(extract, frame));
-        let Some(part) = source.and_then(|source| extract.first_text(&source.source.at)) else {
+        let source = sources.iter().find(|source| source.append && source.holds(extract, frame));
+        let Some(part) = source.and_then(|source| extract.first_text(&source.at)) else {
             return Marks::default();
         };
         let fields = &bench.expect.dialect.fields;

@@ -276,7 +276,6 @@ impl Lane {
             run.degraded = Some((label(), excerpt()));
         }
         if let Some(source) = concern.answers.iter().find(|source| source.holds(extract, text))
-            && let source = &source.source
             && let Some(answer) = said(&expect.dialect.trie, extract, &source.at)
         {
             match &mut run.answer {

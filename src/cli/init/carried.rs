@@ -4,11 +4,9 @@
 //! A value counts as carried only if chance would hardly have made it twice; words and small numbers stay as they are.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use regex::Regex;
 use serde_json::Value as Json;
 
 use super::frames::{Document, key, leaves, plain};
@@ -104,12 +102,6 @@ pub struct Carried {
     guessed: bool,
     /// Secrets that must stand nowhere.
     hidden: BTreeSet<String>,
-}
-
-macro_rules! patterns {
-    ($($name:ident = $text:literal;)*) => {
-        $(static $name: LazyLock<Regex> = LazyLock::new(|| Regex::new($text).expect("a pattern of ours"));)*
-    };
 }
 
 patterns! {

@@ -3,9 +3,6 @@
 //! Read from one sample. What a part is believed for stands with it, so that whoever reads the proposal can judge it.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
-
-use regex::Regex;
 
 use super::frames::{Document, Form, documents, key, leaves};
 use super::har::{Body, Entry, Export};
@@ -62,12 +59,6 @@ pub struct Course {
     pub end: Option<usize>,
     /// Its name is one that an end would have.
     pub sure_of_end: bool,
-}
-
-macro_rules! patterns {
-    ($($name:ident = $text:literal;)*) => {
-        $(static $name: LazyLock<Regex> = LazyLock::new(|| Regex::new($text).expect("a pattern of ours"));)*
-    };
 }
 
 patterns! {

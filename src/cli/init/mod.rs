@@ -13,6 +13,14 @@
 //! page       YAML with comments
 //! ```
 
+/// Regular expressions, each compiled when it is first asked.
+macro_rules! patterns {
+    ($($name:ident = $text:literal;)*) => {
+        $(static $name: std::sync::LazyLock<regex::Regex> =
+            std::sync::LazyLock::new(|| regex::Regex::new($text).expect("a pattern of ours"));)*
+    };
+}
+
 mod carried;
 mod course;
 mod frames;
