@@ -464,6 +464,7 @@ fn bench<'a>(mission: &'a Mission, net: &Net, tape: u32) -> Bench<'a> {
         http: Http::new(net, mission.expect.timeouts.connect),
         judge: RefCell::new(Judge::new(Arc::clone(&mission.expect), mission.plan.execution)),
         failing: Cell::new(0),
+        watched: Cell::default(),
         found: RefCell::new([0; Rule::ALL.len()]),
         recorder: mission.tapes.as_ref().map(|tapes| RefCell::new(Recorder::new(Arc::clone(tapes), tape))),
     }

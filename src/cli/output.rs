@@ -2,7 +2,7 @@
 //!
 //! Which folder, which files, which one is the latest, which are old enough to go. What stands in them is `report`'s.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -43,11 +43,10 @@ pub fn save(folder: &Path, report: &Report, comparison: Option<&Comparison>) -> 
         files.push(("compare.html", report::comparison_html(comparison)));
         files.push(("compare.md", report::comparison_markdown(comparison)));
     }
-    for (name, text) in files {
-        let path = folder.join(name);
-        write(&path, text.as_bytes()).with_context(|| format!("failed to write {}", path.display()))?;
-    }
-    Ok(())
+    let written = files.iter().map(|(name, text)| Part::write(folder.join(name), text.as_bytes()));
+    // All of them before the disk is waited for, which then takes them at once.
+    let parts: Vec<Part> = written.collect::<Result<_, _>>()?;
+    parts.into_iter().try_for_each(Part::keep)
 }
 
 /// Makes `reports/latest` lead to `folder`, which stands beside it.
@@ -116,24 +115,45 @@ fn has_default_name(name: &str) -> bool {
     parts.is_some_and(|(began, (name, execution))| stamp(began) && !name.is_empty() && id(execution))
 }
 
-/// Writes to a temporary name beside `path` and renames it, so that nobody ever reads half a file.
-fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    let part = path.with_file_name(name);
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    unix::private(&mut options);
-    let written = options.open(&part).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    let done = written.and_then(|()| fs::rename(&part, path));
-    if done.is_err() {
-        // The first error is the one to tell.
-        let _ = fs::remove_file(&part);
+/// A file under a temporary name beside its own, so that nobody ever reads half of it. It is deleted unless it is kept.
+struct Part {
+    file: File,
+    part: PathBuf,
+    path: PathBuf,
+    kept: bool,
+}
+
+impl Part {
+    /// Writes `bytes`, which are to stand at `path`.
+    fn write(path: PathBuf, bytes: &[u8]) -> anyhow::Result<Part> {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}.part", std::process::id()));
+        let part = path.with_file_name(name);
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        unix::private(&mut options);
+        let failed = || format!("failed to write {}", path.display());
+        let file = options.open(&part).with_context(failed)?;
+        let mut part = Part { file, part, path: path.clone(), kept: false };
+        part.file.write_all(bytes).with_context(failed)?;
+        Ok(part)
     }
-    done
+
+    /// Waits until the disk has it and gives it its name.
+    fn keep(mut self) -> anyhow::Result<()> {
+        let kept = self.file.sync_all().and_then(|()| fs::rename(&self.part, &self.path));
+        self.kept = kept.is_ok();
+        kept.with_context(|| format!("failed to write {}", self.path.display()))
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if !self.kept {
+            // What went wrong was told; this would only be the second error.
+            let _ = fs::remove_file(&self.part);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -150,8 +150,9 @@ impl<'a> Fields<'a> {
         let mut misspelt = Vec::new();
         for entry in entries {
             let right = known(entry, allowed, later, cx);
-            let meant = closest(&entry.key.text, allowed.iter().copied()).filter(|_| !right);
-            misspelt.extend(meant.map(str::to_owned));
+            if !right {
+                misspelt.extend(closest(&entry.key.text, allowed.iter().copied()).map(str::to_owned));
+            }
             clean &= right;
         }
         Some((Self { node, entries, misspelt }, clean))

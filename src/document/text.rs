@@ -15,6 +15,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use super::context::{Context, advise, closest, listing};
@@ -279,6 +280,49 @@ impl Template {
             }
         }
     }
+
+    /// The text of what [`Template::render`] gives, without building it: messages are made anew for every ask.
+    ///
+    /// # Errors
+    ///
+    /// As [`Template::render`].
+    pub fn render_json(&self, lookup: &Lookup<'_>) -> Result<String, Missing> {
+        let mut out = Vec::new();
+        self.write_json(lookup, &mut out)?;
+        Ok(String::from_utf8(out).expect("what is made of texts is text"))
+    }
+
+    fn write_json(&self, lookup: &Lookup<'_>, out: &mut Vec<u8>) -> Result<(), Missing> {
+        match self {
+            Template::Fixed(value) => write_value(value, out),
+            Template::Text(text) => match text.segments.as_slice() {
+                [Segment::Hole(hole)] => write_value(&*hole.value(lookup)?, out),
+                _ => write_value(&text.render(lookup)?, out),
+            },
+            Template::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    out.push(if index == 0 { b'[' } else { b',' });
+                    item.write_json(lookup, out)?;
+                }
+                out.extend_from_slice(if items.is_empty() { b"[]" } else { b"]" });
+            }
+            Template::Map(entries) => {
+                for (index, (key, value)) in entries.iter().enumerate() {
+                    out.push(if index == 0 { b'{' } else { b',' });
+                    write_value(key, out);
+                    out.push(b':');
+                    value.write_json(lookup, out)?;
+                }
+                out.extend_from_slice(if entries.is_empty() { b"{}" } else { b"}" });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Its compact JSON.
+fn write_value(value: &(impl Serialize + ?Sized), out: &mut Vec<u8>) {
+    serde_json::to_writer(out, value).expect("names are texts and memory takes every byte");
 }
 
 impl Decode for Text {
@@ -527,6 +571,24 @@ mod tests {
             json!({ "id": 7, "text": "n7", "all": { "a": [1, "x"] }, "padded": "07", "list": [1, null, "5"] });
         assert_eq!(template.render(&lookup), Ok(expected));
         assert_eq!(template.texts().len(), 5);
+    }
+
+    #[test]
+    fn a_message_is_the_text_of_its_template() {
+        for written in [
+            "{id: '${user.number}', text: '${quote} by ${name}', all: '${object}', 'say \"it\"': '${quote}'}",
+            "[1, ~, true, -2.5, 'é', {}, [], [[]], {a: {b: []}}, '${none:-x}', '${quote | urlencode}']",
+            "'${user.number}'",
+            "plain",
+            "{}",
+            "[]",
+        ] {
+            let template: Template = value(written);
+            let json = template.render(&lookup).expect("every name has a value");
+            assert_eq!(template.render_json(&lookup), Ok(json.to_string()), "{written}");
+        }
+        let missing = value::<Template>("[1, {a: '${none}'}]").render_json(&lookup);
+        assert_eq!(missing.map_err(|missing| missing.name), Err("none".to_owned()));
     }
 
     #[test]

@@ -112,8 +112,8 @@ impl Progress {
 
     /// So many runs of a user are over.
     pub fn settled(&self, user: UserNumber, runs: u64) {
-        self.add(Stage::Settled, runs);
         if runs > 0 {
+            self.add(Stage::Settled, runs);
             self.in_flight(|asking| {
                 let Some((_, left)) = asking.get_mut(&user) else { return };
                 *left = left.saturating_sub(runs);

@@ -124,8 +124,12 @@ impl<'a> Turns<'a> {
         let turn = match &mut self.next {
             Next::Closed { iterations, .. } if self.nth == *iterations => return None,
             Next::Closed { iterations, pause, due } => {
-                if self.nth > 0 {
-                    let due = *due.get_or_insert_with(|| Instant::now() + pause(self.nth).to_std());
+                if self.nth > 0 && due.is_none() {
+                    // A timer for no time at all would still take a tick of the runtime's clock.
+                    let pause = Some(pause(self.nth)).filter(|pause| *pause > Micros::ZERO);
+                    *due = pause.map(|pause| Instant::now() + pause.to_std());
+                }
+                if let Some(due) = *due {
                     tokio::select! {
                         biased;
                         () = self.stop.reached(Level::Drain) => return None,

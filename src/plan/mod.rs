@@ -226,9 +226,9 @@ impl Ids {
         Builder::from_random_bytes(bytes).into_uuid()
     }
 
-    /// 16 hexadecimal digits.
-    pub fn nonce(&mut self) -> String {
-        format!("{:016x}", self.0.next_u64())
+    /// 64 of them, for what is told in hexadecimal digits.
+    pub fn bits(&mut self) -> u64 {
+        self.0.next_u64()
     }
 }
 

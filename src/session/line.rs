@@ -6,8 +6,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 
-use tokio::time::sleep_until;
-
+use super::alarm::Alarm;
 use super::steps::{Captured, json_of};
 use super::transport::{Received, Socket};
 use super::user::Bench;
@@ -41,6 +40,8 @@ pub(super) struct Line<'a> {
     replies: VecDeque<Vec<Captured>>,
     /// What the judge was told of the user's own values.
     told: BTreeMap<String, String>,
+    /// Rings when silence means something.
+    alarm: Alarm,
 }
 
 impl<'a> Line<'a> {
@@ -54,6 +55,7 @@ impl<'a> Line<'a> {
             greeted: Vec::new(),
             replies: VecDeque::new(),
             told: BTreeMap::new(),
+            alarm: Alarm::default(),
         }
     }
 
@@ -68,12 +70,7 @@ impl<'a> Line<'a> {
     pub async fn listen(&mut self) {
         let deadline = self.bench.judge.borrow().next_deadline(self.number);
         let clock = self.bench.net.clock;
-        let silence = async {
-            match deadline {
-                Some(deadline) => sleep_until(clock.instant_of(deadline)).await,
-                None => std::future::pending().await,
-            }
-        };
+        let silence = self.alarm.at(deadline.map(|deadline| clock.instant_of(deadline)));
         let Some(socket) = &mut self.socket else { return silence.await };
         let heard = tokio::select! {
             biased;
@@ -205,8 +202,11 @@ impl<'a> Line<'a> {
 
     /// Tells a value of the user's own, if it is new.
     pub fn tell_once(&mut self, name: &str, value: &str) {
-        let value = self.bench.scrubber().scrub(value).into_owned();
-        if self.told.get(name) != Some(&value) {
+        let scrubber = self.bench.scrubber();
+        let value = scrubber.scrub(value);
+        if self.told.get(name).is_none_or(|told| *told != value) {
+            let value = value.into_owned();
+            drop(scrubber);
             self.told.insert(name.to_owned(), value.clone());
             self.tell(Fact::Captured { name: name.to_owned(), value, at: self.now() });
         }
@@ -214,16 +214,17 @@ impl<'a> Line<'a> {
 
     /// Writes a message. A write that fails is not told: the reading side will hear why.
     pub async fn send(&mut self, at: Stamp, text: String) {
-        let clean = self.bench.scrubber().scrub(&text).into_owned();
+        let scrubber = self.bench.scrubber();
         let frame = Frame {
             connection: self.connection,
             direction: Direction::Sent,
             at,
             read_at: at,
             not_before: at,
-            content: Content::Text(clean.into()),
+            content: Content::Text(scrubber.scrub(&text)),
         };
         self.judged(&Observed::Frame(frame));
+        drop(scrubber);
         // A target that does not take it must not keep a deadline from passing; what is not taken goes out with the next one.
         let deadline = self.bench.judge.borrow().next_deadline(self.number);
         let patience = self.bench.mission.expect.timeouts.connect;
@@ -268,9 +269,9 @@ impl<'a> Line<'a> {
     /// Lets the judge see something, whoever watches what came of it, and the recorder both.
     fn judged(&self, observed: &Observed<'_>) {
         let mut judge = self.bench.judge.borrow_mut();
-        let before = Watched::of(&judge);
         judge.observe(self.number, observed);
         let after = Watched::of(&judge);
+        let before = self.bench.watched.replace(after);
         if after.findings > before.findings {
             self.bench.count_findings(&judge);
             self.bench.end_on_findings(&judge);
@@ -294,7 +295,7 @@ pub(super) fn rendered<'l>(message: &Message, lookup: &Lookup<'l>) -> String {
 /// The text of a message; `None` while a name in it has no value.
 fn filled<'l>(message: &Message, lookup: &Lookup<'l>) -> Option<String> {
     match message {
-        Message::Json(template) => template.render(lookup).map(|json| json.to_string()).ok(),
+        Message::Json(template) => template.render_json(lookup).ok(),
         Message::Text(text) => text.render(lookup).ok(),
     }
 }
@@ -313,7 +314,8 @@ fn captured(captures: &[Capture], extract: &Extract<'_>) -> Vec<Captured> {
 }
 
 /// What a judge has seen that is looked at while it goes on.
-struct Watched {
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Watched {
     findings: u64,
     runs: u64,
     /// Runs that ended well, and how long they took together.

@@ -5,6 +5,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "the session is where the clock, the network and waiting are")]
 
+mod alarm;
 pub mod clock;
 mod cookies;
 pub mod exposed;

@@ -18,7 +18,7 @@ use super::Net;
 use super::cookies::{Jar, over_http};
 use super::exposed::{Place, Places};
 use super::http::Http;
-use super::line::{GOOD_BYE, Line, rendered};
+use super::line::{GOOD_BYE, Line, Watched, rendered};
 use super::probe::{Hold, Opening};
 use super::recorder::{Recorder, Tapes};
 use super::renewal::Renewal;
@@ -117,6 +117,8 @@ pub struct Bench<'a> {
     pub recorder: Option<RefCell<Recorder>>,
     /// Failing findings of this thread that are counted with those of all.
     pub failing: Cell<u64>,
+    /// What this thread's judge had seen when that was last looked at.
+    pub watched: Cell<Watched>,
     /// How often this thread found each rule, in the catalogue's order, as far as that is counted with those of all.
     pub found: RefCell<[u64; Rule::ALL.len()]>,
 }
@@ -917,10 +919,10 @@ impl<'a> User<'a> {
 
 /// What lets an iteration be found in the target's logs: who asks, and a trace of its own (W3C Trace Context, section 3.2).
 fn trace_headers(mission: &Mission, values: &Values) -> Vec<(String, String)> {
-    let (trace, parent) = (values.nonce() + &values.nonce(), values.nonce());
+    let [high, low, parent] = std::array::from_fn(|_| values.bits());
     vec![
         ("User-Agent".to_owned(), mission.user_agent.clone()),
-        ("traceparent".to_owned(), format!("00-{trace}-{parent}-01")),
+        ("traceparent".to_owned(), format!("00-{high:016x}{low:016x}-{parent:016x}-01")),
     ]
 }
 

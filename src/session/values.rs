@@ -34,7 +34,8 @@ pub struct Values {
     shared: Arc<Shared>,
     clock: Clock,
     ids: RefCell<Ids>,
-    named: BTreeMap<String, Json>,
+    /// `None` of a name whose value was taken away: most of them come back.
+    named: BTreeMap<String, Option<Json>>,
     counter: Cell<u64>,
 }
 
@@ -50,41 +51,49 @@ impl Values {
 
     /// Gives `name` a value.
     pub fn set(&mut self, name: &str, value: impl Into<Json>) {
-        self.named.insert(name.to_owned(), value.into());
+        self.change(name, Some(value.into()));
     }
 
     /// Takes the value of `name` away.
     pub fn unset(&mut self, name: &str) {
-        self.named.remove(name);
+        self.take(name);
+    }
+
+    /// Gives `name` another value, or none; says what it was.
+    fn change(&mut self, name: &str, value: Option<Json>) -> Option<Json> {
+        match self.named.get_mut(name) {
+            Some(known) => std::mem::replace(known, value),
+            None => {
+                self.named.insert(name.to_owned(), value);
+                None
+            }
+        }
     }
 
     /// Other values for these names, until they are put back; says what they were.
     pub(super) fn replace(&mut self, values: &[(String, Json)]) -> Vec<(String, Option<Json>)> {
         let mut replaced = Vec::new();
         for (name, value) in values {
-            replaced.push((name.clone(), self.named.insert(name.clone(), value.clone())));
+            replaced.push((name.clone(), self.change(name, Some(value.clone()))));
         }
         replaced
     }
 
     /// Takes the value of `name` away and says what it was.
     pub(super) fn take(&mut self, name: &str) -> Option<Json> {
-        self.named.remove(name)
+        self.named.get_mut(name)?.take()
     }
 
     /// Undoes [`Values::replace`].
     pub(super) fn put_back(&mut self, replaced: Vec<(String, Option<Json>)>) {
         for (name, value) in replaced.into_iter().rev() {
-            match value {
-                Some(value) => drop(self.named.insert(name, value)),
-                None => drop(self.named.remove(&name)),
-            }
+            self.change(&name, value);
         }
     }
 
     /// What has been given a value.
     pub(super) fn given(&self) -> Vec<(String, Json)> {
-        self.named.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+        self.named.iter().filter_map(|(name, value)| Some((name.clone(), value.clone()?))).collect()
     }
 
     /// Whether a name is about a run: what was asked in it, and answered.
@@ -109,7 +118,12 @@ impl Values {
 
     /// 16 hexadecimal digits of this user's own.
     pub fn nonce(&self) -> String {
-        self.ids.borrow_mut().nonce()
+        format!("{:016x}", self.bits())
+    }
+
+    /// 64 bits of this user's own.
+    pub fn bits(&self) -> u64 {
+        self.ids.borrow_mut().bits()
     }
 
     /// The value of `name`, if it has one. `uuid` and `nonce` are new each time.
@@ -125,7 +139,10 @@ impl Values {
             "target.socket" => text(&self.shared.socket),
             _ => match name.strip_prefix("env.") {
                 Some(variable) => text(self.shared.variables.get(variable)?),
-                None => Cow::Borrowed(self.named.get(name).or_else(|| self.shared.captured.get()?.get(name))?),
+                None => {
+                    let own = self.named.get(name).and_then(Option::as_ref);
+                    Cow::Borrowed(own.or_else(|| self.shared.captured.get()?.get(name))?)
+                }
             },
         })
     }

@@ -253,21 +253,22 @@ impl Socket {
     ///
     /// When the connection is gone, or the target does not take the message in time.
     pub async fn send_text(&mut self, text: String, within: Micros) -> Result<(), NetFailure> {
-        let doing = format!("sending {} bytes to {}", text.len(), self.stream.get_ref().peer);
+        let bytes = text.len();
+        let doing = |socket: &Socket| format!("sending {bytes} bytes to {}", socket.stream.get_ref().peer);
         let closed = |doing| NetFailure { doing, error: "the connection is closed".to_owned(), hung: false };
         if self.ended {
-            return Err(closed(doing));
+            return Err(closed(doing(self)));
         }
         match timeout(within.to_std(), self.stream.send(Message::text(text))).await {
             Ok(Ok(())) => match &self.stream.get_ref().tcp_ref().write_error {
                 None => Ok(()),
-                Some(error) => Err(failure::failed(doing, error)),
+                Some(error) => Err(failure::failed(doing(self), error)),
             },
             Ok(Err(
                 Error::ConnectionClosed | Error::AlreadyClosed | Error::Protocol(ProtocolError::SendAfterClosing),
-            )) => Err(closed(doing)),
-            Ok(Err(error)) => Err(failure::failed(doing, &error)),
-            Err(_) => Err(failure::hung(doing, within)),
+            )) => Err(closed(doing(self))),
+            Ok(Err(error)) => Err(failure::failed(doing(self), &error)),
+            Err(_) => Err(failure::hung(doing(self), within)),
         }
     }
 
