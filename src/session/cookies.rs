@@ -30,8 +30,9 @@ impl Jar {
     /// The value of the header `Cookie` in a request to `url`; `None` without any. A socket's address counts as that of the
     /// same host over HTTP.
     pub fn header(&self, url: &Url) -> Option<String> {
-        let url = over_http(url);
         let store = self.0.borrow();
+        store.iter_any().next()?;
+        let url = over_http(url);
         let mut cookies = store.matches(&url);
         // RFC 6265, section 5.4: longer paths first. The rest is for sameness only.
         cookies.sort_by_key(|cookie| (Reverse(cookie.path.len()), cookie.name().to_owned()));

@@ -214,17 +214,7 @@ impl<'a> Line<'a> {
 
     /// Writes a message. A write that fails is not told: the reading side will hear why.
     pub async fn send(&mut self, at: Stamp, text: String) {
-        let scrubber = self.bench.scrubber();
-        let frame = Frame {
-            connection: self.connection,
-            direction: Direction::Sent,
-            at,
-            read_at: at,
-            not_before: at,
-            content: Content::Text(scrubber.scrub(&text)),
-        };
-        self.judged(&Observed::Frame(frame));
-        drop(scrubber);
+        self.sent(at, &text);
         // A target that does not take it must not keep a deadline from passing; what is not taken goes out with the next one.
         let deadline = self.bench.judge.borrow().next_deadline(self.number);
         let patience = self.bench.mission.expect.timeouts.connect;
@@ -232,6 +222,19 @@ impl<'a> Line<'a> {
         if let Some(socket) = &mut self.socket {
             let _ = socket.send_text(text, within).await;
         }
+    }
+
+    /// Tells what is being sent.
+    fn sent(&self, at: Stamp, text: &str) {
+        let frame = Frame {
+            connection: self.connection,
+            direction: Direction::Sent,
+            at,
+            read_at: at,
+            not_before: at,
+            content: Content::Text(self.bench.scrubber().scrub(text)),
+        };
+        self.judged(&Observed::Frame(frame));
     }
 
     /// Takes leave and closes the connection, if there is one.

@@ -2,6 +2,7 @@
 //!
 //! Says what happened as a fact. Whether that fact is a finding, and whose, is `check`'s.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde_json::Value as Json;
@@ -161,10 +162,12 @@ impl Requester<'_> {
     }
 
     /// The same request with the cookies that belong to its address, unless it brings its own.
-    fn with_cookies(&self, request: &HttpRequest) -> HttpRequest {
-        let mut request = request.clone();
-        if !request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("cookie")) {
-            request.headers.extend(self.jar.header(&request.url).map(|cookies| ("Cookie".to_owned(), cookies)));
+    fn with_cookies<'r>(&self, request: &'r HttpRequest) -> Cow<'r, HttpRequest> {
+        let given = request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("cookie"));
+        let own = if given { None } else { self.jar.header(&request.url) };
+        let mut request = Cow::Borrowed(request);
+        if let Some(cookies) = own {
+            request.to_mut().headers.push(("Cookie".to_owned(), cookies));
         }
         request
     }
@@ -222,8 +225,7 @@ impl Requester<'_> {
         headers.extend(more);
         let body = match &step.body {
             Some(Body::Json(body)) => {
-                let json = body.render(&lookup).map_err(missing)?;
-                Some(("application/json".to_owned(), json.to_string().into_bytes()))
+                Some(("application/json".to_owned(), body.render_json(&lookup).map_err(missing)?.into_bytes()))
             }
             Some(Body::Form(fields)) => {
                 let mut form = url::form_urlencoded::Serializer::new(String::new());

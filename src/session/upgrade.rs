@@ -109,7 +109,7 @@ fn invalid(why: impl Into<String>) -> Answer {
 fn request_text(request: &DialRequest, key: &str) -> Result<String, String> {
     let url = &request.url;
     let mut text = format!("GET {} HTTP/1.1\r\n", &url[url::Position::BeforePath..url::Position::AfterQuery]);
-    let mut line = |name: &str, value: &str| text.push_str(&format!("{name}: {value}\r\n"));
+    let mut line = |name: &str, value: &str| text.extend([name, ": ", value, "\r\n"]);
     let chosen = |name: &str| request.headers.iter().any(|(chosen, _)| chosen.eq_ignore_ascii_case(name));
     if !chosen("host") {
         line("Host", &authority(url));

@@ -12,9 +12,11 @@
 mod block;
 mod reader;
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Fact, Frame};
+use super::{Content, Fact, Frame};
 use crate::identity::UserNumber;
 use crate::time::Stamp;
 
@@ -119,12 +121,56 @@ struct Read<'a> {
 pub fn write_entry(out: &mut Vec<u8>, user: Option<UserNumber>, observed: &Observed<'_>) {
     let mut line = Written { user, frame: None, fact: None, quiet: None, left_out: None };
     match observed {
-        Observed::Frame(frame) => line.frame = Some(frame),
+        Observed::Frame(frame) => {
+            if let Content::Text(text) = &frame.content {
+                return write_text(out, user, frame, text);
+            }
+            line.frame = Some(frame);
+        }
         Observed::Fact(fact) => line.fact = Some(fact),
         Observed::Quiet(until) => line.quiet = Some(*until),
     }
     write(out, &line);
 }
+
+/// Appends the line of a message, as any other would be spelled. Messages are most of a tape, and most of what they hold are quotes,
+/// each of which costs `serde_json` more than all that stands between two.
+fn write_text(out: &mut Vec<u8>, user: Option<UserNumber>, frame: &Frame<'_>, text: &str) {
+    const END: &[u8] = b"\"}}}\n";
+    let around = Frame { content: Content::Text(Cow::Borrowed("")), ..*frame };
+    write(out, &Written { user, frame: Some(&around), fact: None, quiet: None, left_out: None });
+    // What a frame is stands last in it, and a frame last in its line.
+    out.truncate(out.len() - END.len());
+    out.reserve(text.len() + text.len() / 4);
+    let mut from = 0;
+    for (at, byte) in text.bytes().enumerate().filter(|(_, byte)| IS_ESCAPED[usize::from(*byte)]) {
+        out.extend_from_slice(&text.as_bytes()[from..at]);
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            _ => {
+                let quoted = serde_json::to_string(&char::from(byte)).expect("a character is a text");
+                out.extend_from_slice(quoted.trim_matches('"').as_bytes());
+            }
+        }
+        from = at + 1;
+    }
+    out.extend_from_slice(&text.as_bytes()[from..]);
+    out.extend_from_slice(END);
+}
+
+/// Which bytes a text between quotes does not hold as they are (RFC 8259, section 7).
+const IS_ESCAPED: [bool; 256] = {
+    let mut escaped = [false; 256];
+    let mut byte = 0;
+    while byte < b' ' as usize {
+        escaped[byte] = true;
+        byte += 1;
+    }
+    escaped[b'"' as usize] = true;
+    escaped[b'\\' as usize] = true;
+    escaped
+};
 
 /// Appends the line that says how many entries of `user` are not kept.
 pub fn write_left_out(out: &mut Vec<u8>, user: UserNumber, entries: u64) {
@@ -171,7 +217,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::identity::{Connection, Iteration};
     use crate::time::Micros;
-    use crate::trace::{Content, Dial, Direction, NetFailure, Phase, StepOutcome};
+    use crate::trace::{Dial, Direction, NetFailure, Phase, StepOutcome};
 
     fn stamp() -> impl Strategy<Value = Stamp> {
         prop_oneof![Just(Stamp(0)), Just(Stamp(u64::MAX)), any::<u64>().prop_map(Stamp)]
@@ -299,6 +345,17 @@ pub(crate) mod tests {
             write_line(&mut text, &line);
             prop_assert_eq!(text.iter().filter(|byte| **byte == b'\n').count(), 1, "one line");
             prop_assert_eq!(Line::read(&text[..text.len() - 1]), Ok(line));
+        }
+
+        #[test]
+        fn a_message_is_spelled_as_any_other_frame(
+            frame in frame(), text in "(\"|\\\\|[\\x00-\\x7f]|\\PC){0,40}", user in prop::option::of(any::<u32>())
+        ) {
+            let (user, frame) = (user.map(UserNumber), Frame { content: Content::Text(text.into()), ..frame });
+            let (mut mine, mut theirs) = (b"before".to_vec(), b"before".to_vec());
+            write_entry(&mut mine, user, &Observed::Frame(frame.clone()));
+            write(&mut theirs, &Written { user, frame: Some(&frame), fact: None, quiet: None, left_out: None });
+            prop_assert_eq!(String::from_utf8_lossy(&mine), String::from_utf8_lossy(&theirs));
         }
 
         #[test]
