@@ -253,7 +253,7 @@ impl<'a> Line<'a> {
                 self.tell(Fact::Closed { connection: socket.connection(), at: self.now() });
             }
             self.dead = false;
-            socket.close(GOOD_BYE).await;
+            Box::pin(socket.close(GOOD_BYE)).await;
         }
     }
 

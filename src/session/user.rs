@@ -455,7 +455,7 @@ impl<'a> User<'a> {
                 Some(answer) => self.values.set(ANSWER, answer),
                 None => self.values.unset(ANSWER),
             }
-            self.steps(&mission.profile.after, Phase::After).await;
+            Box::pin(self.steps(&mission.profile.after, Phase::After)).await;
         }
         // A user that failed before keeps nobody waiting.
         if !self.warms_up {
@@ -473,7 +473,7 @@ impl<'a> User<'a> {
             };
             self.listen_until(left_or_cut).await;
         }
-        self.clean_up().await;
+        Box::pin(self.clean_up()).await;
         if !keeps {
             self.line.hang_up(&self.values).await;
         }
@@ -540,11 +540,12 @@ impl<'a> User<'a> {
 
     async fn walk_on(&mut self, fresh: bool, more: bool) -> bool {
         if fresh {
-            if !self.set_up().await {
+            // What is done once is larger than what users do all the time, and not kept by each of them while it is not done.
+            if !Box::pin(self.set_up()).await {
                 return false;
             }
             if let Some(after) = self.early() {
-                self.ask_early(after).await;
+                Box::pin(self.ask_early(after)).await;
             }
         }
         let exposure = &self.bench.mission.plan.load.exposure;
@@ -570,12 +571,12 @@ impl<'a> User<'a> {
                     self.renew().await;
                 }
                 Move::Ask(turn) if self.must_reconnect(turn) => {
-                    if !self.reconnect(turn).await {
+                    if !Box::pin(self.reconnect(turn)).await {
                         return false;
                     }
                 }
                 Move::Ask(turn) => {
-                    if !self.start_together().await {
+                    if self.seat.is_some() && !Box::pin(self.start_together()).await {
                         continue;
                     }
                     if self.bench.mission.stop.level() > Level::Run || !self.bench.mission.asks {
@@ -887,7 +888,7 @@ impl<'a> User<'a> {
         }
         match (message, &mission.profile.ask) {
             (Some(text), _) => self.line.send(at, text).await,
-            (None, Ask::Step(step)) => self.ask_by(step).await,
+            (None, Ask::Step(step)) => Box::pin(self.ask_by(step)).await,
             (None, Ask::Send(_)) => {}
         }
     }

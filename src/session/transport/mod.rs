@@ -40,8 +40,9 @@ use crate::identity::Connection;
 use crate::time::{Micros, Stamp};
 use crate::trace::{Content, Dial, Direction, Frame, NetFailure};
 
-/// tungstenite's own default is 128 KiB per connection, zeroed before every read; speed is the same from 512 bytes to 16 KiB.
-const BUFFER: usize = 4 * 1024;
+/// tungstenite's own default is 128 KiB per connection, zeroed before every read; speed is the same from 512 bytes to 16 KiB, and
+/// each user keeps one.
+const BUFFER: usize = 2 * 1024;
 /// The close code of a close frame without one (RFC 6455, section 7.1.5).
 const NO_CODE: u16 = 1005;
 
