@@ -333,7 +333,8 @@ fn drive_all(mission: &Mission, net: &Net, hooks: Hooks) -> (Judgement, Vec<Shar
                 async move {
                     let turns = match plan.iterations() {
                         _ if user.listens.is_some() => {
-                            listen(bench, user, seat, end).await;
+                            // Few do, and all have room for what one of them does.
+                            Box::pin(listen(bench, user, seat, end)).await;
                             return None;
                         }
                         Some(iterations) => {

@@ -3,8 +3,6 @@
 //! A session is refreshed by the user whose it is and by nobody else, one step after the other, so that what is good for one use
 //! is used once. What came of it is told like a login; whether that is a finding is `check`'s to say.
 
-use std::pin::pin;
-
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -250,7 +248,7 @@ impl User<'_> {
         let bench = self.bench;
         let mut requester = bench.requester(&self.headers, &self.jar);
         requester.timeout = patience;
-        let mut performing = pin!(requester.perform(step, phase, &self.values));
+        let mut performing = Box::pin(requester.perform(step, phase, &self.values));
         loop {
             let hears = self.line.socket.is_some() && !self.line.dead;
             let performed = tokio::select! {

@@ -540,8 +540,7 @@ impl<'a> User<'a> {
 
     async fn walk_on(&mut self, fresh: bool, more: bool) -> bool {
         if fresh {
-            // What is done once is larger than what users do all the time, and not kept by each of them while it is not done.
-            if !Box::pin(self.set_up()).await {
+            if !self.set_up().await {
                 return false;
             }
             if let Some(after) = self.early() {
@@ -576,7 +575,7 @@ impl<'a> User<'a> {
                     }
                 }
                 Move::Ask(turn) => {
-                    if self.seat.is_some() && !Box::pin(self.start_together()).await {
+                    if !self.start_together().await {
                         continue;
                     }
                     if self.bench.mission.stop.level() > Level::Run || !self.bench.mission.asks {
@@ -668,7 +667,9 @@ impl<'a> User<'a> {
     }
 
     pub(super) async fn step(&mut self, step: &Step, phase: Phase) -> bool {
-        let performed = self.bench.requester(&self.headers, &self.jar).perform(step, phase, &self.values).await;
+        let requester = self.bench.requester(&self.headers, &self.jar);
+        // A request is larger than what users do otherwise; only who makes one keeps one.
+        let performed = Box::pin(requester.perform(step, phase, &self.values)).await;
         self.performed(step, phase, performed)
     }
 
@@ -737,7 +738,7 @@ impl<'a> User<'a> {
                 return false;
             }
         };
-        let dialed = transport::dial(&request, &self.bench.net).await;
+        let dialed = Box::pin(transport::dial(&request, &self.bench.net)).await;
         self.jar.keep(&over_http(&request.url), &dialed.headers);
         let outcome = self.scrub_dial(dialed.outcome);
         self.line.connect(dialed.socket);
