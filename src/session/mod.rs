@@ -14,6 +14,7 @@ mod far_end;
 pub mod http;
 pub mod kernel;
 mod line;
+mod links;
 pub mod names;
 pub mod probe;
 pub mod proxies;

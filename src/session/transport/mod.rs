@@ -11,11 +11,11 @@
 //! | `wire.rs` | that stream, each read of which is stamped |
 
 pub mod climb;
-mod connect;
-pub(super) mod proxy;
+pub(super) mod connect;
+mod proxy;
 #[cfg(test)]
 mod tests;
-mod wire;
+pub(super) mod wire;
 
 use std::borrow::Cow;
 use std::future::poll_fn;
