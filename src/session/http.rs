@@ -17,8 +17,8 @@ use tokio::time::{Instant, timeout_at};
 use url::Position;
 pub use url::Url;
 
-pub use super::links::IDLE_CONNECTIONS;
-use super::links::{Idle, Link, Message};
+pub use super::exchange::IDLE_CONNECTIONS;
+use super::exchange::{Exchange, HttpWire, Idle, Message};
 use super::proxies::Proxy;
 use super::transport::connect::{Past, Way, open};
 use super::{Net, failure};
@@ -96,26 +96,21 @@ impl Http {
             (_, Some(proxy)) => Way::To(proxy),
         };
         let unusable = |error: String| NetFailure { doing: format!("sending {what}"), error, hung: false };
-        let mut message = message(request, &address, way).map_err(unusable)?;
+        let message = message(request, &address, way).map_err(unusable)?;
+        let failed = |error: hyper::Error| failure::failed(format!("sending {what}"), &error);
         let out_of_time = |doing: String| {
             let hung = request.timeout >= self.connect_timeout;
             NetFailure { hung, ..failure::hung(doing, request.timeout) }
         };
 
-        let (mut link, answered) = loop {
-            let (mut link, used) = match self.idle.take(&address) {
-                Some(link) => (link, true),
-                None => (self.connect(request, way, deadline).await?, false),
-            };
-            match timeout_at(deadline, link.ask(message)).await {
-                Ok(Ok(answered)) => break (link, answered),
-                Ok(Err(mut error)) => match error.take_message() {
-                    // The target hung up while the link stood idle, and has seen nothing of this request.
-                    Some(unsent) if used => message = unsent,
-                    _ => return Err(failure::failed(format!("sending {what}"), &error.into_error())),
-                },
-                Err(_) => return Err(out_of_time(format!("waiting for the answer to {what}"))),
-            }
+        let wire = match self.idle.take(&address) {
+            Some(wire) => wire,
+            None => self.connect(request, way, deadline).await?,
+        };
+        let mut exchange = Exchange::over(wire).await.map_err(failed)?;
+        let answered = match timeout_at(deadline, exchange.ask(message)).await {
+            Ok(answered) => answered.map_err(failed)?,
+            Err(_) => return Err(out_of_time(format!("waiting for the answer to {what}"))),
         };
         let (head, mut body) = answered.into_parts();
         let status = head.status.as_u16();
@@ -130,19 +125,19 @@ impl Http {
         };
         let headers = head.headers.iter().map(text).collect();
         let doing = || format!("reading the answer to {what}");
-        let (body, truncated) = match timeout_at(deadline, read(&mut link, &mut body)).await {
+        let (body, truncated) = match timeout_at(deadline, read(&mut exchange, &mut body)).await {
             Ok(read) => read.map_err(|error| failure::failed(doing(), &error))?,
             Err(_) => return Err(out_of_time(doing())),
         };
-        if !truncated {
-            self.idle.keep(address, link);
+        if let Some(wire) = exchange.done().filter(|_| !truncated) {
+            self.idle.keep(address, wire);
         }
         let (by, done) = (by.map(|proxy| proxy.to_string()), self.net.clock.now());
         Ok(HttpAnswer { status, headers, body, truncated, by, sent, done })
     }
 
-    /// A new link to the target of `request`, or to the proxy that is asked in its place.
-    async fn connect(&self, request: &HttpRequest, way: Way<'_>, deadline: Instant) -> Result<Link, NetFailure> {
+    /// A new connection to the target of `request`, or to the proxy that is asked in its place.
+    async fn connect(&self, request: &HttpRequest, way: Way<'_>, deadline: Instant) -> Result<HttpWire, NetFailure> {
         let clock = self.net.clock;
         let within = self.connect_timeout.min(request.timeout);
         let deadline = deadline.min(clock.instant_of(clock.now() + self.connect_timeout));
@@ -150,17 +145,15 @@ impl Http {
         let mut at_tcp = false;
         let mut note = |past: Past<'_>| at_tcp = matches!(past, Past::Name(_));
         let opened = open(&request.url, way, &self.net, within, deadline, &mut note, |tcp| tcp).await;
-        let wire = opened.map_err(|failure| {
+        opened.map_err(|failure| {
             let error = if at_tcp { format!("tcp connect error: {}", failure.error) } else { failure.error };
             // Nobody has taken the request yet.
             NetFailure { error, hung: false, ..failure }
-        })?;
-        let doing = || format!("connecting to {}", address(&request.url));
-        Link::over(wire).await.map_err(|error| failure::failed(doing(), &error))
+        })
     }
 }
 
-/// `http://127.0.0.1:8000`: what links are found by.
+/// `http://127.0.0.1:8000`: what connections are found by.
 fn address(url: &Url) -> String {
     format!("{}://{}", url.scheme(), &url[Position::BeforeHost..Position::AfterPort])
 }
@@ -220,9 +213,9 @@ fn headers(request: &HttpRequest, way: Way<'_>) -> Result<HeaderMap, String> {
     Ok(headers)
 }
 
-async fn read(link: &mut Link, body: &mut Incoming) -> hyper::Result<(Vec<u8>, bool)> {
+async fn read(exchange: &mut Exchange, body: &mut Incoming) -> hyper::Result<(Vec<u8>, bool)> {
     let mut read = Vec::new();
-    while let Some(bytes) = link.read(body).await? {
+    while let Some(bytes) = exchange.read(body).await? {
         let room = BODY_LIMIT - read.len();
         read.extend_from_slice(&bytes[..bytes.len().min(room)]);
         if bytes.len() > room {
@@ -363,8 +356,6 @@ mod tests {
                     let url = format!("http://{}", far_end.address);
                     let answer = http.send(&request(Method::GET, &url)).await.unwrap();
                     assert!(matches!(answer.status, 200 | 204), "{answer:?}");
-                    // Whatever the far end does now is done before the next request.
-                    tokio::task::yield_now().await;
                 }
             };
             tokio::join!(asking, answering(&far_end, answer, connections));

@@ -7,6 +7,7 @@
 
 pub mod clock;
 mod cookies;
+mod exchange;
 pub mod exposed;
 mod failure;
 #[cfg(test)]
@@ -14,7 +15,6 @@ mod far_end;
 pub mod http;
 pub mod kernel;
 mod line;
-mod links;
 pub mod names;
 pub mod probe;
 pub mod proxies;

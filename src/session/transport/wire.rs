@@ -40,7 +40,7 @@ impl<S> Wire<S> {
         }
     }
 
-    pub(super) fn tcp_ref(&self) -> &S {
+    pub(in crate::session) fn tcp_ref(&self) -> &S {
         match &self.layer {
             Layer::Plain(tcp) => tcp,
             Layer::Tls(tls) => tls.get_ref().0,
@@ -143,20 +143,26 @@ impl Stamping {
         }
     }
 
-    /// Asks the kernel, not the runtime. The target's hanging up counts as something.
+    /// As [`is_empty`], and remembers when nothing was there.
     pub(super) fn is_empty(&mut self) -> io::Result<bool> {
         let asked_at = self.clock.now();
-        let mut byte = [std::mem::MaybeUninit::uninit()];
-        loop {
-            match socket2::SockRef::from(&self.tcp).peek(&mut byte) {
-                Ok(_) => return Ok(false),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.empty_at = asked_at;
-                    return Ok(true);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+        let empty = is_empty(&self.tcp)?;
+        if empty {
+            self.empty_at = asked_at;
+        }
+        Ok(empty)
+    }
+}
+
+/// Whether nothing is there to be read. Asks the kernel, not the runtime. The target's hanging up counts as something.
+pub(in crate::session) fn is_empty(tcp: &TcpStream) -> io::Result<bool> {
+    let mut byte = [std::mem::MaybeUninit::uninit()];
+    loop {
+        match socket2::SockRef::from(tcp).peek(&mut byte) {
+            Ok(_) => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
 }
