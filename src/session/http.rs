@@ -10,7 +10,6 @@ use http_body_util::Full;
 pub use hyper::Method;
 use hyper::Uri;
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, PROXY_AUTHORIZATION};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 use tokio::time::{Instant, timeout_at};
@@ -19,7 +18,6 @@ pub use url::Url;
 
 pub use super::exchange::IDLE_CONNECTIONS;
 use super::exchange::{Exchange, HttpWire, Idle, Message};
-use super::proxies::Proxy;
 use super::transport::connect::{Past, Way, open};
 use super::{Net, failure};
 use crate::time::{Micros, Stamp};
@@ -179,36 +177,37 @@ fn message(request: &HttpRequest, address: &str, way: Way<'_>) -> Result<Message
     Ok(message)
 }
 
-/// What the request says, who its address says we are, what any client accepts, and what HTTP itself needs.
+/// What the request says and, where it is silent, who its address says we are, what any client accepts and what HTTP needs.
 fn headers(request: &HttpRequest, way: Way<'_>) -> Result<HeaderMap, String> {
     let url = &request.url;
-    let mut headers = HeaderMap::with_capacity(request.headers.len() + 4);
-    let says = |name: HeaderName| request.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name.as_str()));
-    let own = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let body_type =
-        request.body.iter().filter(|_| !says(CONTENT_TYPE)).map(|(kind, _)| (CONTENT_TYPE.as_str(), &**kind));
-    for (name, value) in own.chain(body_type) {
+    let who = (!url.username().is_empty() || url.password().is_some()).then(|| {
+        let decoded = |text: &str| percent_decode_str(text).collect::<Vec<u8>>();
+        let pair = [decoded(url.username()), decoded(url.password().unwrap_or_default())].join(&b':');
+        format!("Basic {}", STANDARD.encode(pair))
+    });
+    let proxy = match way {
+        Way::To(proxy) => proxy.authorization.as_deref(),
+        Way::Straight | Way::Through(_) => None,
+    };
+    let before = [("authorization", who.as_deref())];
+    let behind = [
+        ("content-type", request.body.as_ref().map(|(kind, _)| kind.as_str())),
+        ("accept", Some("*/*")),
+        ("proxy-authorization", proxy),
+        ("host", Some(&url[Position::BeforeHost..Position::AfterPort])),
+    ];
+    let said = || request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let unsaid = |(name, value): (&'static str, Option<_>)| {
+        let silent = !said().any(|(own, _)| own.eq_ignore_ascii_case(name));
+        value.filter(|_| silent).map(|value| (name, value))
+    };
+    let mut headers = HeaderMap::with_capacity(request.headers.len() + behind.len());
+    for (name, value) in
+        before.into_iter().filter_map(unsaid).chain(said()).chain(behind.into_iter().filter_map(unsaid))
+    {
         let cannot = || format!("the header `{}` cannot be sent", name.escape_debug());
         let line = HeaderName::from_bytes(name.as_bytes()).map_err(|_| cannot())?;
         headers.append(line, HeaderValue::from_str(value).map_err(|_| cannot())?);
-    }
-    let mut add = |name: HeaderName, value: &str| {
-        let cannot = || format!("the header `{name}` cannot be sent");
-        HeaderValue::from_str(value).map_err(|_| cannot()).map(|value| _ = headers.insert(name, value))
-    };
-    if !says(AUTHORIZATION) && (!url.username().is_empty() || url.password().is_some()) {
-        let decoded = |text: &str| percent_decode_str(text).collect::<Vec<u8>>();
-        let who = [decoded(url.username()), b":".to_vec(), decoded(url.password().unwrap_or_default())].concat();
-        add(AUTHORIZATION, &format!("Basic {}", STANDARD.encode(who)))?;
-    }
-    if !says(ACCEPT) {
-        add(ACCEPT, "*/*")?;
-    }
-    if let Way::To(Proxy { authorization: Some(authorization), .. }) = way {
-        add(PROXY_AUTHORIZATION, authorization)?;
-    }
-    if !says(HOST) {
-        add(HOST, &url[Position::BeforeHost..Position::AfterPort])?;
     }
     Ok(headers)
 }
