@@ -127,10 +127,11 @@ impl Http {
             Ok(read) => read.map_err(|error| failure::failed(doing(), &error))?,
             Err(_) => return Err(out_of_time(doing())),
         };
+        let done = self.net.clock.now();
         if let Some(wire) = exchange.done().filter(|_| !truncated) {
             self.idle.keep(address, wire);
         }
-        let (by, done) = (by.map(|proxy| proxy.to_string()), self.net.clock.now());
+        let by = by.map(|proxy| proxy.to_string());
         Ok(HttpAnswer { status, headers, body, truncated, by, sent, done })
     }
 
