@@ -6,7 +6,7 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::Context;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -17,6 +17,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::task::unconstrained;
 use tokio::time::{Instant, sleep_until};
 
 use super::transport::wire::{self, Wire};
@@ -49,10 +50,13 @@ impl Exchange {
 
     /// Sends the request and reads the head of the answer.
     pub(super) async fn ask(&mut self, message: Message) -> hyper::Result<Response<Incoming>> {
-        let mut asked = std::pin::pin!(self.sender.send_request(message));
+        // What comes here comes from the worker, and is looked for whenever it has worked. To be woken for it would cost another
+        // turn of the whole task; without a budget there is nothing else to be woken for.
+        let mut asked = std::pin::pin!(unconstrained(self.sender.send_request(message)));
+        let mut deaf = Context::from_waker(Waker::noop());
         poll_fn(|cx| {
             work(&mut self.worker, cx);
-            asked.as_mut().poll(cx)
+            asked.as_mut().poll(&mut deaf)
         })
         .await
     }
