@@ -4,40 +4,34 @@
 //! profile's business. Here no redirect is followed and no cookie is kept: each would hide what the target did. What a proxy on the
 //! way did is told apart from the target as far as it can be.
 
-use std::cell::{OnceCell, RefCell};
-use std::collections::BTreeMap;
-use std::error::Error as _;
-use std::time::Duration;
-
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-pub use reqwest::{Method, Url};
-use rustls::ClientConfig;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http_body_util::Full;
+pub use hyper::Method;
+use hyper::Uri;
+use hyper::body::Incoming;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::percent_decode_str;
 use tokio::time::{Instant, timeout_at};
 use url::Position;
+pub use url::Url;
 
-use super::proxies::{Proxy, with_port};
-use super::transport::proxy::refusal;
-use super::{Net, failure, tls};
+pub use super::exchange::IDLE_CONNECTIONS;
+use super::exchange::{Exchange, HttpWire, Idle, Message};
+use super::transport::connect::{Past, Way, open};
+use super::{Net, failure};
 use crate::time::{Micros, Stamp};
 use crate::trace::NetFailure;
 
 /// What is kept of an answer's body.
 pub const BODY_LIMIT: usize = 1024 * 1024;
-/// How long an unused connection is kept. Servers hang up after five seconds (Node, uvicorn) or later; a request that meets
-/// the hanging-up is lost without the target's fault.
-const IDLE: Duration = Duration::from_secs(2);
-/// Unused connections kept per address and thread; more would take descriptors from the users' sockets.
-pub const IDLE_CONNECTIONS: usize = 16;
 
 /// The connections of one thread. Nothing is made before the first request, nothing for TLS before the first `https` one.
 #[derive(Debug)]
 pub struct Http {
     net: Net,
     connect_timeout: Micros,
-    plain: OnceCell<Result<reqwest::Client, String>>,
-    secure: OnceCell<Result<reqwest::Client, String>>,
-    /// For hosts whose address somebody pinned, by what is pinned and whether it is `https`.
-    pinned: RefCell<BTreeMap<(String, bool), Result<reqwest::Client, String>>>,
+    idle: Idle,
 }
 
 /// A request.
@@ -77,8 +71,7 @@ pub struct HttpAnswer {
 impl Http {
     /// For one runtime thread. `connect_timeout` is for name, TCP and TLS of a new connection.
     pub fn new(net: &Net, connect_timeout: Micros) -> Http {
-        let (plain, secure, pinned) = (OnceCell::new(), OnceCell::new(), RefCell::default());
-        Http { net: net.clone(), connect_timeout, plain, secure, pinned }
+        Http { net: net.clone(), connect_timeout, idle: Idle::default() }
     }
 
     /// Sends a request and reads the answer. Dropping the future gives up.
@@ -91,34 +84,34 @@ impl Http {
     pub async fn send(&self, request: &HttpRequest) -> Result<HttpAnswer, NetFailure> {
         let sent = self.net.clock.now();
         let deadline = self.net.clock.instant_of(sent + request.timeout);
-        let what = described(request);
-        let unusable = |error: String| NetFailure { doing: format!("sending {what}"), error, hung: false };
-        let client = self.client(&request.url).map_err(unusable)?;
+        let address = address(&request.url);
+        // Without the query, which may hold secrets.
+        let what = format!("{} {address}{}", request.method, request.url.path());
         let proxy = self.net.proxy_to(&request.url);
-        let headers = headers_of(request).map_err(unusable)?;
-        let mut builder = client.request(request.method.clone(), request.url.clone()).headers(headers);
-        if let Some((_, bytes)) = &request.body {
-            builder = builder.body(bytes.clone());
-        }
-
+        let way = match (request.url.scheme(), &proxy) {
+            (_, None) => Way::Straight,
+            ("https", Some(proxy)) => Way::Through(proxy),
+            (_, Some(proxy)) => Way::To(proxy),
+        };
+        let unusable = |error: String| NetFailure { doing: format!("sending {what}"), error, hung: false };
+        let message = message(request, &address, way).map_err(unusable)?;
+        let failed = |error: hyper::Error| failure::failed(format!("sending {what}"), &error);
         let out_of_time = |doing: String| {
             let hung = request.timeout >= self.connect_timeout;
             NetFailure { hung, ..failure::hung(doing, request.timeout) }
         };
-        let answered = match timeout_at(deadline, builder.send()).await {
-            Ok(Ok(answered)) => answered,
-            Ok(Err(error)) => {
-                if let Some(name) = request.url.domain().filter(|_| error.is_connect()) {
-                    self.net.names.forget(name);
-                }
-                return Err(match &proxy {
-                    Some(proxy) if error.is_connect() => self.not_led(proxy, error, request, deadline).await,
-                    _ => failed(error, request, &what),
-                });
-            }
+
+        let wire = match self.idle.take(&address) {
+            Some(wire) => wire,
+            None => self.connect(request, way, deadline).await?,
+        };
+        let mut exchange = Exchange::over(wire).await.map_err(failed)?;
+        let answered = match timeout_at(deadline, exchange.ask(message)).await {
+            Ok(answered) => answered.map_err(failed)?,
             Err(_) => return Err(out_of_time(format!("waiting for the answer to {what}"))),
         };
-        let status = answered.status().as_u16();
+        let (head, mut body) = answered.into_parts();
+        let status = head.status.as_u16();
         let by = proxy.filter(|_| request.url.scheme() == "http");
         // Only a proxy asks who comes with this status (RFC 9110, section 15.5.8).
         if let (407, Some(proxy)) = (status, &by) {
@@ -128,109 +121,91 @@ impl Http {
         let text = |(name, value): (&HeaderName, &HeaderValue)| {
             (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         };
-        let headers = answered.headers().iter().map(text).collect();
-        let (body, truncated) = match timeout_at(deadline, read_body(answered)).await {
-            Ok(read) => {
-                read.map_err(|error| failure::failed(format!("reading the answer to {what}"), &error.without_url()))?
-            }
-            Err(_) => return Err(out_of_time(format!("reading the answer to {what}"))),
+        let headers = head.headers.iter().map(text).collect();
+        let doing = || format!("reading the answer to {what}");
+        let (body, truncated) = match timeout_at(deadline, read(&mut exchange, &mut body)).await {
+            Ok(read) => read.map_err(|error| failure::failed(doing(), &error))?,
+            Err(_) => return Err(out_of_time(doing())),
         };
-        let (by, done) = (by.map(|proxy| proxy.to_string()), self.net.clock.now());
+        let done = self.net.clock.now();
+        if let Some(wire) = exchange.done().filter(|_| !truncated) {
+            self.idle.keep(address, wire);
+        }
+        let by = by.map(|proxy| proxy.to_string());
         Ok(HttpAnswer { status, headers, body, truncated, by, sent, done })
     }
 
-    /// What a proxy made of a request for a way to a target, which the client only calls unsuccessful.
-    async fn not_led(
-        &self,
-        proxy: &Proxy,
-        error: reqwest::Error,
-        request: &HttpRequest,
-        deadline: Instant,
-    ) -> NetFailure {
-        let target = with_port(&request.url);
-        let error = error.without_url();
-        let chain = failure::chain(&error);
-        let has = |words: &str| chain.contains(words);
-        let asking = format!("asking the proxy {proxy} for the way to {target}");
-        if has("proxy authorization required") {
-            return NetFailure { doing: asking, error: proxy.refusal(407, &target), hung: false };
-        }
-        if has("tunnel error: unsuccessful") {
-            // Which status it was is not told, so the proxy is asked again.
-            let again = refusal(proxy, &target, &self.net, request.timeout, deadline).await;
-            let now = "the proxy led nowhere, and would lead there now".to_owned();
-            return again.unwrap_or(NetFailure { doing: asking, error: now, hung: false });
-        }
-        let to_proxy = request.url.scheme() == "http" || has("failed to create underlying connection");
-        let doing = match to_proxy {
-            true => format!("connecting to the proxy {proxy}"),
-            false => format!("connecting to {target} through the proxy {proxy}"),
-        };
-        NetFailure { doing, error: cause(&error), hung: false }
-    }
-
-    fn client(&self, url: &Url) -> Result<reqwest::Client, String> {
-        let secure = match url.scheme() {
-            "http" => false,
-            "https" => true,
-            _ => return Err("not an `http` or `https` address".to_owned()),
-        };
-        // reqwest wants a TLS configuration even where none is used.
-        let config = || match secure {
-            false => tls::nobody(),
-            true => Ok(ClientConfig::clone(&self.net.tls.trust()?.config)),
-        };
-        let Some(pinned) = self.net.names.pin(url) else {
-            let cell = if secure { &self.secure } else { &self.plain };
-            let proxies = self.net.proxies.clone();
-            return cell
-                .get_or_init(|| {
-                    let proxy = reqwest::Proxy::custom(move |url| proxies.to(url).map(|proxy| proxy.url()));
-                    self.build(config()?, |builder| builder.dns_resolver(self.net.names.clone()).proxy(proxy))
-                })
-                .clone();
-        };
-        let mut clients = self.pinned.borrow_mut();
-        let build = || {
-            let (host, addresses) = (pinned.host(), pinned.addresses());
-            self.build(config()?, |builder| builder.no_proxy().resolve_to_addrs(host, &addresses))
-        };
-        clients.entry((pinned.to_string(), secure)).or_insert_with(build).clone()
-    }
-
-    fn build(
-        &self,
-        config: ClientConfig,
-        lead: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
-    ) -> Result<reqwest::Client, String> {
-        // A little less than a request of the same length has, so that it is known which of the two ran out of time.
-        let connect_timeout = Micros(self.connect_timeout.0 - self.connect_timeout.0 / 20);
-        lead(reqwest::Client::builder())
-            .tls_backend_preconfigured(config)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .tcp_nodelay(true)
-            .connect_timeout(connect_timeout.to_std())
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .build()
-            .map_err(|error| failure::chain(&error))
+    /// A new connection to the target of `request`, or to the proxy that is asked in its place.
+    async fn connect(&self, request: &HttpRequest, way: Way<'_>, deadline: Instant) -> Result<HttpWire, NetFailure> {
+        let clock = self.net.clock;
+        let within = self.connect_timeout.min(request.timeout);
+        let deadline = deadline.min(clock.instant_of(clock.now() + self.connect_timeout));
+        // The step before failed last.
+        let mut at_tcp = false;
+        let mut note = |past: Past<'_>| at_tcp = matches!(past, Past::Name(_));
+        let opened = open(&request.url, way, &self.net, within, deadline, &mut note, |tcp| tcp).await;
+        opened.map_err(|failure| {
+            let error = if at_tcp { format!("tcp connect error: {}", failure.error) } else { failure.error };
+            // Nobody has taken the request yet.
+            NetFailure { error, hung: false, ..failure }
+        })
     }
 }
 
-/// `POST http://127.0.0.1:8000/auth/login`: without the query, which may hold secrets.
-fn described(request: &HttpRequest) -> String {
+/// `http://127.0.0.1:8000`: what connections are found by.
+fn address(url: &Url) -> String {
+    format!("{}://{}", url.scheme(), &url[Position::BeforeHost..Position::AfterPort])
+}
+
+/// The request as it is sent: by its path or, to a proxy, by its whole address (RFC 9112, section 3.2).
+fn message(request: &HttpRequest, address: &str, way: Way<'_>) -> Result<Message, String> {
     let url = &request.url;
-    let authority = &url[Position::BeforeHost..Position::AfterPort];
-    format!("{} {}://{authority}{}", request.method, url.scheme(), url.path())
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("not an `http` or `https` address".to_owned());
+    }
+    let path = &url[Position::BeforePath..Position::AfterQuery];
+    let uri = match way {
+        Way::To(_) => format!("{address}{path}").parse::<Uri>(),
+        Way::Straight | Way::Through(_) => path.parse(),
+    };
+    let mut message = Message::default();
+    *message.method_mut() = request.method.clone();
+    *message.uri_mut() = uri.map_err(|error| failure::chain(&error))?;
+    *message.headers_mut() = headers(request, way)?;
+    if let Some((_, bytes)) = &request.body {
+        *message.body_mut() = Full::from(bytes.clone());
+    }
+    Ok(message)
 }
 
-fn headers_of(request: &HttpRequest) -> Result<HeaderMap, String> {
-    let mut headers = HeaderMap::with_capacity(request.headers.len() + 1);
-    let own_type = request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(CONTENT_TYPE.as_str()));
-    let body_type = request.body.iter().filter(|_| !own_type).map(|(kind, _)| (CONTENT_TYPE.as_str(), kind));
-    for (name, value) in request.headers.iter().map(|(name, value)| (name.as_str(), value)).chain(body_type) {
+/// What the request says and, where it is silent, who its address says we are, what any client accepts and what HTTP needs.
+fn headers(request: &HttpRequest, way: Way<'_>) -> Result<HeaderMap, String> {
+    let url = &request.url;
+    let who = (!url.username().is_empty() || url.password().is_some()).then(|| {
+        let decoded = |text: &str| percent_decode_str(text).collect::<Vec<u8>>();
+        let pair = [decoded(url.username()), decoded(url.password().unwrap_or_default())].join(&b':');
+        format!("Basic {}", STANDARD.encode(pair))
+    });
+    let proxy = match way {
+        Way::To(proxy) => proxy.authorization.as_deref(),
+        Way::Straight | Way::Through(_) => None,
+    };
+    let before = [("authorization", who.as_deref())];
+    let behind = [
+        ("content-type", request.body.as_ref().map(|(kind, _)| kind.as_str())),
+        ("accept", Some("*/*")),
+        ("proxy-authorization", proxy),
+        ("host", Some(&url[Position::BeforeHost..Position::AfterPort])),
+    ];
+    let said = || request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let unsaid = |(name, value): (&'static str, Option<_>)| {
+        let silent = !said().any(|(own, _)| own.eq_ignore_ascii_case(name));
+        value.filter(|_| silent).map(|value| (name, value))
+    };
+    let mut headers = HeaderMap::with_capacity(request.headers.len() + behind.len());
+    for (name, value) in
+        before.into_iter().filter_map(unsaid).chain(said()).chain(behind.into_iter().filter_map(unsaid))
+    {
         let cannot = || format!("the header `{}` cannot be sent", name.escape_debug());
         let line = HeaderName::from_bytes(name.as_bytes()).map_err(|_| cannot())?;
         headers.append(line, HeaderValue::from_str(value).map_err(|_| cannot())?);
@@ -238,39 +213,21 @@ fn headers_of(request: &HttpRequest) -> Result<HeaderMap, String> {
     Ok(headers)
 }
 
-async fn read_body(mut answer: reqwest::Response) -> Result<(Vec<u8>, bool), reqwest::Error> {
-    let mut body = Vec::new();
-    while let Some(bytes) = answer.chunk().await? {
-        let room = BODY_LIMIT - body.len();
-        body.extend_from_slice(&bytes[..bytes.len().min(room)]);
+async fn read(exchange: &mut Exchange, body: &mut Incoming) -> hyper::Result<(Vec<u8>, bool)> {
+    let mut read = Vec::new();
+    while let Some(bytes) = exchange.read(body).await? {
+        let room = BODY_LIMIT - read.len();
+        read.extend_from_slice(&bytes[..bytes.len().min(room)]);
         if bytes.len() > room {
-            return Ok((body, true));
+            return Ok((read, true));
         }
     }
-    Ok((body, false))
-}
-
-fn failed(error: reqwest::Error, request: &HttpRequest, what: &str) -> NetFailure {
-    let url = &request.url;
-    let doing = match error.is_connect() {
-        true => format!("connecting to {}", &url[Position::BeforeHost..Position::AfterPort]),
-        false => format!("sending {what}"),
-    };
-    NetFailure { doing, error: cause(&error.without_url()), hung: false }
-}
-
-/// What the client's own words and those of the layer below leave out: they only say that something failed while sending.
-fn cause(error: &reqwest::Error) -> String {
-    let below = error.source();
-    match below.and_then(|cause| cause.source()).or(below) {
-        Some(cause) => failure::chain(cause),
-        None => failure::chain(error),
-    }
+    Ok((read, false))
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 
     use super::*;
@@ -320,6 +277,137 @@ mod tests {
         assert_eq!((answer.status, answer.body.as_slice(), answer.truncated), (302, &b"body"[..], false));
         assert!(answer.headers.contains(&("location".to_owned(), "/elsewhere".to_owned())));
         assert!(answer.sent <= answer.done);
+    }
+
+    #[tokio::test]
+    async fn the_target_sees_what_was_asked_for_and_what_any_client_says() {
+        let given = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let form = |headers: Vec<_>| (headers, Some(("application/x-www-form-urlencoded".to_owned(), b"a=b".to_vec())));
+        let nothing = || (Vec::new(), None);
+        for (method, address, (headers, body), seen) in [
+            (
+                Method::POST,
+                "http://HERE/form?x=1#part",
+                form(vec![given("X-Trace", "1"), given("x-trace", "2")]),
+                "POST /form?x=1 HTTP/1.1\r\nx-trace: 1\r\nx-trace: 2\r\n\
+                 content-type: application/x-www-form-urlencoded\r\naccept: */*\r\nhost: HERE\r\n\
+                 content-length: 3\r\n\r\n",
+            ),
+            (
+                Method::POST,
+                "http://HERE",
+                form(vec![given("Host", "chat.example"), given("Accept", "text/plain"), given("Content-Type", "x/y")]),
+                "POST / HTTP/1.1\r\nhost: chat.example\r\naccept: text/plain\r\ncontent-type: x/y\r\n\
+                 content-length: 3\r\n\r\n",
+            ),
+            (
+                Method::POST,
+                "http://me%40home:p%3Aw@HERE/a%20b",
+                nothing(),
+                "POST /a%20b HTTP/1.1\r\nauthorization: Basic bWVAaG9tZTpwOnc=\r\naccept: */*\r\nhost: HERE\r\n\r\n",
+            ),
+            (
+                Method::DELETE,
+                "http://me:secret@HERE/",
+                (vec![given("Authorization", "Bearer x")], None),
+                "DELETE / HTTP/1.1\r\nauthorization: Bearer x\r\naccept: */*\r\nhost: HERE\r\n\r\n",
+            ),
+        ] {
+            let (mut head, mut here) = (String::new(), String::new());
+            let asked = |base: &str| {
+                here = base.replace("http://", "");
+                HttpRequest { headers, body, ..request(method, &address.replace("HERE", &here)) }
+            };
+            let answer = exchange(asked, async |mut stream| {
+                head = read_head(&mut stream).await;
+                stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+            });
+            assert_eq!(answer.await.unwrap().status, 204);
+            assert_eq!(head.replace(&here, "HERE"), seen);
+        }
+    }
+
+    /// Answers so many requests on each connection, one after the other, and hangs up.
+    async fn answering(far_end: &FarEnd, answer: &str, connections: &[usize]) {
+        for requests in connections {
+            let mut stream = far_end.accept().await;
+            for _ in 0..*requests {
+                read_head(&mut stream).await;
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_serves_again_until_somebody_hangs_up() {
+        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
+        for (answer, connections) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", &[3, 1, 2][..]),
+            (chunked, &[3, 3]),
+            ("HTTP/1.1 204 No Content\r\n\r\n", &[6]),
+            // What these answers say themselves.
+            ("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", &[1, 1, 1, 1, 1, 1]),
+            ("HTTP/1.1 200 OK\r\n\r\nok", &[1, 1, 1, 1, 1, 1]),
+        ] {
+            let far_end = FarEnd::listen().await;
+            let http = Http::new(&Net::for_tests(), LONG);
+            let asking = async {
+                for _ in 0..6 {
+                    let url = format!("http://{}", far_end.address);
+                    let answer = http.send(&request(Method::GET, &url)).await.unwrap();
+                    assert!(matches!(answer.status, 200 | 204), "{answer:?}");
+                }
+            };
+            tokio::join!(asking, answering(&far_end, answer, connections));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_target_has_seen_is_not_sent_again() {
+        let far_end = FarEnd::listen().await;
+        let http = Http::new(&Net::for_tests(), LONG);
+        let asked = request(Method::GET, &format!("http://{}", far_end.address));
+        let asking = async { (http.send(&asked).await, http.send(&asked).await) };
+        let serving = async {
+            let mut stream = far_end.accept().await;
+            read_head(&mut stream).await;
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+            read_head(&mut stream).await;
+            drop(stream);
+            far_end.accept().await;
+        };
+        let (first, second) = tokio::select! { both = asking => both, () = serving => panic!("it is sent again") };
+        assert_eq!(first.unwrap().status, 204);
+        let failure = second.unwrap_err();
+        assert_eq!(failure.doing, format!("sending GET http://{}/", far_end.address));
+        assert!(!failure.hung, "{failure:?}");
+    }
+
+    #[tokio::test]
+    async fn idle_connections_are_few_and_not_kept_for_long() {
+        let far_end = FarEnd::listen().await;
+        let http = Http::new(&Net::for_tests(), LONG);
+        let asked = request(Method::GET, &format!("http://{}", far_end.address));
+        let mut streams = Vec::new();
+        let accepting = async {
+            for _ in 0..IDLE_CONNECTIONS + 3 {
+                streams.push(far_end.accept().await);
+            }
+            for stream in &mut streams {
+                read_head(stream).await;
+                stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+            }
+        };
+        let sending = futures_util::future::join_all((0..IDLE_CONNECTIONS + 3).map(|_| http.send(&asked)));
+        let (answers, ()) = tokio::join!(sending, accepting);
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+        assert_eq!(http.idle.count(), IDLE_CONNECTIONS);
+        // Only timers are left to wait for.
+        tokio::time::pause();
+        for stream in &mut streams {
+            assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "hung up");
+        }
+        assert_eq!(http.idle.count(), 0);
     }
 
     #[tokio::test]

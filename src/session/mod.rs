@@ -8,6 +8,7 @@
 mod alarm;
 pub mod clock;
 mod cookies;
+mod exchange;
 pub mod exposed;
 mod failure;
 #[cfg(test)]

@@ -11,7 +11,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::net::lookup_host;
 use tokio::sync::OnceCell;
 use url::{Host, Url};
@@ -77,24 +76,7 @@ impl Names {
     }
 }
 
-impl Resolve for Names {
-    fn resolve(&self, name: Name) -> Resolving {
-        let names = self.clone();
-        Box::pin(async move {
-            let found = names.look_up(name.as_str()).await?;
-            // The port is the URL's, which the client knows.
-            let addresses: Addrs = Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0)));
-            Ok(addresses)
-        })
-    }
-}
-
 impl Pinned {
-    /// The host, as it stands in addresses.
-    pub(super) fn host(&self) -> &str {
-        &self.host
-    }
-
     /// Where it is to be found.
     pub(super) fn addresses(&self) -> Vec<SocketAddr> {
         self.addresses.iter().map(|address| SocketAddr::new(*address, self.port)).collect()
@@ -154,8 +136,6 @@ mod tests {
         names.found("localhost").set(planted.clone()).expect("nothing is known yet");
         let same = names.clone();
         assert_eq!(same.look_up("localhost").await.expect("it is known"), planted);
-        let resolved = same.resolve("localhost".parse().expect("a name")).await.expect("it is known");
-        assert_eq!(resolved.collect::<Vec<_>>(), [SocketAddr::new(planted[0], 0)]);
         same.forget("localhost");
         let looked_up = names.look_up("localhost").await.expect("it is always there");
         assert!(looked_up.iter().all(IpAddr::is_loopback), "{looked_up:?}");

@@ -8,8 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use hyper_util::client::proxy::matcher::Matcher;
 use url::{Host, Position, Url};
 
@@ -107,17 +105,6 @@ impl Proxy {
         (host, self.port)
     }
 
-    /// As the HTTP client takes it, with what is needed to be let through.
-    pub(super) fn url(&self) -> String {
-        let told = self.authorization.as_ref().and_then(|told| told.strip_prefix("Basic "));
-        let told = told.and_then(|told| STANDARD.decode(told).ok()).unwrap_or_default();
-        let told: Vec<String> = told.splitn(2, |byte| *byte == b':').map(encoded).collect();
-        match told.as_slice() {
-            [user, password] => format!("http://{user}:{password}@{self}"),
-            _ => format!("http://{self}"),
-        }
-    }
-
     /// What the proxy's refusal means.
     pub(super) fn refusal(&self, status: u16, target: &str) -> String {
         match status {
@@ -137,15 +124,6 @@ impl fmt::Display for Proxy {
 /// Host and port, also where the port is the scheme's own.
 pub(super) fn with_port(url: &Url) -> String {
     format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default())
-}
-
-/// With every byte percent-encoded that could mean something in an address.
-fn encoded(bytes: &[u8]) -> String {
-    let one = |byte: &u8| match byte {
-        byte if byte.is_ascii_alphanumeric() => char::from(*byte).to_string(),
-        byte => format!("%{byte:02X}"),
-    };
-    bytes.iter().map(one).collect()
 }
 
 /// Whether `value` names a proxy that can be asked: host and perhaps port, user and password, as `http` or without a scheme.
@@ -229,9 +207,8 @@ mod tests {
         assert_eq!(proxy.to_string(), "proxy:3128");
         // me:p@ss
         assert_eq!(proxy.authorization.as_deref(), Some("Basic bWU6cEBzcw=="));
-        assert_eq!(proxy.url(), "http://me:p%40ss@proxy:3128");
         let open = proxies(&[("ALL_PROXY", "proxy")]).unwrap().to(&"ws://a.example".parse().unwrap());
-        assert_eq!(open.unwrap().url(), "http://proxy:80");
+        assert_eq!(open.unwrap().to_string(), "proxy:80");
         for value in ["socks5://secret@x:1", "https://secret@x:1", "secret:secret:secret", "ftp://secret", "http://"] {
             let why = proxies(&[("ALL_PROXY", value)]).unwrap_err();
             assert!(why.starts_with("ALL_PROXY ") && !why.contains("secret"), "{why}");

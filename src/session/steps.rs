@@ -177,8 +177,8 @@ impl Requester<'_> {
     /// perhaps, it goes nowhere else. `None` if there is none to be gone after.
     fn redirected(&self, request: &HttpRequest, answer: &HttpAnswer) -> Option<HttpRequest> {
         let again = match answer.status {
-            301 | 302 => request.method != reqwest::Method::POST,
-            303 => request.method == reqwest::Method::GET,
+            301 | 302 => request.method != hyper::Method::POST,
+            303 => request.method == hyper::Method::GET,
             307 | 308 => true,
             _ => return None,
         };
@@ -186,7 +186,7 @@ impl Requester<'_> {
         let url = request.url.join(location).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
         let mut next = HttpRequest { url, ..request.clone() };
         if !again {
-            next.method = reqwest::Method::GET;
+            next.method = hyper::Method::GET;
             next.body = None;
             next.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
         }
@@ -239,11 +239,11 @@ impl Requester<'_> {
             None => None,
         };
         let method = match step.method {
-            Method::Get => reqwest::Method::GET,
-            Method::Post => reqwest::Method::POST,
-            Method::Put => reqwest::Method::PUT,
-            Method::Patch => reqwest::Method::PATCH,
-            Method::Delete => reqwest::Method::DELETE,
+            Method::Get => hyper::Method::GET,
+            Method::Post => hyper::Method::POST,
+            Method::Put => hyper::Method::PUT,
+            Method::Patch => hyper::Method::PATCH,
+            Method::Delete => hyper::Method::DELETE,
         };
         Ok(HttpRequest { method, url, headers, body, timeout })
     }

@@ -151,11 +151,6 @@ impl fmt::Display for Roots {
     }
 }
 
-/// A configuration that trusts nobody, for clients that are never sent to an `https` address.
-pub(super) fn nobody() -> Result<ClientConfig, String> {
-    client_config(RootCertStore::empty(), None)
-}
-
 fn client_config(roots: RootCertStore, identity: Option<&Identity>) -> Result<ClientConfig, String> {
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
     let builder = builder.with_safe_default_protocol_versions().map_err(|error| error.to_string())?;

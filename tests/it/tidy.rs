@@ -241,7 +241,7 @@ fn impurities(file: &str, text: &str) -> Vec<Wrong> {
         (&["tracing"], "no logging"),
         (&["rand", "rng"], "no randomness without a seed"),
         (&["rand", "rngs", "SysRng"], "no randomness without a seed"),
-        (&["reqwest"], "no network"),
+        (&["hyper"], "no network"),
         (&["socket2"], "no network"),
         (&["tokio_rustls"], "no network"),
         (&["tokio_tungstenite"], "no network"),

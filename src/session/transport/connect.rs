@@ -1,4 +1,4 @@
-//! From an address to a stream of bytes: name, TCP, perhaps a proxy's way and, for `wss`, TLS.
+//! From an address to a stream of bytes: name, TCP, perhaps a proxy's way and, for `https` and `wss`, TLS.
 //!
 //! Each step that fails is named; none is tried again.
 
@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
@@ -14,14 +15,14 @@ use url::{Host, Url};
 
 use super::proxy;
 use super::wire::{Layer, Stamping, Wire};
-use crate::session::proxies::with_port;
+use crate::session::proxies::{Proxy, with_port};
 use crate::session::{Net, failure};
 use crate::time::Micros;
 use crate::trace::NetFailure;
 
 /// What a connection has come past.
 #[derive(Debug)]
-pub(super) enum Past<'a> {
+pub(in crate::session) enum Past<'a> {
     /// The name leads here.
     Name(&'a [SocketAddr]),
     /// This address, the target's or the proxy's, took the connection.
@@ -32,6 +33,17 @@ pub(super) enum Past<'a> {
     Tls(&'a ClientConnection),
 }
 
+/// What a proxy has to do with a connection.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::session) enum Way<'a> {
+    /// There is none.
+    Straight,
+    /// It leads to the target.
+    Through(&'a Proxy),
+    /// It is what is connected to, in the target's place.
+    To(&'a Proxy),
+}
+
 /// Name, TCP and, for `wss`, TLS. The text is the peer, for messages; `note` is told of each step that was done.
 pub(super) async fn connect(
     url: &Url,
@@ -40,36 +52,59 @@ pub(super) async fn connect(
     deadline: Instant,
     note: &mut dyn FnMut(Past<'_>),
 ) -> Result<(Wire, String), NetFailure> {
-    // Path and query may hold secrets.
-    let doing = || format!("connecting to {}://{}", url.scheme(), url.host_str().unwrap_or_default());
-    let unusable = |error: &str| NetFailure { doing: doing(), error: error.to_owned(), hung: false };
+    if !matches!(url.scheme(), "ws" | "wss") {
+        return Err(unusable(url, "not a `ws` or `wss` address"));
+    }
+    let proxy = net.proxy_to(url);
+    let way = proxy.as_ref().map_or(Way::Straight, Way::Through);
+    let wire = open(url, way, net, within, deadline, note, |tcp| Stamping::new(tcp, net)).await?;
+    let peer = wire.peer.clone();
+    Ok((wire, peer))
+}
+
+/// Name, TCP and, for `https` and `wss`, TLS, over what `lay` makes of the TCP connection.
+pub(in crate::session) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
+    url: &Url,
+    way: Way<'_>,
+    net: &Net,
+    within: Micros,
+    deadline: Instant,
+    note: &mut dyn FnMut(Past<'_>),
+    lay: impl FnOnce(TcpStream) -> S,
+) -> Result<Wire<S>, NetFailure> {
     let tls = match url.scheme() {
-        "ws" => None,
-        "wss" => Some(net.tls.trust().map_err(unusable)?),
-        _ => return Err(unusable("not a `ws` or `wss` address")),
+        "https" | "wss" => Some(net.tls.trust().map_err(|error| unusable(url, error))?),
+        _ => None,
     };
-    let host = url.host().ok_or_else(|| unusable("the address names no host"))?;
+    let host = url.host().ok_or_else(|| unusable(url, "the address names no host"))?;
     let peer = with_port(url);
-    let tcp = match &net.proxy_to(url) {
-        None => reach(url, &host, &peer, net, within, deadline, note).await?,
-        Some(proxy) => proxy::tunnel(proxy, &peer, net, within, deadline, note).await?,
+    let tcp = match way {
+        Way::Straight => reach(url, &host, &peer, net, within, deadline, note).await?,
+        Way::Through(proxy) => proxy::tunnel(proxy, &peer, net, within, deadline, note).await?,
+        Way::To(proxy) => proxy::reach(proxy, net, within, deadline, note).await?,
     };
     // Without it a small message waits for the acknowledgement of the one before. A socket that refuses this option works.
     let _ = tcp.set_nodelay(true);
-    let tcp = Stamping::new(tcp, net);
+    let stream = lay(tcp);
 
-    let Some(trust) = tls else { return Ok((Wire { peer: peer.clone(), layer: Layer::Plain(tcp) }, peer)) };
+    let Some(trust) = tls else { return Ok(Wire { peer, layer: Layer::Plain(stream) }) };
     let doing = || format!("agreeing on TLS with {peer}");
     let name = host.to_string();
     let name = ServerName::try_from(name.trim_matches(['[', ']']).to_owned())
         .map_err(|error| failure::failed(doing(), &error))?;
-    let handshake = TlsConnector::from(Arc::clone(&trust.config)).connect(name, tcp);
+    let handshake = TlsConnector::from(Arc::clone(&trust.config)).connect(name, stream);
     let tls = match timeout_at(deadline, handshake).await {
         Ok(agreed) => agreed.map_err(|error| failure::failed(doing(), &error))?,
         Err(_) => return Err(failure::hung(doing(), within)),
     };
     note(Past::Tls(tls.get_ref().1));
-    Ok((Wire { peer: peer.clone(), layer: Layer::Tls(Box::new(tls)) }, peer))
+    Ok(Wire { peer, layer: Layer::Tls(Box::new(tls)) })
+}
+
+/// An address that nobody can connect to. Path and query may hold secrets.
+fn unusable(url: &Url, error: &str) -> NetFailure {
+    let doing = format!("connecting to {}://{}", url.scheme(), url.host_str().unwrap_or_default());
+    NetFailure { doing, error: error.to_owned(), hung: false }
 }
 
 /// Name and TCP, straight to `url`.

@@ -6,16 +6,16 @@
 //! | file | what for |
 //! |---|---|
 //! | `climb.rs` | how far the way to an address leads, for whoever looks for the place where it ends |
-//! | `connect.rs` | from an address to a stream of bytes: name, TCP, TLS |
+//! | `connect.rs` | from an address to a stream of bytes: name, TCP, TLS; for requests as well |
 //! | `proxy.rs` | the way through a proxy |
 //! | `wire.rs` | that stream, each read of which is stamped |
 
 pub mod climb;
-mod connect;
-pub(super) mod proxy;
+pub(super) mod connect;
+mod proxy;
 #[cfg(test)]
 mod tests;
-mod wire;
+pub(super) mod wire;
 
 use std::borrow::Cow;
 use std::future::poll_fn;

@@ -1,4 +1,4 @@
-//! The way through a proxy: `CONNECT` (RFC 9110, section 9.3.6), for sockets of either scheme.
+//! The way through a proxy: `CONNECT` (RFC 9110, section 9.3.6), for sockets of either scheme, and for `https`.
 //!
 //! Behind a good answer the stream is the target's. What a refusal said beside its status is not kept.
 
@@ -26,8 +26,7 @@ pub(super) async fn tunnel(
     deadline: Instant,
     note: &mut dyn FnMut(Past<'_>),
 ) -> Result<TcpStream, NetFailure> {
-    let (host, port) = proxy.address();
-    let mut tcp = look_up_and_connect(&host, port, &format!("the proxy {proxy}"), net, within, deadline, note).await?;
+    let mut tcp = reach(proxy, net, within, deadline, note).await?;
     let doing = || format!("asking the proxy {proxy} for the way to {target}");
     match timeout_at(deadline, ask(&mut tcp, proxy, target)).await {
         Ok(Ok(())) => {
@@ -39,15 +38,16 @@ pub(super) async fn tunnel(
     }
 }
 
-/// What `proxy` says when it is asked for the way to `target`, if it refuses: for the word, not for the way.
-pub(in crate::session) async fn refusal(
+/// A stream to the proxy itself.
+pub(super) async fn reach(
     proxy: &Proxy,
-    target: &str,
     net: &Net,
     within: Micros,
     deadline: Instant,
-) -> Option<NetFailure> {
-    tunnel(proxy, target, net, within, deadline, &mut |_| {}).await.err()
+    note: &mut dyn FnMut(Past<'_>),
+) -> Result<TcpStream, NetFailure> {
+    let (host, port) = proxy.address();
+    look_up_and_connect(&host, port, &format!("the proxy {proxy}"), net, within, deadline, note).await
 }
 
 async fn ask<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, proxy: &Proxy, target: &str) -> Result<(), String> {

@@ -533,21 +533,51 @@ mod over_tls {
         assert!(failure.error.contains("certificate"), "{failure:?}");
     }
 
-    #[tokio::test]
-    async fn https_uses_the_same_roots() {
+    mod requests {
+        use super::*;
         use crate::session::http::{Http, HttpRequest, Method};
-        let (far_end, acceptor, net) = listen().await;
-        let url = format!("https://localhost:{}/", far_end.address.port()).parse().unwrap();
-        let request = HttpRequest { method: Method::GET, url, headers: Vec::new(), body: None, timeout: LONG };
-        let http = Http::new(&net, LONG);
-        let served = async {
-            let mut tls = acceptor.accept(far_end.accept().await).await.unwrap();
-            read_head(&mut tls).await;
-            tls.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
-            tls.flush().await.unwrap();
-            tls
-        };
-        let (answer, _far) = tokio::join!(http.send(&request), served);
-        assert_eq!(answer.unwrap().status, 204);
+
+        fn get(far_end: &FarEnd) -> HttpRequest {
+            let url = format!("https://localhost:{}/", far_end.address.port()).parse().unwrap();
+            HttpRequest { method: Method::GET, url, headers: Vec::new(), body: None, timeout: LONG }
+        }
+
+        #[tokio::test]
+        async fn the_same_roots_serve_on_one_connection_that_ends_with_a_good_bye() {
+            let (far_end, acceptor, net) = listen().await;
+            let (http, request) = (Http::new(&net, LONG), get(&far_end));
+            let served = async {
+                let mut tls = acceptor.accept(far_end.accept().await).await.unwrap();
+                for _ in 0..2 {
+                    read_head(&mut tls).await;
+                    tls.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+                    tls.flush().await.unwrap();
+                }
+                tls
+            };
+            let asked = async { [http.send(&request).await, http.send(&request).await] };
+            let (answers, mut far) = tokio::join!(asked, served);
+            assert_eq!(answers.map(|answer| answer.unwrap().status), [204, 204]);
+            // Only timers are left to wait for.
+            tokio::time::pause();
+            // Without a good-bye it is an error.
+            assert_eq!(far.read(&mut [0]).await.unwrap(), 0);
+        }
+
+        #[tokio::test]
+        async fn a_target_that_does_not_agree_in_time_has_not_been_asked() {
+            let (far_end, _, net) = listen().await;
+            let within = Micros::from_secs(5);
+            let (http, request) = (Http::new(&net, within), get(&far_end));
+            let silent = async {
+                let _held = far_end.accept().await;
+                tokio::time::pause();
+                std::future::pending::<()>().await;
+            };
+            let answer = tokio::select! { answer = http.send(&request) => answer, () = silent => unreachable!() };
+            let failure = answer.unwrap_err();
+            assert!(failure.doing.starts_with("agreeing on TLS with localhost:"), "{failure:?}");
+            assert_eq!((failure.error.as_str(), failure.hung), ("nothing within 5 s", false));
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! The stream of bytes under a WebSocket: TCP, or TLS over it, each read of which is stamped before anything is decoded.
+//! The stream of bytes under requests and WebSockets: TCP, or TLS over it. For WebSockets each read is stamped before anything
+//! is decoded.
 //!
 //! What the bytes mean is not known here.
 
@@ -17,29 +18,29 @@ use crate::session::clock::{Arrivals, Clock};
 use crate::session::{Net, kernel};
 use crate::time::{Micros, Stamp};
 
-/// The bytes' way: TCP, or TLS over it.
+/// The bytes' way: `S`, or TLS over it.
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(in crate::session) struct Wire<S = Stamping> {
     /// For messages.
     pub(super) peer: String,
-    pub(super) layer: Layer,
+    pub(super) layer: Layer<S>,
 }
 
 #[derive(Debug)]
-pub(super) enum Layer {
-    Plain(Stamping),
-    Tls(Box<TlsStream<Stamping>>),
+pub(super) enum Layer<S> {
+    Plain(S),
+    Tls(Box<TlsStream<S>>),
 }
 
-impl Wire {
-    pub(super) fn tcp(&mut self) -> &mut Stamping {
+impl<S> Wire<S> {
+    pub(super) fn tcp(&mut self) -> &mut S {
         match &mut self.layer {
             Layer::Plain(tcp) => tcp,
             Layer::Tls(tls) => tls.get_mut().0,
         }
     }
 
-    pub(super) fn tcp_ref(&self) -> &Stamping {
+    pub(in crate::session) fn tcp_ref(&self) -> &S {
         match &self.layer {
             Layer::Plain(tcp) => tcp,
             Layer::Tls(tls) => tls.get_ref().0,
@@ -49,7 +50,7 @@ impl Wire {
 
 /// A TCP connection that stamps each read, below TLS and before anything is decoded.
 #[derive(Debug)]
-pub(super) struct Stamping {
+pub(in crate::session) struct Stamping {
     tcp: TcpStream,
     clock: Clock,
     arrivals: Arc<Arrivals>,
@@ -142,20 +143,26 @@ impl Stamping {
         }
     }
 
-    /// Asks the kernel, not the runtime. The target's hanging up counts as something.
+    /// As [`is_empty`], and remembers when nothing was there.
     pub(super) fn is_empty(&mut self) -> io::Result<bool> {
         let asked_at = self.clock.now();
-        let mut byte = [std::mem::MaybeUninit::uninit()];
-        loop {
-            match socket2::SockRef::from(&self.tcp).peek(&mut byte) {
-                Ok(_) => return Ok(false),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.empty_at = asked_at;
-                    return Ok(true);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+        let empty = is_empty(&self.tcp)?;
+        if empty {
+            self.empty_at = asked_at;
+        }
+        Ok(empty)
+    }
+}
+
+/// Whether nothing is there to be read. Asks the kernel, not the runtime. The target's hanging up counts as something.
+pub(in crate::session) fn is_empty(tcp: &TcpStream) -> io::Result<bool> {
+    let mut byte = [std::mem::MaybeUninit::uninit()];
+    loop {
+        match socket2::SockRef::from(tcp).peek(&mut byte) {
+            Ok(_) => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
 }
@@ -217,7 +224,7 @@ impl AsyncWrite for Stamping {
     }
 }
 
-impl AsyncRead for Wire {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut self.layer {
             Layer::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
@@ -226,7 +233,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.layer {
             Layer::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
