@@ -44,9 +44,9 @@ pub fn save(folder: &Path, report: &Report, comparison: Option<&Comparison>) -> 
         files.push(("compare.md", report::comparison_markdown(comparison)));
     }
     let written = files.iter().map(|(name, text)| Part::write(folder.join(name), text.as_bytes()));
-    // All of them before the disk is waited for, which then takes them at once.
-    let parts: Vec<Part> = written.collect::<Result<_, _>>()?;
-    parts.into_iter().try_for_each(Part::keep)
+    // All of them before the disk is waited for, which then takes them at once. Each that there is room for is kept.
+    let parts: Vec<anyhow::Result<Part>> = written.collect();
+    parts.into_iter().map(|part| part.and_then(Part::keep)).fold(Ok(()), anyhow::Result::and)
 }
 
 /// Makes `reports/latest` lead to `folder`, which stands beside it.

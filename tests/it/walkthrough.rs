@@ -24,6 +24,8 @@ fn words(text: &str, place: &Place) -> String {
         // Lines break where figures let them.
         (r"\s+(\\\s+)?", " "),
         (r"seed 0", "seed <seed>"),
+        // An event may come before the answer to the question that says whose run it is, or after.
+        (r", 0 % unmarked", ""),
     ] {
         text = Regex::new(pattern).expect("a pattern").replace_all(&text, by).into_owned();
     }

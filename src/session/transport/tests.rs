@@ -308,46 +308,60 @@ async fn a_socket_found_empty_bounds_the_next_arrival_from_below() {
 
 #[test]
 fn a_long_sleep_of_the_loop_is_a_long_gap_between_frames() {
-    use std::sync::mpsc::{RecvTimeoutError, channel};
+    use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+    use std::sync::{Arc, Mutex};
 
     use crate::session::clock;
 
     const SLEEP: Micros = Micros::from_millis(5);
-    let (parks, asleep) = channel();
-    let wakes = parks.clone();
+    let told = Arc::new(Mutex::new(None::<Sender<bool>>));
+    let tell = |told: &Mutex<Option<Sender<bool>>>, parked| {
+        let _ = told.lock().unwrap().as_ref().map(|told| told.send(parked));
+    };
+    let (parks, wakes) = (Arc::clone(&told), Arc::clone(&told));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .on_thread_park(move || {
             clock::parking();
-            let _ = parks.send(true);
+            tell(&parks, true);
         })
         .on_thread_unpark(move || {
             clock::woken();
-            let _ = wakes.send(false);
+            tell(&wakes, false);
         })
         .build()
         .unwrap();
     runtime.block_on(async {
         let (mut socket, far) = open(&text("first")).await;
-        let first = socket.next().await;
         let mut far = far.into_std().unwrap();
-        // Writes once the reader has been asleep for a while, however long it takes to get there.
-        let writer = std::thread::spawn(move || {
-            let mut sleeps = false;
-            loop {
-                match asleep.recv_timeout(SLEEP.to_std()) {
-                    Ok(parked) => sleeps = parked,
-                    Err(RecvTimeoutError::Timeout) if !sleeps => {}
-                    Err(_) => break,
+        let mut last = socket.next().await;
+        // A thread that sleeps for longer than it asked for was starved, and nothing is known of such a sleep.
+        let starved = Micros::from_millis(25);
+        for number in 0_u32.. {
+            let (parks, asleep) = channel();
+            *told.lock().unwrap() = Some(parks);
+            // Writes once the reader has been asleep for a while, however long it takes to get there.
+            let writer = std::thread::spawn(move || {
+                let mut sleeps = false;
+                loop {
+                    match asleep.recv_timeout(SLEEP.to_std()) {
+                        Ok(parked) => sleeps = parked,
+                        Err(RecvTimeoutError::Timeout) if !sleeps => {}
+                        Err(_) => break,
+                    }
                 }
+                io::Write::write_all(&mut far, &text("next")).unwrap();
+                far
+            });
+            let next = socket.next().await;
+            far = writer.join().unwrap();
+            if next.read_at.since(last.read_at) < starved {
+                let gap = next.not_before.since(last.at);
+                return assert!(gap >= SLEEP - Micros::from_millis(1), "{gap}");
             }
-            io::Write::write_all(&mut far, &text("second")).unwrap();
-            far
-        });
-        let second = socket.next().await;
-        let gap = second.not_before.since(first.at);
-        assert!(gap >= SLEEP - Micros::from_millis(1), "{gap}");
-        drop(writer.join().unwrap());
+            assert!(number < 1_000, "the thread is starved all the time");
+            last = next;
+        }
     });
 }
 
