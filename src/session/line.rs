@@ -4,7 +4,7 @@
 //! here, before they are gone. What to do next is the judge's to say and `user`'s to do.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use super::alarm::Alarm;
 use super::steps::{Captured, json_of};
@@ -38,8 +38,8 @@ pub(super) struct Line<'a> {
     pub greeted: Vec<Captured>,
     /// What was taken from each frame that is to be answered.
     replies: VecDeque<Vec<Captured>>,
-    /// What the judge was told of the user's own values.
-    told: BTreeMap<String, String>,
+    /// What the judge was told of the user's own values: a few names.
+    told: Vec<(String, String)>,
     /// Rings when silence means something.
     alarm: Alarm,
 }
@@ -54,7 +54,7 @@ impl<'a> Line<'a> {
             dead: false,
             greeted: Vec::new(),
             replies: VecDeque::new(),
-            told: BTreeMap::new(),
+            told: Vec::new(),
             alarm: Alarm::default(),
         }
     }
@@ -155,7 +155,7 @@ impl<'a> Line<'a> {
             Content::Binary(bytes) if expect.dialect.binary => std::str::from_utf8(bytes).unwrap_or_default(),
             _ => return taken,
         };
-        let own = |name: &str| self.told.get(name).cloned();
+        let own = |name: &str| self.told.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
         decode::each(&expect.dialect, text, &own, &mut |extract, text| {
             let mut take = |heard: Heard, when: &Matcher, captures: &[Capture]| {
                 if when.holds(extract, text) {
@@ -204,10 +204,14 @@ impl<'a> Line<'a> {
     pub fn tell_once(&mut self, name: &str, value: &str) {
         let scrubber = self.bench.scrubber();
         let value = scrubber.scrub(value);
-        if self.told.get(name).is_none_or(|told| *told != value) {
+        let known = self.told.iter_mut().find(|(known, _)| known == name);
+        if known.as_ref().is_none_or(|(_, told)| *told != value) {
             let value = value.into_owned();
             drop(scrubber);
-            self.told.insert(name.to_owned(), value.clone());
+            match known {
+                Some((_, told)) => told.clone_from(&value),
+                None => self.told.push((name.to_owned(), value.clone())),
+            }
             self.tell(Fact::Captured { name: name.to_owned(), value, at: self.now() });
         }
     }
