@@ -149,37 +149,23 @@ pub struct Slots<'a> {
     /// Of each slot, where in `found` its entry is, counted from 1; 0 if the place does not exist.
     entry: Vec<u16>,
     found: Vec<Found<'a>>,
-    /// The slots that something was put at.
+    /// The slots at which something exists.
     filled: SlotSet,
 }
 
-/// Some slots, so that it is quick to rule out that one of many is filled. Beyond 256 slots it cannot tell all of them apart.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Which slots of a trie are filled, so that frames that fill the same ones are quickly known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct SlotSet([u64; 4]);
 
 impl SlotSet {
-    /// With `slot`.
-    pub fn insert(&mut self, slot: SlotId) {
-        self.0[usize::from(slot.0 / 64 % 4)] |= 1 << (slot.0 % 64);
-    }
+    /// How many slots it can tell apart.
+    const MOST: usize = 256;
 
-    /// The slots of both.
-    pub fn union(self, other: SlotSet) -> SlotSet {
-        SlotSet(std::array::from_fn(|part| self.0[part] | other.0[part]))
-    }
-
-    /// Whether the two may have a slot in common; if not, they have none.
-    pub fn may_meet(&self, other: &SlotSet) -> bool {
-        self.0.iter().zip(&other.0).fold(0, |common, (mine, theirs)| common | mine & theirs) != 0
-    }
-}
-
-impl FromIterator<SlotId> for SlotSet {
-    fn from_iter<I: IntoIterator<Item = SlotId>>(slots: I) -> SlotSet {
-        slots.into_iter().fold(SlotSet::default(), |mut set, slot| {
-            set.insert(slot);
-            set
-        })
+    /// With `slot` if it is `filled`, else without it.
+    #[inline(always)]
+    fn set(&mut self, slot: SlotId, filled: bool) {
+        let word = &mut self.0[usize::from(slot.0 / 64 % 4)];
+        *word = *word & !(1 << (slot.0 % 64)) | u64::from(filled) << (slot.0 % 64);
     }
 }
 
@@ -195,7 +181,7 @@ impl<'a> Slots<'a> {
     /// Lets `found` stand at `slot`, one of those that there are.
     #[inline(always)]
     pub fn put(&mut self, slot: SlotId, found: Found<'a>) {
-        self.filled.insert(slot);
+        self.filled.set(slot, found.exists());
         match &mut self.entry[usize::from(slot.0)] {
             entry @ 0 => {
                 self.found.push(found);
@@ -214,9 +200,9 @@ impl<'a> Slots<'a> {
         }
     }
 
-    /// Whether something may stand at one of `slots`; if not, all of them are absent.
-    pub fn may_hold(&self, slots: &SlotSet) -> bool {
-        self.filled.may_meet(slots)
+    /// The slots at which something exists; `None` of more slots than a set can tell apart.
+    pub fn filled(&self) -> Option<&SlotSet> {
+        (self.entry.len() <= SlotSet::MOST).then_some(&self.filled)
     }
 
     /// Every slot that there is.
@@ -311,15 +297,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_filled_is_never_ruled_out() {
-        for slot in [0, 63, 64, 255, 256, 300] {
+    fn frames_that_fill_the_same_places_are_known_by_them() {
+        let filled = |count, puts: &[(u16, Found<'static>)]| {
             let mut slots = Slots::default();
-            slots.reset(301);
-            slots.put(SlotId(slot), Found::Null);
-            assert!(slots.may_hold(&[SlotId(7), SlotId(slot)].into_iter().collect()), "{slot}");
-            assert!(!slots.may_hold(&(0..256).map(SlotId).filter(|other| *other != SlotId(slot % 256)).collect()));
-            slots.reset(301);
-            assert!(!slots.may_hold(&(0..301).map(SlotId).collect()), "nothing is left of the frame before");
+            slots.reset(7);
+            slots.put(SlotId(6), Found::Bool(true));
+            slots.reset(count);
+            puts.iter().for_each(|(slot, found)| slots.put(SlotId(*slot), found.clone()));
+            slots.filled().copied()
+        };
+        let yes = Found::Bool(true);
+        for slot in [0, 63, 64, 255] {
+            let one = filled(256, &[(slot, yes.clone())]);
+            assert_eq!(
+                one,
+                filled(256, &[(slot, Found::Null), (slot, Found::Bool(false)), (9, Found::Null)]),
+                "{slot}"
+            );
+            assert_ne!(one, filled(256, &[(slot, yes.clone()), (9, yes.clone())]), "{slot}");
+            assert_ne!(one, filled(256, &[(slot, yes.clone()), (slot, Found::Absent)]), "{slot}");
+            assert_ne!(one, filled(256, &[]), "{slot}");
         }
+        assert_eq!(filled(257, &[(0, yes)]), None, "the last one cannot be told from the first");
     }
 }

@@ -19,7 +19,7 @@
 //! | `doors.rs` | what probes met at doors that must stay shut |
 //! | `instrument.rs` | how good the instrument was |
 //! | `course.rs` | how it went over time, for people |
-//! | `concern.rs` | which expectations can concern which kind of event |
+//! | `concern.rs` | which expectations can concern which events |
 //! | `conclude.rs` | claims and the verdict of the whole |
 //! | `value.rs` | what it was worth to users |
 //! | `reach.rs` | how often a plan passes each segment |
@@ -99,8 +99,7 @@ pub struct Judge {
 impl Judge {
     /// A judge that has seen nothing.
     pub fn new(expect: Arc<Expectations>, execution: ExecutionId) -> Judge {
-        let concerns = Concerns::new(&expect);
-        let (lanes, alarms) = (BTreeMap::new(), BTreeSet::new());
+        let (concerns, lanes, alarms) = (Concerns::default(), BTreeMap::new(), BTreeSet::new());
         Judge { expect, concerns, execution, lanes, alarms, pulsed: 0, out: Judgement::default() }
     }
 

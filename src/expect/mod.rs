@@ -18,7 +18,7 @@ pub use dialect::{Dialect, Fields, Form, Names, Split, Trie, TrieNode, bit};
 pub use doors::{DoorRule, Doors, Misplaced, Refusals};
 pub use exceptions::{Date, Exceptions, Known, RuleChange};
 pub use grammar::{Before, Grammar, Role, Spelled, SpelledSymbol, Symbol, comes_first};
-pub use matcher::{Condition, Matcher, Test};
+pub use matcher::{Condition, Matcher, Rest, Test};
 
 use std::sync::Arc;
 

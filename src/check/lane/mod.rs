@@ -24,14 +24,14 @@ mod setup;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::concern::Concerns;
+use super::concern::{ConcernId, Concerns};
 use super::form::{self, Part};
 use super::judgement::{self, Judgement, Window};
 use super::ledger::Borne;
 use super::{copies, decode};
 use crate::canary;
 use crate::event::{Extract, Found, Kind, Slots};
-use crate::expect::{Expectations, Form, Matcher, Means, ScriptStep, Segment, Trie};
+use crate::expect::{Expectations, Form, Means, ScriptStep, Segment, Trie};
 use crate::finding::{Acknowledged, Deviation, Evidence, Excerpt, Finding, Subject};
 use crate::identity::{Connection, ExecutionId, Iteration, UserNumber};
 use crate::rule::{Concern, Rule, Severity};
@@ -78,7 +78,7 @@ pub enum Heard {
 /// What a lane shares with the others.
 pub(super) struct Bench<'a> {
     pub expect: &'a Expectations,
-    pub concerns: &'a Concerns,
+    pub concerns: &'a mut Concerns,
     pub execution: ExecutionId,
     /// Whose streams show something wrong.
     pub alarms: &'a mut BTreeSet<UserNumber>,
@@ -582,15 +582,16 @@ impl Lane {
             Extract { kind: Kind::Unnamed, name: None, envelope: Default::default(), slots: Slots::default() };
         unread.slots.reset(bench.expect.dialect.trie.slots());
         self.fill_in(&bench.expect.dialect.trie, &mut unread);
+        let concern = bench.concerns.of(bench.expect, &unread);
         if self.door.is_some() {
             self.named(bench, frame.at, "frame", text, false);
-            self.door_event(bench, place, &unread);
+            self.door_event(bench, place, &unread, concern);
             return false;
         }
-        let known = self.refused(bench, frame, &unread, text)
+        let known = self.refused(bench, frame, &unread, text, concern)
             || self.greeted(bench, frame, &unread, text)
-            || self.heartbeat(bench, frame.at, &unread, text)
-            || self.ask_refused(bench, frame, &unread, text);
+            || self.heartbeat(bench, frame.at, &unread, text, concern)
+            || self.ask_refused(bench, frame, &unread, text, concern);
         if !known {
             self.named(bench, frame.at, "frame", text, false);
             self.malformed(bench, frame.at, why(), Excerpt::new(frame.at, "frame", text));
@@ -613,7 +614,8 @@ impl Lane {
         }
         let decode::Batch { mut events, unordered } = batch;
         if events.is_empty() {
-            return self.attribute(bench, place.frame, frame, place.text, 1) == Owned::Mine;
+            let concern = bench.concerns.of(bench.expect, frame);
+            return self.attribute(bench, place.frame, frame, place.text, concern, 1) == Owned::Mine;
         }
         if unordered {
             let grammar = &bench.expect.grammar;
@@ -634,12 +636,13 @@ impl Lane {
     /// What a frame carries, `counted` times as far as its ids are concerned; says whether it is this user's by them.
     fn carried(&mut self, bench: &mut Bench<'_>, place: Place<'_, '_>, extract: &Extract<'_>, counted: u64) -> bool {
         let Place { frame, text, .. } = place;
-        let divided = self.divided(bench, frame.at, extract, text);
+        let concern = bench.concerns.of(bench.expect, extract);
+        let divided = self.divided(bench, frame.at, extract, text, concern);
         bench.out.counts.canaries += u64::from(divided.mine);
         self.came.own |= divided.mine;
         self.came.strange |= !divided.foreign.is_empty();
         let place = Place { mine: place.mine || divided.mine, ..place };
-        let mine = self.said_by(bench, place, extract, counted);
+        let mine = self.said_by(bench, place, extract, concern, counted);
         if !divided.foreign.is_empty() {
             let Came { events, own, placed, .. } = self.came;
             let hashes = BTreeSet::from([copies::hash(text)]);
@@ -650,37 +653,44 @@ impl Lane {
     }
 
     /// What the event is to the profile; says whether it is this user's by its ids.
-    fn said_by(&mut self, bench: &mut Bench<'_>, place: Place<'_, '_>, extract: &Extract<'_>, counted: u64) -> bool {
+    fn said_by(
+        &mut self,
+        bench: &mut Bench<'_>,
+        place: Place<'_, '_>,
+        extract: &Extract<'_>,
+        concern: ConcernId,
+        counted: u64,
+    ) -> bool {
         let Place { frame, text, .. } = place;
-        let public = bench.concerns.of(extract.kind).public.any(extract, text);
+        let public = bench.concerns[concern].public.holds(extract, text);
         // Whose ids an announcement names says nothing of whom it was meant for.
-        let owned = if public { Owned::Unknown } else { self.attribute(bench, frame, extract, text, counted) };
+        let owned = if public { Owned::Unknown } else { self.attribute(bench, frame, extract, text, concern, counted) };
         if self.door.is_some() {
-            self.door_event(bench, place, extract);
+            self.door_event(bench, place, extract, concern);
             return owned == Owned::Mine;
         }
         self.note_name(bench, extract);
-        if self.refused(bench, frame, extract, text) || self.greeted(bench, frame, extract, text) {
+        if self.refused(bench, frame, extract, text, concern) || self.greeted(bench, frame, extract, text) {
             return owned == Owned::Mine;
         }
         if public {
             bench.out.counts.announcements += 1;
             return false;
         }
-        if self.heartbeat(bench, frame.at, extract, text) {
+        if self.heartbeat(bench, frame.at, extract, text, concern) {
             if let (Some(run), Some(_)) = (&mut self.run, &extract.name) {
                 run.last_frame = Some(Label::of(extract));
             }
             return owned == Owned::Mine;
         }
-        if self.ask_refused(bench, frame, extract, text) {
+        if self.ask_refused(bench, frame, extract, text, concern) {
             return owned == Owned::Mine;
         }
         // A frame that is another user's by its ids is the ledger's; fed to this user's run it would only add echoes of the
         // same cause.
         if owned != Owned::Foreign && self.of.is_none() {
-            self.asks_back(bench, extract, text);
-            self.event(bench, Place { mine: place.mine || owned == Owned::Mine, ..place }, extract);
+            self.asks_back(bench, extract, text, concern);
+            self.event(bench, Place { mine: place.mine || owned == Owned::Mine, ..place }, extract, concern);
         }
         owned == Owned::Mine
     }
@@ -693,10 +703,19 @@ impl Lane {
         }
     }
 
-    fn heartbeat(&mut self, bench: &mut Bench<'_>, at: Stamp, extract: &Extract<'_>, text: &str) -> bool {
-        let rules = &bench.concerns.of(extract.kind).heartbeats;
-        let mut rules = rules.iter().filter(|(_, rule)| rule.means != Means::Question);
-        let Some((index, rule)) = rules.find(|(_, rule)| rule.when.holds(extract, text)) else { return false };
+    fn heartbeat(
+        &mut self,
+        bench: &mut Bench<'_>,
+        at: Stamp,
+        extract: &Extract<'_>,
+        text: &str,
+        concern: ConcernId,
+    ) -> bool {
+        let rules = &bench.expect.heartbeats;
+        let mut known = bench.concerns[concern].heartbeats.iter();
+        let known = known.find(|(index, when)| rules[*index].means != Means::Question && when.holds(extract, text));
+        let Some(index) = known.map(|(index, _)| *index) else { return false };
+        let rule = &rules[index];
         match rule.means {
             Means::Beat | Means::Question => bench.out.counts.heartbeats += 1,
             Means::Ignored => bench.out.counts.ignored += 1,
@@ -708,7 +727,7 @@ impl Lane {
             }
         }
         if rule.answered {
-            self.answer(*index);
+            self.answer(index);
         }
         true
     }
@@ -722,10 +741,12 @@ impl Lane {
     }
 
     /// An event of a run that asks back.
-    fn asks_back(&mut self, bench: &Bench<'_>, extract: &Extract<'_>, text: &str) {
-        let mut rules =
-            bench.concerns.of(extract.kind).heartbeats.iter().filter(|(_, rule)| rule.means == Means::Question);
-        if let Some((index, _)) = rules.find(|(_, rule)| rule.when.holds(extract, text)) {
+    fn asks_back(&mut self, bench: &Bench<'_>, extract: &Extract<'_>, text: &str, concern: ConcernId) {
+        let rules = &bench.expect.heartbeats;
+        let mut known = bench.concerns[concern].heartbeats.iter();
+        if let Some((index, _)) =
+            known.find(|(index, when)| rules[*index].means == Means::Question && when.holds(extract, text))
+        {
             self.answer(*index);
         }
     }
@@ -889,8 +910,4 @@ impl Lane {
 
 fn not_json(why: &str) -> String {
     format!("a frame is not JSON: {why}")
-}
-
-fn any(matchers: &[Matcher], extract: &Extract<'_>, text: &str) -> bool {
-    matchers.iter().any(|matcher| matcher.holds(extract, text))
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::{Bench, Lane};
 use crate::canary::{self, Found, Known};
+use crate::check::concern::ConcernId;
 use crate::check::flight::Events;
 use crate::check::judgement::Judgement;
 use crate::check::ledger::{Borne, ForeignMark, Learned, OpenId, Sighting};
@@ -125,13 +126,16 @@ impl Lane {
         frame: &Frame<'_>,
         extract: &Extract<'_>,
         text: &str,
+        concern: ConcernId,
         counted: u64,
     ) -> Owned {
         let (mut mine, mut my_run, mut foreign) = (false, false, false);
         let mut strange = Vec::new();
-        for rule in &bench.expect.ids {
+        for place in 0.. {
+            let Some((index, slot)) = bench.concerns[concern].ids.get(place) else { break };
+            let rule = &bench.expect.ids[*index];
             // What is blank is no id.
-            let value = extract.first_text(&rule.at).filter(|value| !is_blank(value));
+            let value = extract.at(*slot).as_text().filter(|value| !is_blank(value));
             let Some(value) = value.filter(|value| !self.brought(value)) else { continue };
             if rule.source == IdSource::Learned && rule.unique == Unique::Target && copies::is_individual(&value) {
                 let (role, name) = (rule.role, rule.name.to_string());
@@ -169,7 +173,7 @@ impl Lane {
                 }
             }
         }
-        let symbol = bench.concerns.of(extract.kind).symbol;
+        let symbol = bench.concerns[concern].symbol;
         self.came.events = self.came.events.and(symbol.into_iter().collect());
         self.came.own |= mine;
         self.came.by_id |= mine;

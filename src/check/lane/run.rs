@@ -8,6 +8,7 @@ use super::owner::{THREAD, own_asked};
 use super::{Bench, Lane, Stage};
 use crate::check;
 use crate::check::automaton::{Automaton, RunEvent};
+use crate::check::concern::{Concern, ConcernId, Parts};
 use crate::check::flight::{Flight, RUNS_KEPT};
 use crate::check::ledger::Ledger;
 use crate::check::{content, copies};
@@ -207,22 +208,27 @@ impl Lane {
         self.stage = Stage::Running;
     }
 
-    pub(super) fn event(&mut self, bench: &mut Bench<'_>, place: Place<'_, '_>, extract: &Extract<'_>) {
+    pub(super) fn event(
+        &mut self,
+        bench: &mut Bench<'_>,
+        place: Place<'_, '_>,
+        extract: &Extract<'_>,
+        concern: ConcernId,
+    ) {
         let expect = bench.expect;
         let Place { frame, text, unordered, mine } = place;
         let kind = match extract.kind {
             Kind::Known(kind) => Some(kind),
             Kind::Unknown | Kind::Unnamed => None,
         };
-        let concern = bench.concerns.of(extract.kind);
-        let symbol = concern.symbol;
+        let Concern { symbol, forbidden, bad, parts, .. } = bench.concerns[concern];
         if let (Some(kind), Some(_)) = (kind, symbol) {
             bench.out.counts.events += 1;
             bench.out.noted(kind, extract.envelope);
         }
-        let mut run_ids = expect.ids.iter().filter(|rule| rule.role == IdRole::Run);
-        let run_id = run_ids.find_map(|rule| {
-            let id = extract.first_text(&rule.at)?;
+        let ids = bench.concerns[concern].ids.iter().map(|(index, slot)| (&expect.ids[*index], slot));
+        let run_id = ids.filter(|(rule, _)| rule.role == IdRole::Run).find_map(|(rule, slot)| {
+            let id = extract.at(*slot).as_text()?;
             // Numbers that repeat tell apart the runs of one connection and no others.
             Some(if rule.unique == Unique::User {
                 format!("{id} on connection {}", frame.connection).into()
@@ -230,8 +236,8 @@ impl Lane {
                 id
             })
         });
-        let replayed = concern.replayed.any(extract, text);
-        let bad = concern.bad || concern.bad_ends.any(extract, text);
+        let replayed = bench.concerns[concern].replayed.holds(extract, text);
+        let bad = bad || bench.concerns[concern].bad_ends.holds(extract, text);
         if bad {
             self.error_told(bench, frame.at, text, mine);
         }
@@ -269,13 +275,15 @@ impl Lane {
         if was_over.is_none() {
             run.progressed(bounds);
         }
-        if run.failed.is_none() && concern.failed.any(extract, text) {
+        if run.failed.is_none() && bench.concerns[concern].failed.holds(extract, text) {
             run.failed = Some((label(), excerpt()));
         }
-        if run.degraded.is_none() && concern.degraded.any(extract, text) {
+        if run.degraded.is_none() && bench.concerns[concern].degraded.holds(extract, text) {
             run.degraded = Some((label(), excerpt()));
         }
-        if let Some(source) = concern.answers.iter().find(|source| source.holds(extract, text))
+        let mut sources = bench.concerns[concern].answers.iter();
+        if let Some((index, _)) = sources.find(|(_, when)| when.holds(extract, text))
+            && let source = &expect.answers[*index]
             && let Some(answer) = said(&expect.dialect.trie, extract, &source.at)
         {
             match &mut run.answer {
@@ -286,7 +294,7 @@ impl Lane {
             run.answer_frame = run.answer.as_ref().is_none_or(|answer| answer.trim().is_empty()).then(excerpt);
         }
         if let Some(kind) = kind
-            && concern.forbidden
+            && forbidden
             && !run.forbidden.contains(&kind)
         {
             run.forbidden.push(kind);
@@ -296,10 +304,9 @@ impl Lane {
         let mut harmless = false;
         let mut ended = None;
         if let Some(symbol) = symbol {
-            let agent = extract.first_text(&expect.dialect.fields.agent);
-            let tool = extract.first_text(&expect.dialect.fields.tool);
-            let call = extract.first_text(&expect.dialect.fields.call);
-            let event_id = extract.first_text(&expect.dialect.fields.event_id);
+            let text_at = |slot: Option<SlotId>| slot.and_then(|slot| extract.at(slot).as_text());
+            let Parts { agent, tool, call, event_id, time } = parts;
+            let [agent, tool, call, event_id] = [agent, tool, call, event_id].map(text_at);
             let event = RunEvent {
                 symbol,
                 envelope: extract.envelope,
@@ -350,15 +357,15 @@ impl Lane {
             }
             if !step.repeated {
                 let tool_result = role == Role::Result && expect.grammar.symbols[symbol].pair == 0;
-                if tool_result && concern.failed_tool.any(extract, text) {
+                if tool_result && bench.concerns[concern].failed_tool.holds(extract, text) {
                     let deviation = Deviation::FailedTool { tool: tool.as_deref().map(str::to_owned) };
                     let evidence = run.evidence(&expect.dialect.names, Some(excerpt()));
                     self.report_for(bench, &run, frame.at, deviation, evidence);
                 }
                 if !replayed
                     && !unordered
-                    && let Some(time) = extract.first(&expect.dialect.fields.time)
-                    && let Some(by) = run.clock.backwards(time)
+                    && let Some(time) = time
+                    && let Some(by) = run.clock.backwards(extract.at(time))
                     && !std::mem::replace(&mut run.clock_reported, true)
                 {
                     let evidence = run.evidence(&expect.dialect.names, Some(excerpt()));
@@ -373,7 +380,7 @@ impl Lane {
             if expect.grammar.symbols[symbol].role == Role::End && was_over.is_none() {
                 // Of several ends that must come each must be good, whichever comes last.
                 run.unwell.retain(|(end, ..)| *end != symbol);
-                if !expect.ends.good.is_empty() && !concern.good_ends.any(extract, text) {
+                if !expect.ends.good.is_empty() && !bench.concerns[concern].good_ends.holds(extract, text) {
                     run.unwell.push((symbol, label(), excerpt()));
                 }
                 let rules = expect.answer_rules(self.persona, run.turn as usize);

@@ -2,7 +2,8 @@
 
 use super::owner::{own, own_asked};
 use super::run::Over;
-use super::{Bench, ConnectionState, Heard, IterationState, Lane, Outstanding, Stage, any};
+use super::{Bench, ConnectionState, Heard, IterationState, Lane, Outstanding, Stage};
+use crate::check::concern::ConcernId;
 use crate::check::judgement::NAMES_KEPT;
 use crate::check::ledger::EMAIL;
 use crate::event::Extract;
@@ -221,9 +222,11 @@ impl Lane {
         frame: &Frame<'_>,
         extract: &Extract<'_>,
         text: &str,
+        concern: ConcernId,
     ) -> bool {
-        let armed = self.run.as_ref().is_some_and(|run| !run.automaton.begun());
-        let hit = armed && any(&bench.expect.asking.refused, extract, text);
+        let refused = &bench.concerns[concern].ask_refused;
+        let armed = refused.can_hold() && self.run.as_ref().is_some_and(|run| !run.automaton.begun());
+        let hit = armed && refused.holds(extract, text);
         if hit {
             self.error_told(bench, frame.at, text, false);
             let by = extract.name.as_deref().unwrap_or("a frame").to_owned();
@@ -278,17 +281,18 @@ impl Lane {
         frame: &Frame<'_>,
         extract: &Extract<'_>,
         text: &str,
+        concern: ConcernId,
     ) -> bool {
+        let refused = &bench.concerns[concern].refused;
+        if !refused.can_hold() {
+            return false;
+        }
         let armed = match self.stage {
             Stage::Script { .. } | Stage::Ready { .. } => true,
             Stage::Running => self.run.as_ref().is_some_and(|run| !run.automaton.begun()),
             Stage::SetUp | Stage::Over { .. } => false,
         };
-        let hit = armed
-            && bench.expect.script.iter().any(|step| match step {
-                ScriptStep::Wait { refused, .. } => any(refused, extract, text),
-                ScriptStep::Send => false,
-            });
+        let hit = armed && refused.holds(extract, text);
         if hit {
             self.error_told(bench, frame.at, text, false);
             let by = extract.name.as_deref().unwrap_or("a frame").to_owned();
