@@ -111,9 +111,26 @@ impl std::fmt::Display for Number {
 }
 
 impl<'a> Found<'a> {
+    /// It has a text form; see `as_text`.
+    pub fn is_spelled(&self) -> bool {
+        self.exists() && !matches!(self, Found::Composite { raw: None, .. })
+    }
+
     /// Present and not null.
     pub fn exists(&self) -> bool {
         !matches!(self, Found::Absent | Found::Null)
+    }
+
+    /// As `as_text`, borrowed: what is not spelled out in the frame is written into `room`, which is empty.
+    #[inline(always)]
+    pub fn text_in<'t>(&'t self, room: &'t mut String) -> Option<&'t str> {
+        match self {
+            Found::Text(text) => Some(text),
+            other => other.as_text().map(|text| {
+                room.push_str(&text);
+                &**room
+            }),
+        }
     }
 
     /// The text form: of texts the text, of numbers and truth values their JSON spelling, of composites their raw JSON if
@@ -142,6 +159,15 @@ pub struct Extract<'a> {
     pub slots: Slots<'a>,
 }
 
+impl FromIterator<SlotId> for SlotSet {
+    fn from_iter<I: IntoIterator<Item = SlotId>>(slots: I) -> SlotSet {
+        slots.into_iter().fold(SlotSet::default(), |mut set, slot| {
+            set.add(slot, true);
+            set
+        })
+    }
+}
+
 /// What stands at the places of a trie. A frame fills few of the many places that a dialect names, so only those take room, and the
 /// room can be used again for the next frame.
 #[derive(Debug, Clone, Default)]
@@ -161,11 +187,26 @@ impl SlotSet {
     /// How many slots it can tell apart.
     const MOST: usize = 256;
 
-    /// With `slot` if it is `filled`, else without it.
+    /// With `slot` if it is `filled`.
     #[inline(always)]
-    fn set(&mut self, slot: SlotId, filled: bool) {
-        let word = &mut self.0[usize::from(slot.0 / 64 % 4)];
-        *word = *word & !(1 << (slot.0 % 64)) | u64::from(filled) << (slot.0 % 64);
+    fn add(&mut self, slot: SlotId, filled: bool) {
+        self.0[usize::from(slot.0 / 64 % 4)] |= u64::from(filled) << (slot.0 % 64);
+    }
+
+    /// Without `slot`.
+    fn remove(&mut self, slot: SlotId) {
+        self.0[usize::from(slot.0 / 64 % 4)] &= !(1 << (slot.0 % 64));
+    }
+
+    /// A number that differs for most sets.
+    pub fn mixed(&self) -> u64 {
+        // Fibonacci hashing, one word after the other.
+        self.0.iter().fold(0, |mixed: u64, word| (mixed.rotate_left(25) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
+    /// Whether the two have a slot in common.
+    pub fn meets(&self, other: &SlotSet) -> bool {
+        self.0.iter().zip(&other.0).fold(0, |common, (mine, theirs)| common | mine & theirs) != 0
     }
 }
 
@@ -179,16 +220,33 @@ impl<'a> Slots<'a> {
     }
 
     /// Lets `found` stand at `slot`, one of those that there are.
-    #[inline(always)]
+    #[inline(never)]
     pub fn put(&mut self, slot: SlotId, found: Found<'a>) {
-        self.filled.set(slot, found.exists());
         match &mut self.entry[usize::from(slot.0)] {
             entry @ 0 => {
+                self.filled.add(slot, found.exists());
                 self.found.push(found);
                 // There are no more entries than slots.
                 *entry = self.found.len() as u16;
             }
-            entry => self.found[usize::from(*entry) - 1] = found,
+            entry => {
+                self.filled.remove(slot);
+                self.filled.add(slot, found.exists());
+                self.found[usize::from(*entry) - 1] = found;
+            }
+        }
+    }
+
+    /// As `put`, of a text that is borrowed: most of what stands in a frame is, and nothing is copied on the way.
+    #[inline(never)]
+    pub fn put_text(&mut self, slot: SlotId, text: &'a str) {
+        match &mut self.entry[usize::from(slot.0)] {
+            entry @ 0 => {
+                self.filled.add(slot, true);
+                self.found.push(Found::Text(Cow::Borrowed(text)));
+                *entry = self.found.len() as u16;
+            }
+            _ => self.put(slot, Found::Text(Cow::Borrowed(text))),
         }
     }
 
@@ -267,6 +325,9 @@ mod tests {
         assert_eq!(Number::Unsigned(1), Number::Float(1.0));
         assert_ne!(Number::Unsigned(u64::MAX), Number::Unsigned(u64::MAX - 1));
         assert_eq!(Found::Number(Number::Unsigned(1)).as_text().as_deref(), Some("1"));
+        for found in [Found::Number(Number::Signed(-1)), Found::Text("a".into()), Found::Bool(true), Found::Null] {
+            assert_eq!(found.text_in(&mut String::new()), found.as_text().as_deref(), "{found:?}");
+        }
     }
 
     #[test]

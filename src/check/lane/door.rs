@@ -334,6 +334,7 @@ impl Lane {
                 }
             }
         }
+        self.own_ids_change();
         if let Some(connection) = &mut self.connection {
             connection.asking = !bench.expect.asking.by_request;
         }

@@ -26,6 +26,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::concern::{ConcernId, Concerns};
 use super::form::{self, Part};
+use super::habits::{Habit, Spellings};
 use super::judgement::{self, Judgement, Window};
 use super::ledger::Borne;
 use super::{copies, decode};
@@ -38,7 +39,7 @@ use crate::rule::{Concern, Rule, Severity};
 use crate::time::{Micros, Stamp};
 use crate::trace::{Content, Dial, Direction, Fact, Frame};
 
-use owner::{Came, Owned};
+use owner::{Came, Marks, Owned};
 use parts::OpenMessages;
 use run::{Label, Over, PastRun, Place, Run};
 
@@ -79,6 +80,9 @@ pub enum Heard {
 pub(super) struct Bench<'a> {
     pub expect: &'a Expectations,
     pub concerns: &'a mut Concerns,
+    pub spellings: &'a mut Spellings,
+    /// The room that the places of a frame are read into, kept for the next one.
+    pub room: &'a mut Slots<'static>,
     pub execution: ExecutionId,
     /// Whose streams show something wrong.
     pub alarms: &'a mut BTreeSet<UserNumber>,
@@ -115,6 +119,8 @@ pub(super) struct Lane {
     counted: bool,
     /// It is a further connection of this user.
     of: Option<UserNumber>,
+    /// By the index of an id's rule, the value that was last found to be the user's own; blank if none was.
+    own_ids: Vec<String>,
     /// The user's own mark that was seen last; most marks that are found are this one.
     mark: Option<canary::Known>,
     /// What is known of the frame that is being read.
@@ -133,8 +139,8 @@ pub(super) struct Lane {
     told_apart: bool,
     /// What the last frame was, in the order of its events.
     pub(super) heard: Vec<Heard>,
-    /// The room that the places of a frame were read into, kept for the next one.
-    room: Slots<'static>,
+    /// In which order the frames of this user hold what they hold.
+    habit: Habit,
 }
 
 /// The greeting of a connection on which was asked without waiting for it.
@@ -229,6 +235,7 @@ impl Lane {
             past: VecDeque::new(),
             leaks: BTreeSet::new(),
             elsewhere: BTreeSet::new(),
+            own_ids: Vec::new(),
             mark: None,
             listens: false,
             persona: None,
@@ -243,7 +250,7 @@ impl Lane {
             recognised: false,
             told_apart: false,
             heard: Vec::new(),
-            room: Slots::default(),
+            habit: Habit::default(),
         }
     }
 
@@ -506,11 +513,12 @@ impl Lane {
         let (dialect, events) = (&bench.expect.dialect, bench.out.counts.events);
         let place = Place { frame, text, unordered: false, mine: marked };
         let is_document = dialect.forms.first().is_none_or(|form| matches!(form, Form::Json));
-        let whole = is_document.then(|| decode::event_into(dialect, text, std::mem::take(&mut self.room)));
+        let usual = (&mut *bench.spellings, &mut self.habit);
+        let whole = is_document.then(|| decode::event_into(dialect, text, std::mem::take(bench.room), Some(usual)));
         let mine = match whole {
             Some(Ok(mut read)) => {
                 let mine = self.document(bench, place, &mut read, text);
-                self.room = read.extract.slots.emptied();
+                *bench.room = read.extract.slots.emptied();
                 mine
             }
             Some(Err(why)) if dialect.forms.len() <= 1 => self.unread(bench, place, || not_json(&why)),
@@ -549,7 +557,7 @@ impl Lane {
         let dialect = &bench.expect.dialect;
         if read.encoded
             && let Some(inner) = decode::unwrapped(dialect, text)
-            && let Ok(mut read) = decode::event_into(dialect, &inner, Slots::default())
+            && let Ok(mut read) = decode::event_into(dialect, &inner, Slots::default(), None)
         {
             let evidence = self.evidence(bench, Excerpt::new(place.frame.at, "frame", place.text));
             self.report(bench, place.frame.at, Deviation::EncodedTwice, evidence);
@@ -637,7 +645,8 @@ impl Lane {
     fn carried(&mut self, bench: &mut Bench<'_>, place: Place<'_, '_>, extract: &Extract<'_>, counted: u64) -> bool {
         let Place { frame, text, .. } = place;
         let concern = bench.concerns.of(bench.expect, extract);
-        let divided = self.divided(bench, frame.at, extract, text, concern);
+        let appends = bench.concerns[concern].appends;
+        let divided = if appends { self.divided(bench, frame.at, extract, text, concern) } else { Marks::default() };
         bench.out.counts.canaries += u64::from(divided.mine);
         self.came.own |= divided.mine;
         self.came.strange |= !divided.foreign.is_empty();
@@ -670,26 +679,30 @@ impl Lane {
             return owned == Owned::Mine;
         }
         self.note_name(bench, extract);
-        if self.refused(bench, frame, extract, text, concern) || self.greeted(bench, frame, extract, text) {
+        // Most events are nothing but events.
+        let calm = bench.concerns[concern].calm;
+        if !calm && self.refused(bench, frame, extract, text, concern) || self.greeted(bench, frame, extract, text) {
             return owned == Owned::Mine;
         }
         if public {
             bench.out.counts.announcements += 1;
             return false;
         }
-        if self.heartbeat(bench, frame.at, extract, text, concern) {
+        if !calm && self.heartbeat(bench, frame.at, extract, text, concern) {
             if let (Some(run), Some(_)) = (&mut self.run, &extract.name) {
                 run.last_frame = Some(Label::of(extract));
             }
             return owned == Owned::Mine;
         }
-        if self.ask_refused(bench, frame, extract, text, concern) {
+        if !calm && self.ask_refused(bench, frame, extract, text, concern) {
             return owned == Owned::Mine;
         }
         // A frame that is another user's by its ids is the ledger's; fed to this user's run it would only add echoes of the
         // same cause.
         if owned != Owned::Foreign && self.of.is_none() {
-            self.asks_back(bench, extract, text, concern);
+            if !calm {
+                self.asks_back(bench, extract, text, concern);
+            }
             self.event(bench, Place { mine: place.mine || owned == Owned::Mine, ..place }, extract, concern);
         }
         owned == Owned::Mine
@@ -711,11 +724,8 @@ impl Lane {
         text: &str,
         concern: ConcernId,
     ) -> bool {
-        let rules = &bench.expect.heartbeats;
-        let mut known = bench.concerns[concern].heartbeats.iter();
-        let known = known.find(|(index, when)| rules[*index].means != Means::Question && when.holds(extract, text));
-        let Some(index) = known.map(|(index, _)| *index) else { return false };
-        let rule = &rules[index];
+        let Some(index) = heartbeat_of(bench, extract, text, concern, false) else { return false };
+        let rule = &bench.expect.heartbeats[index];
         match rule.means {
             Means::Beat | Means::Question => bench.out.counts.heartbeats += 1,
             Means::Ignored => bench.out.counts.ignored += 1,
@@ -742,12 +752,8 @@ impl Lane {
 
     /// An event of a run that asks back.
     fn asks_back(&mut self, bench: &Bench<'_>, extract: &Extract<'_>, text: &str, concern: ConcernId) {
-        let rules = &bench.expect.heartbeats;
-        let mut known = bench.concerns[concern].heartbeats.iter();
-        if let Some((index, _)) =
-            known.find(|(index, when)| rules[*index].means == Means::Question && when.holds(extract, text))
-        {
-            self.answer(*index);
+        if let Some(index) = heartbeat_of(bench, extract, text, concern, true) {
+            self.answer(index);
         }
     }
 
@@ -906,6 +912,20 @@ impl Lane {
             None => {}
         }
     }
+}
+
+/// The first of the heartbeats that the event is, among those that ask back or among the others.
+fn heartbeat_of(
+    bench: &Bench<'_>,
+    extract: &Extract<'_>,
+    text: &str,
+    concern: ConcernId,
+    question: bool,
+) -> Option<usize> {
+    let asks = |index: usize| bench.expect.heartbeats[index].means == Means::Question;
+    let mut known = bench.concerns[concern].heartbeats.iter();
+    let found = known.find(|(index, when)| asks(*index) == question && when.holds(extract, text));
+    found.map(|(index, _)| *index)
 }
 
 fn not_json(why: &str) -> String {
