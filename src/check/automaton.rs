@@ -162,12 +162,12 @@ impl Automaton {
         let symbol = &grammar.symbols[event.symbol];
         let agent = if matches!(symbol.role, Role::Start | Role::End) { self.key_of(event.agent) } else { None };
         if let Some(deviation) = self.repetition(symbol.role, names, event, agent) {
-            return Step { deviation: deviation.map(Box::new), repeated: true, ..Step::default() };
+            return Step { deviation, repeated: true, ..Step::default() };
         }
         let deviation = self.order(grammar, names, event);
         let early =
             self.early.last().is_some_and(|(early, _)| *early == event.symbol) && self.counts[event.symbol] == 0;
-        let mut step = Step { deviation: deviation.map(Box::new), early, ..Step::default() };
+        let mut step = Step { deviation, early, ..Step::default() };
         self.counts[event.symbol] += 1;
         self.begun = true;
         if let Some(most) = symbol.max
@@ -209,7 +209,7 @@ impl Automaton {
         let name = self.key_of(event.agent);
         let known = self.agents.iter().any(|agent| agent.key == name);
         if let Some(deviation) = self.repetition(symbol.role, names, event, name) {
-            return Step { deviation: deviation.map(Box::new), repeated: true, ..Step::default() };
+            return Step { deviation, repeated: true, ..Step::default() };
         }
         self.counts.resize(grammar.symbols.len(), 0);
         self.counts[event.symbol] += 1;
@@ -315,12 +315,12 @@ impl Automaton {
         names: &dyn Fn(usize) -> String,
         event: &RunEvent<'_>,
         key: Option<u64>,
-    ) -> Option<Option<Deviation>> {
+    ) -> Option<Option<Box<Deviation>>> {
         if let Some(id) = event.event_id
             && !self.seen.insert(hash(&(event.symbol, "id", id, event.agent, event.tool, event.call)))
         {
             let (event, id) = (names(event.symbol), id.to_owned());
-            return Some(Some(Deviation::RedeliveredEvent { event, id }));
+            return Some(Some(Box::new(Deviation::RedeliveredEvent { event, id })));
         }
         let (again, anywhere) = match role {
             Role::Step => return None,
@@ -352,7 +352,7 @@ impl Automaton {
                 Some(call) => format!("call {call}"),
                 None => event.agent.unwrap_or_default().to_owned(),
             };
-            Some(Deviation::DuplicateEvent { event: names(event.symbol), of })
+            Some(Box::new(Deviation::DuplicateEvent { event: names(event.symbol), of }))
         })
     }
 
@@ -363,7 +363,12 @@ impl Automaton {
     }
 
     /// Whether `event` settles an earlier suspicion; notes a new one.
-    fn order(&mut self, grammar: &Grammar, names: &dyn Fn(usize) -> String, event: &RunEvent<'_>) -> Option<Deviation> {
+    fn order(
+        &mut self,
+        grammar: &Grammar,
+        names: &dyn Fn(usize) -> String,
+        event: &RunEvent<'_>,
+    ) -> Option<Box<Deviation>> {
         let symbol = event.symbol;
         if grammar.free || self.counts[symbol] > 0 {
             return None;
@@ -382,7 +387,7 @@ impl Automaton {
         }
         self.early.retain(|(_, awaited)| *awaited != symbol);
         let early = early.filter(|_| !event.replayed)?;
-        Some(Deviation::OutOfOrder { event: names(early), before: names(symbol) })
+        Some(Box::new(Deviation::OutOfOrder { event: names(early), before: names(symbol) }))
     }
 
     /// By what the agent of this name is told from others; one that is known as it is spelled need not be spelled out.

@@ -218,7 +218,6 @@ pub struct TrieNode {
 /// All that must be known of a child to read what stands there, in one place: looking it up elsewhere takes most of the time.
 #[derive(Debug, Clone, Copy)]
 pub struct Member {
-    key: Key,
     /// Its node.
     pub node: u16,
     /// Its index in `TrieNode::children`.
@@ -233,13 +232,13 @@ pub struct Member {
 
 /// The children of a node by their names. Each stands at its key's place, or behind it where that was taken.
 #[derive(Debug, Clone, Default)]
-struct Members(Vec<Option<Member>>);
+struct Members(Vec<Option<(Key, Member)>>);
 
 impl Members {
-    fn add(&mut self, member: Member) {
-        let at = (0..self.0.len()).map(|step| member.key.mix(self.0.len()) + step).map(|at| at % self.0.len());
-        let free = at.into_iter().find(|at| self.0[*at].is_none());
-        self.0[free.expect("there is several times as much room as members")] = Some(member);
+    fn add(&mut self, key: Key, member: Member) {
+        let mut at = (0..self.0.len()).map(|step| (key.mix(self.0.len()) + step) % self.0.len());
+        let free = at.find(|at| self.0[*at].is_none());
+        self.0[free.expect("there is several times as much room as members")] = Some((key, member));
     }
 }
 
@@ -250,8 +249,8 @@ impl TrieNode {
         let (key, room) = (Key::of(text, begin, end), &self.members.0[..]);
         let mut at = key.mix(room.len());
         loop {
-            let member = room.get(at)?.as_ref()?;
-            if member.key == key && (key.length <= KEYED as u32 || self.is_called(member, &text[begin..end])) {
+            let (known, member) = room.get(at)?.as_ref()?;
+            if *known == key && (key.length <= KEYED as u32 || self.is_called(member, &text[begin..end])) {
                 return Some(member);
             }
             at = (at + 1) & (room.len() - 1);
@@ -392,7 +391,7 @@ impl Trie {
             let number = |index| u16::try_from(index).expect("a profile has fewer places than its size limit allows");
             let (key, leaf) = (Key::of(name.as_bytes(), 0, name.len()), children.is_empty());
             let (node, child) = (number(*node), number(child));
-            members.add(Member { key, node, child, slot: *slot, whole: *whole, leaf });
+            members.add(key, Member { node, child, slot: *slot, whole: *whole, leaf });
         }
         self.nodes[node].members = members;
     }

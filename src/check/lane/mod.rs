@@ -307,7 +307,7 @@ impl Lane {
         let run = self.run.as_ref().map(|run| run.deadline(expect));
         let quiet =
             self.lingering.iter().filter_map(|run| run.over.map(|over| over.latest + expect.timeouts.quiet)).min();
-        [script, run, quiet].into_iter().flatten().min()
+        earlier(earlier(script, run), quiet)
     }
 
     /// Everything that arrived up to `until` has been told: deadlines up to then pass, each at its own time.
@@ -926,6 +926,14 @@ fn heartbeat_of(
     let mut known = bench.concerns[concern].heartbeats.iter();
     let found = known.find(|(index, when)| asks(*index) == question && when.holds(extract, text));
     found.map(|(index, _)| *index)
+}
+
+/// The earlier of the two, as far as there are any.
+fn earlier(one: Option<Stamp>, other: Option<Stamp>) -> Option<Stamp> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
 }
 
 fn not_json(why: &str) -> String {
