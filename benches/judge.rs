@@ -46,7 +46,7 @@ struct Inner<'a> {
 }
 
 const USERS: u32 = 10;
-const RUNS: u32 = 10;
+const RUNS: u32 = 20;
 
 /// One round of each in turn, this often.
 const ROUNDS: usize = 200;

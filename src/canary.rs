@@ -90,21 +90,24 @@ pub struct Found {
     pub canary: Result<Canary, NotACanary>,
 }
 
-/// A canary with its check, for whoever meets the same one again and again.
+/// A canary with its mark, for whoever meets the same one again and again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Known {
     canary: Canary,
     check: u64,
+    mark: [u8; LENGTH],
 }
 
 impl Known {
-    /// Computes the check.
+    /// Computes check and mark.
     pub fn new(canary: Canary) -> Known {
-        Known { canary, check: canary.check() }
+        let (check, mut mark) = (canary.check(), [0; LENGTH]);
+        mark.copy_from_slice(canary.encode_with(check).as_bytes());
+        Known { canary, check, mark }
     }
 
     /// Which canary it is.
-    pub fn canary(&self) -> Canary {
+    pub fn canary(self) -> Canary {
         self.canary
     }
 }
@@ -112,9 +115,13 @@ impl Known {
 impl Canary {
     /// The mark: always [`LENGTH`] symbols, lower case.
     pub fn encode(self) -> String {
+        self.encode_with(self.check())
+    }
+
+    fn encode_with(self, check: u64) -> String {
         let mut mark = String::with_capacity(LENGTH);
         mark.push_str(PREFIX);
-        push_symbols(&mut mark, u128::from(self.check()), CHECK_SYMBOLS);
+        push_symbols(&mut mark, u128::from(check), CHECK_SYMBOLS);
         push_symbols(&mut mark, self.packed(), FIELD_SYMBOLS);
         mark
     }
@@ -173,27 +180,40 @@ pub fn find_in(bytes: &[u8]) -> impl Iterator<Item = Found> {
 
 /// As `find_in`, and sooner where the mark is `known`.
 pub fn find_in_knowing(bytes: &[u8], known: Option<Known>) -> impl Iterator<Item = Found> {
-    Stretches::of(bytes).flat_map(move |stretch| find_within(bytes, stretch, known))
+    let stretches = Stretches::of(bytes).filter(move |stretch| may_hold(bytes, stretch));
+    stretches.flat_map(move |stretch| find_within(bytes, stretch, known))
 }
 
 /// How many bytes a mark has in base 64 at least, of those that are wholly its own.
 const LEAST_IN_BASE64: usize = 8 * (LENGTH - 2) / 6;
 
+/// Whether the prefix stands at `at`, as text.
+#[inline(always)]
+fn begins(bytes: &[u8], at: usize) -> bool {
+    bytes[at].eq_ignore_ascii_case(&PREFIX.as_bytes()[0])
+        && [PREFIX, UPPER].iter().any(|prefix| bytes[at..].starts_with(prefix.as_bytes()))
+}
+
+/// Most stretches are an id that is too long by a little, and only for a mark as text.
+#[inline(always)]
+fn may_hold(bytes: &[u8], stretch: &Range<usize>) -> bool {
+    stretch.len() >= LEAST_IN_BASE64 || (stretch.start..=stretch.end - LENGTH).any(|at| begins(bytes, at))
+}
+
 /// The marks of one stretch.
 fn find_within(bytes: &[u8], stretch: Range<usize>, known: Option<Known>) -> impl Iterator<Item = Found> {
     let Prefixes { finder, spellings } = &*PREFIXES;
+    let short = stretch.len() < LEAST_IN_BASE64;
     // No spelling begins as another does, so at most one stands at an offset; but one may begin within another.
     let next_from = move |from: usize| {
+        if short {
+            let last = stretch.end.checked_sub(PREFIX.len())?;
+            return (from..=last).find(|at| begins(bytes, *at)).map(|at| (at, &spellings[0]));
+        }
         let hit = finder.find(Input::new(bytes).range(from..stretch.end))?;
         Some((hit.start(), &spellings[hit.pattern().as_usize()]))
     };
-    // Most of them are an id or two that are too long by a little, and only for text in plain.
-    let plain = |at: usize| {
-        bytes[at].eq_ignore_ascii_case(&PREFIX.as_bytes()[0])
-            && [PREFIX, UPPER].iter().any(|prefix| bytes[at..].starts_with(prefix.as_bytes()))
-    };
-    let any = stretch.len() >= LEAST_IN_BASE64 || (stretch.start..=stretch.end - LENGTH).any(plain);
-    let mut next = if any { next_from(stretch.start) } else { None };
+    let mut next = next_from(stretch.start);
     std::iter::from_fn(move || {
         loop {
             let (at, spelling) = next?;
@@ -308,7 +328,7 @@ struct Prefixes {
 
 /// One way the prefix can look in the bytes.
 struct Spelling {
-    /// For base 64: how many bits after the first character found the prefix ends.
+    /// For base 64: how many bits after the first character found the prefix ends. `None` as text in either case.
     base64_bits: Option<usize>,
 }
 
@@ -327,6 +347,9 @@ impl Spelling {
     fn read(&self, bytes: &[u8], at: usize, known: Option<Known>) -> Option<Found> {
         const PAYLOAD: usize = CHECK_SYMBOLS + FIELD_SYMBOLS;
         let (form, len, canary) = match self.base64_bits {
+            None if known.is_some_and(|known| bytes[at..].starts_with(&known.mark)) => {
+                (Form::Plain, LENGTH, known.map(Known::canary).ok_or(NotACanary::NotOurs))
+            }
             None => {
                 let payload = bytes.get(at + PREFIX.len()..at + LENGTH)?;
                 (Form::Plain, LENGTH, Canary::decode_payload(payload, known))

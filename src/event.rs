@@ -111,9 +111,26 @@ impl std::fmt::Display for Number {
 }
 
 impl<'a> Found<'a> {
+    /// It has a text form; see `as_text`.
+    pub fn is_spelled(&self) -> bool {
+        self.exists() && !matches!(self, Found::Composite { raw: None, .. })
+    }
+
     /// Present and not null.
     pub fn exists(&self) -> bool {
         !matches!(self, Found::Absent | Found::Null)
+    }
+
+    /// As `as_text`, borrowed: what is not spelled out in the frame is written into `room`, which is empty.
+    #[inline(always)]
+    pub fn text_in<'t>(&'t self, room: &'t mut String) -> Option<&'t str> {
+        match self {
+            Found::Text(text) => Some(text),
+            other => other.as_text().map(|text| {
+                room.push_str(&text);
+                &**room
+            }),
+        }
     }
 
     /// The text form: of texts the text, of numbers and truth values their JSON spelling, of composites their raw JSON if
@@ -142,6 +159,15 @@ pub struct Extract<'a> {
     pub slots: Slots<'a>,
 }
 
+impl FromIterator<SlotId> for SlotSet {
+    fn from_iter<I: IntoIterator<Item = SlotId>>(slots: I) -> SlotSet {
+        slots.into_iter().fold(SlotSet::default(), |mut set, slot| {
+            set.add(slot, true);
+            set
+        })
+    }
+}
+
 /// What stands at the places of a trie. A frame fills few of the many places that a dialect names, so only those take room, and the
 /// room can be used again for the next frame.
 #[derive(Debug, Clone, Default)]
@@ -149,37 +175,38 @@ pub struct Slots<'a> {
     /// Of each slot, where in `found` its entry is, counted from 1; 0 if the place does not exist.
     entry: Vec<u16>,
     found: Vec<Found<'a>>,
-    /// The slots that something was put at.
+    /// The slots at which something exists.
     filled: SlotSet,
 }
 
-/// Some slots, so that it is quick to rule out that one of many is filled. Beyond 256 slots it cannot tell all of them apart.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Which slots of a trie are filled, so that frames that fill the same ones are quickly known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct SlotSet([u64; 4]);
 
 impl SlotSet {
-    /// With `slot`.
-    pub fn insert(&mut self, slot: SlotId) {
-        self.0[usize::from(slot.0 / 64 % 4)] |= 1 << (slot.0 % 64);
+    /// How many slots it can tell apart.
+    const MOST: usize = 256;
+
+    /// With `slot` if it is `filled`.
+    #[inline(always)]
+    fn add(&mut self, slot: SlotId, filled: bool) {
+        self.0[usize::from(slot.0 / 64 % 4)] |= u64::from(filled) << (slot.0 % 64);
     }
 
-    /// The slots of both.
-    pub fn union(self, other: SlotSet) -> SlotSet {
-        SlotSet(std::array::from_fn(|part| self.0[part] | other.0[part]))
+    /// Without `slot`.
+    fn remove(&mut self, slot: SlotId) {
+        self.0[usize::from(slot.0 / 64 % 4)] &= !(1 << (slot.0 % 64));
     }
 
-    /// Whether the two may have a slot in common; if not, they have none.
-    pub fn may_meet(&self, other: &SlotSet) -> bool {
+    /// A number that differs for most sets.
+    pub fn mixed(&self) -> u64 {
+        // Fibonacci hashing, one word after the other.
+        self.0.iter().fold(0, |mixed: u64, word| (mixed.rotate_left(25) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
+    /// Whether the two have a slot in common.
+    pub fn meets(&self, other: &SlotSet) -> bool {
         self.0.iter().zip(&other.0).fold(0, |common, (mine, theirs)| common | mine & theirs) != 0
-    }
-}
-
-impl FromIterator<SlotId> for SlotSet {
-    fn from_iter<I: IntoIterator<Item = SlotId>>(slots: I) -> SlotSet {
-        slots.into_iter().fold(SlotSet::default(), |mut set, slot| {
-            set.insert(slot);
-            set
-        })
     }
 }
 
@@ -193,16 +220,33 @@ impl<'a> Slots<'a> {
     }
 
     /// Lets `found` stand at `slot`, one of those that there are.
-    #[inline(always)]
+    #[inline(never)]
     pub fn put(&mut self, slot: SlotId, found: Found<'a>) {
-        self.filled.insert(slot);
         match &mut self.entry[usize::from(slot.0)] {
             entry @ 0 => {
+                self.filled.add(slot, found.exists());
                 self.found.push(found);
                 // There are no more entries than slots.
                 *entry = self.found.len() as u16;
             }
-            entry => self.found[usize::from(*entry) - 1] = found,
+            entry => {
+                self.filled.remove(slot);
+                self.filled.add(slot, found.exists());
+                self.found[usize::from(*entry) - 1] = found;
+            }
+        }
+    }
+
+    /// As `put`, of a text that is borrowed: most of what stands in a frame is, and nothing is copied on the way.
+    #[inline(never)]
+    pub fn put_text(&mut self, slot: SlotId, text: &'a str) {
+        match &mut self.entry[usize::from(slot.0)] {
+            entry @ 0 => {
+                self.filled.add(slot, true);
+                self.found.push(Found::Text(Cow::Borrowed(text)));
+                *entry = self.found.len() as u16;
+            }
+            _ => self.put(slot, Found::Text(Cow::Borrowed(text))),
         }
     }
 
@@ -214,9 +258,9 @@ impl<'a> Slots<'a> {
         }
     }
 
-    /// Whether something may stand at one of `slots`; if not, all of them are absent.
-    pub fn may_hold(&self, slots: &SlotSet) -> bool {
-        self.filled.may_meet(slots)
+    /// The slots at which something exists; `None` of more slots than a set can tell apart.
+    pub fn filled(&self) -> Option<&SlotSet> {
+        (self.entry.len() <= SlotSet::MOST).then_some(&self.filled)
     }
 
     /// Every slot that there is.
@@ -281,6 +325,9 @@ mod tests {
         assert_eq!(Number::Unsigned(1), Number::Float(1.0));
         assert_ne!(Number::Unsigned(u64::MAX), Number::Unsigned(u64::MAX - 1));
         assert_eq!(Found::Number(Number::Unsigned(1)).as_text().as_deref(), Some("1"));
+        for found in [Found::Number(Number::Signed(-1)), Found::Text("a".into()), Found::Bool(true), Found::Null] {
+            assert_eq!(found.text_in(&mut String::new()), found.as_text().as_deref(), "{found:?}");
+        }
     }
 
     #[test]
@@ -311,15 +358,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_filled_is_never_ruled_out() {
-        for slot in [0, 63, 64, 255, 256, 300] {
+    fn frames_that_fill_the_same_places_are_known_by_them() {
+        let filled = |count, puts: &[(u16, Found<'static>)]| {
             let mut slots = Slots::default();
-            slots.reset(301);
-            slots.put(SlotId(slot), Found::Null);
-            assert!(slots.may_hold(&[SlotId(7), SlotId(slot)].into_iter().collect()), "{slot}");
-            assert!(!slots.may_hold(&(0..256).map(SlotId).filter(|other| *other != SlotId(slot % 256)).collect()));
-            slots.reset(301);
-            assert!(!slots.may_hold(&(0..301).map(SlotId).collect()), "nothing is left of the frame before");
+            slots.reset(7);
+            slots.put(SlotId(6), Found::Bool(true));
+            slots.reset(count);
+            puts.iter().for_each(|(slot, found)| slots.put(SlotId(*slot), found.clone()));
+            slots.filled().copied()
+        };
+        let yes = Found::Bool(true);
+        for slot in [0, 63, 64, 255] {
+            let one = filled(256, &[(slot, yes.clone())]);
+            assert_eq!(
+                one,
+                filled(256, &[(slot, Found::Null), (slot, Found::Bool(false)), (9, Found::Null)]),
+                "{slot}"
+            );
+            assert_ne!(one, filled(256, &[(slot, yes.clone()), (9, yes.clone())]), "{slot}");
+            assert_ne!(one, filled(256, &[(slot, yes.clone()), (slot, Found::Absent)]), "{slot}");
+            assert_ne!(one, filled(256, &[]), "{slot}");
         }
+        assert_eq!(filled(257, &[(0, yes)]), None, "the last one cannot be told from the first");
     }
 }

@@ -40,8 +40,8 @@ pub struct RunEvent<'a> {
 /// What one event did.
 #[derive(Debug, Default, PartialEq)]
 pub struct Step {
-    /// What it showed at once.
-    pub deviation: Option<Deviation>,
+    /// What it showed at once; rarely anything, so that a step is passed on in a few registers.
+    pub deviation: Option<Box<Deviation>>,
     /// It came before one that must precede it, of which a deviation will tell when that one comes.
     pub early: bool,
     /// It was a repetition and changed nothing.
@@ -68,10 +68,14 @@ pub struct Automaton {
     guessed: Vec<Guess>,
     /// Pairs whose result came before the call.
     inverted: Vec<(Tool, Call)>,
+    /// Texts of calls that are complete, whose room the next ones take.
+    spare: Vec<String>,
     /// Symbols that came before one that must precede them, with that one; settled when it comes or the run ends.
     early: Vec<(usize, usize)>,
     /// What has been seen, to recognise repetitions.
     seen: HashSet<u64, BuildHasherDefault<Hashed>>,
+    /// Any event has come.
+    begun: bool,
     over: bool,
 }
 
@@ -84,10 +88,10 @@ struct Agent {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-struct Tool {
+struct Tool<T = String> {
     pair: u8,
-    call: Option<String>,
-    name: Option<String>,
+    call: Option<T>,
+    name: Option<T>,
     replayed: bool,
 }
 
@@ -108,21 +112,34 @@ struct Guess {
     calls: u32,
 }
 
-impl Tool {
-    fn of(pair: u8, event: &RunEvent<'_>) -> Tool {
-        let (call, name) = (event.call.map(str::to_owned), event.tool.map(str::to_owned));
-        Tool { pair, call, name, replayed: event.replayed }
+impl<'a> Tool<&'a str> {
+    fn of(pair: u8, event: &RunEvent<'a>) -> Tool<&'a str> {
+        Tool { pair, call: event.call, name: event.tool, replayed: event.replayed }
     }
 
+    /// The same, in room that is to spare.
+    fn kept(self, spare: &mut Vec<String>) -> Tool {
+        let mut keep = |text: &str| {
+            let mut kept = spare.pop().unwrap_or_default();
+            kept.clear();
+            kept.push_str(text);
+            kept
+        };
+        Tool { pair: self.pair, call: self.call.map(&mut keep), name: self.name.map(keep), replayed: self.replayed }
+    }
+}
+
+impl Tool {
     /// How well this and `other` are one tool, more is better: by call id where both have one, else by name where both have
     /// one; a tool that tells neither fits any. Of several that fit equally, what tells as much about itself fits best.
-    fn fits(&self, other: &Tool) -> Option<u8> {
+    fn fits(&self, other: &Tool<impl AsRef<str>>) -> Option<u8> {
         if self.pair != other.pair {
             return None;
         }
         let alike = u8::from(self.call.is_some() == other.call.is_some());
-        match (&self.call, &other.call, &self.name, &other.name) {
-            (Some(mine), Some(theirs), _, _) => (mine == theirs).then_some(5 + u8::from(self.name == other.name)),
+        let (name, other_name) = (self.name.as_deref(), other.name.as_ref().map(AsRef::as_ref));
+        match (self.call.as_deref(), other.call.as_ref().map(AsRef::as_ref), name, other_name) {
+            (Some(mine), Some(theirs), _, _) => (mine == theirs).then_some(5 + u8::from(name == other_name)),
             (_, _, Some(mine), Some(theirs)) => (mine == theirs).then_some(3 + alike),
             _ => Some(1 + alike),
         }
@@ -136,14 +153,15 @@ impl Tool {
 impl Automaton {
     /// Makes room for what a run of some twenty events shows, rather than step by step.
     pub fn new() -> Automaton {
-        Automaton { seen: HashSet::with_capacity_and_hasher(28, BuildHasherDefault::default()), ..Automaton::default() }
+        Automaton { seen: HashSet::with_capacity_and_hasher(56, BuildHasherDefault::default()), ..Automaton::default() }
     }
 
     /// Takes the next event of the run.
     pub fn event(&mut self, grammar: &Grammar, names: &dyn Fn(usize) -> String, event: &RunEvent<'_>) -> Step {
         self.counts.resize(grammar.symbols.len(), 0);
         let symbol = &grammar.symbols[event.symbol];
-        if let Some(deviation) = self.repetition(symbol.role, names, event) {
+        let agent = if matches!(symbol.role, Role::Start | Role::End) { self.key_of(event.agent) } else { None };
+        if let Some(deviation) = self.repetition(symbol.role, names, event, agent) {
             return Step { deviation, repeated: true, ..Step::default() };
         }
         let deviation = self.order(grammar, names, event);
@@ -151,15 +169,17 @@ impl Automaton {
             self.early.last().is_some_and(|(early, _)| *early == event.symbol) && self.counts[event.symbol] == 0;
         let mut step = Step { deviation, early, ..Step::default() };
         self.counts[event.symbol] += 1;
+        self.begun = true;
         if let Some(most) = symbol.max
             && self.counts[event.symbol] == most + 1
         {
             // Reported with the first that is too many; how many there are in the end says no more about the cause.
             let (event, count) = (names(event.symbol), u64::from(most) + 1);
-            step.deviation = Some(Deviation::WrongCount { event, count, limit: u64::from(most), few: false });
+            let deviation = Deviation::WrongCount { event, count, limit: u64::from(most), few: false };
+            step.deviation = Some(Box::new(deviation));
         }
         match symbol.role {
-            Role::Start => self.start(event.agent),
+            Role::Start => self.start(event.agent, agent),
             Role::Step => {}
             Role::Call => self.call(symbol.pair, event),
             Role::Result => {
@@ -167,7 +187,7 @@ impl Automaton {
             }
             Role::End => {
                 self.seen.insert(hash(&("ended", event.envelope)));
-                self.end(event.agent);
+                self.end(agent);
                 step.over = !self.over && self.ended(grammar);
                 self.over |= step.over;
             }
@@ -186,13 +206,14 @@ impl Automaton {
     /// all that is wrong with it.
     pub fn late(&mut self, grammar: &Grammar, names: &dyn Fn(usize) -> String, event: &RunEvent<'_>) -> Step {
         let symbol = &grammar.symbols[event.symbol];
-        let name = event.agent.map(plain_hash);
+        let name = self.key_of(event.agent);
         let known = self.agents.iter().any(|agent| agent.key == name);
-        if let Some(deviation) = self.repetition(symbol.role, names, event) {
+        if let Some(deviation) = self.repetition(symbol.role, names, event, name) {
             return Step { deviation, repeated: true, ..Step::default() };
         }
         self.counts.resize(grammar.symbols.len(), 0);
         self.counts[event.symbol] += 1;
+        self.begun = true;
         let tool = Tool::of(symbol.pair, event);
         match symbol.role {
             Role::Call => drop(take(&mut self.orphans, |orphan| orphan.fits(&tool))),
@@ -223,7 +244,7 @@ impl Automaton {
 
     /// Any event of the grammar has come.
     pub fn begun(&self) -> bool {
-        self.counts.iter().any(|count| *count > 0)
+        self.begun
     }
 
     /// What only the whole run shows, after its last event. Where an event that must come never did, its pairs are not judged
@@ -293,18 +314,18 @@ impl Automaton {
         role: Role,
         names: &dyn Fn(usize) -> String,
         event: &RunEvent<'_>,
-    ) -> Option<Option<Deviation>> {
+        key: Option<u64>,
+    ) -> Option<Option<Box<Deviation>>> {
         if let Some(id) = event.event_id
             && !self.seen.insert(hash(&(event.symbol, "id", id, event.agent, event.tool, event.call)))
         {
             let (event, id) = (names(event.symbol), id.to_owned());
-            return Some(Some(Deviation::RedeliveredEvent { event, id }));
+            return Some(Some(Box::new(Deviation::RedeliveredEvent { event, id })));
         }
         let (again, anywhere) = match role {
             Role::Step => return None,
             Role::Start | Role::End => {
                 // A sub-agent may be started again after it ended, and then end again.
-                let key = event.agent.map(plain_hash);
                 let round = self.agents.iter().filter(|known| known.key == key).count();
                 let open = self.agents.iter().any(|known| known.open && known.key == key);
                 let round = if role == Role::Start && !open { round + 1 } else { round };
@@ -331,7 +352,7 @@ impl Automaton {
                 Some(call) => format!("call {call}"),
                 None => event.agent.unwrap_or_default().to_owned(),
             };
-            Some(Deviation::DuplicateEvent { event: names(event.symbol), of })
+            Some(Box::new(Deviation::DuplicateEvent { event: names(event.symbol), of }))
         })
     }
 
@@ -342,7 +363,12 @@ impl Automaton {
     }
 
     /// Whether `event` settles an earlier suspicion; notes a new one.
-    fn order(&mut self, grammar: &Grammar, names: &dyn Fn(usize) -> String, event: &RunEvent<'_>) -> Option<Deviation> {
+    fn order(
+        &mut self,
+        grammar: &Grammar,
+        names: &dyn Fn(usize) -> String,
+        event: &RunEvent<'_>,
+    ) -> Option<Box<Deviation>> {
         let symbol = event.symbol;
         if grammar.free || self.counts[symbol] > 0 {
             return None;
@@ -361,21 +387,25 @@ impl Automaton {
         }
         self.early.retain(|(_, awaited)| *awaited != symbol);
         let early = early.filter(|_| !event.replayed)?;
-        Some(Deviation::OutOfOrder { event: names(early), before: names(symbol) })
+        Some(Box::new(Deviation::OutOfOrder { event: names(early), before: names(symbol) }))
     }
 
-    fn start(&mut self, name: Option<&str>) {
-        let key = name.map(plain_hash);
+    /// By what the agent of this name is told from others; one that is known as it is spelled need not be spelled out.
+    fn key_of(&self, name: Option<&str>) -> Option<u64> {
+        let known = self.agents.iter().find(|agent| agent.name.as_deref() == name);
+        known.map_or_else(|| name.map(plain_hash), |agent| agent.key)
+    }
+
+    fn start(&mut self, name: Option<&str>, key: Option<u64>) {
         if !self.agents.iter().any(|agent| agent.open && agent.key == key) {
             self.agents.push(Agent { name: name.map(Box::from), key, open: true });
         }
     }
 
-    /// Closes the agent of that name; else one without a name; else, for an end without a name, the last that is open. An end
+    /// Closes the agent of that key; else one without a name; else, for an end without a name, the last that is open. An end
     /// that names an agent which never started closes the only agent there is: it was started under another name. One that
     /// names an agent which has ended closes nothing: it is another sender's word for the same end.
-    fn end(&mut self, name: Option<&str>) {
-        let key = name.map(plain_hash);
+    fn end(&mut self, key: Option<u64>) {
         let open = |agent: &Agent| agent.open;
         let named = self.agents.iter().position(|agent| open(agent) && agent.key == key);
         if named.is_none() && key.is_some() && self.agents.iter().any(|agent| agent.key == key) {
@@ -394,7 +424,8 @@ impl Automaton {
     }
 
     fn call(&mut self, pair: u8, event: &RunEvent<'_>) {
-        let call = Call { tool: Tool::of(pair, event), called: event.arrived, number: self.called };
+        let tool = Tool::of(pair, event).kept(&mut self.spare);
+        let call = Call { tool, called: event.arrived, number: self.called };
         self.called += 1;
         match take(&mut self.orphans, |orphan| orphan.fits(&call.tool)) {
             Some(orphan) => self.inverted.push((orphan, call)),
@@ -407,7 +438,9 @@ impl Automaton {
         if let Some(call) = take(&mut self.calls, |call| call.tool.fits(&tool)) {
             let called = call.called;
             if call.tool.call.is_none() || tool.call.is_none() {
-                self.guessed.push(Guess { call, result: tool, calls: self.called });
+                self.guessed.push(Guess { call, result: tool.kept(&mut self.spare), calls: self.called });
+            } else {
+                self.spare.extend([call.tool.call, call.tool.name].into_iter().flatten());
             }
             return Some(called);
         }
@@ -428,7 +461,7 @@ impl Automaton {
             self.orphans.push(orphan);
             return Some(call.called);
         }
-        self.orphans.push(tool);
+        self.orphans.push(tool.kept(&mut self.spare));
         None
     }
 }
@@ -513,7 +546,7 @@ mod tests {
                 replayed: false,
             };
             let step = automaton.event(&grammar, &names, &event);
-            deviations.extend(step.deviation);
+            deviations.extend(step.deviation.map(|deviation| *deviation));
             over |= step.over;
         }
         deviations.extend(automaton.conclude(&grammar, &names));

@@ -1,209 +1,211 @@
-//! What can concern an event of each kind. Most matchers name the kinds that they are about; sorted by kind beforehand, they are
-//! not tried on events of any other, nor on frames without any of the places that they need.
+//! What can concern an event. Most of what a profile says of events is about those of some kinds in which some places exist; so
+//! it is gone through once for each kind and set of places that come, and not again for each event.
+//!
+//! What stands at the places is not known here: whatever depends on that is left to whoever holds the event.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::ops::Index;
 
-use crate::event::{Extract, Kind, KindId, SlotId, SlotSet};
-use crate::expect::{AnswerSource, Condition, Expectations, Heartbeat, Matcher};
+use crate::event::{Envelope, Extract, Kind, KindId, SlotId, SlotSet};
+use crate::expect::{Expectations, Matcher, Rest, ScriptStep};
 
-/// The expectations of an execution, sorted by kind of event.
-#[derive(Debug)]
+/// How many kinds and sets of places are known at once (some 2 KiB each). Senders have a few dozen; whoever fills places at
+/// random makes the judge slower and nothing else.
+const KEPT: usize = 512;
+
+/// How many mixtures of kind and places there are.
+const MIXTURES: usize = 512;
+/// No concern has this index.
+const NONE: usize = usize::MAX;
+
+/// The concerns of all events that came.
+#[derive(Debug, Default)]
 pub struct Concerns {
-    kinds: Vec<Concern>,
-    /// Events whose name nothing mentions, or that have none.
-    others: Concern,
+    /// By a mixture of kind and places, where in `concerns` the search for an event begins.
+    begin: Vec<usize>,
+    concerns: Vec<Concern>,
+    /// How often events came of concerns that are no longer known.
+    census: Envelopes,
 }
 
-/// What can concern an event of one kind, in the order of the expectations.
+/// How often each event of the grammar came in which envelope.
+pub type Envelopes = BTreeMap<(KindId, Envelope), u64>;
+
+/// Which of the concerns; good until the next one is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct ConcernId(usize);
+
+/// What can concern events of one kind in which the same places exist, in the order of the expectations.
 #[derive(Debug)]
 pub struct Concern {
+    kind: Kind,
+    envelope: Envelope,
+    /// The places that exist; `None` if they cannot be told apart.
+    filled: Option<SlotSet>,
+    /// The next one of the same mixture.
+    next: usize,
     /// Which of the grammar's symbols it is.
     pub symbol: Option<usize>,
     /// The grammar forbids it.
     pub forbidden: bool,
     /// The grammar ends a run as failed with it.
     pub bad: bool,
-    /// Each with its index.
-    pub heartbeats: Vec<(usize, Arc<Heartbeat>)>,
+    /// Kind and envelope of an event of the grammar, and how many of them came.
+    row: Option<((KindId, Envelope), u64)>,
+    /// It is no heartbeat and refuses nothing.
+    pub calm: bool,
+    /// It may carry a part of an answer that comes in parts.
+    pub appends: bool,
+    /// Where the parts of an event stand in it.
+    pub parts: Parts,
+    /// Where the ids stand in it: those of `Expectations::ids` that it has, by their index.
+    pub ids: Vec<(usize, SlotId)>,
+    /// Of `Expectations::heartbeats` those that may hold, each with its index.
+    pub heartbeats: Vec<(usize, Rest)>,
+    /// Of `Expectations::answers` likewise.
+    pub answers: Vec<(usize, Rest)>,
+    /// What refuses the asker, whichever step of the script waits.
+    pub refused: Rest,
+    /// See `Asking::refused`.
+    pub ask_refused: Rest,
     /// See `Expectations::failed`.
-    pub failed: Sieve,
-    /// See `Expectations::answers`.
-    pub answers: Vec<Arc<Source>>,
+    pub failed: Rest,
     /// See `Ends::good`.
-    pub good_ends: Sieve,
-    /// See `Expectations::public`.
-    pub public: Sieve,
-    /// See `Signs::degraded`.
-    pub degraded: Sieve,
-    /// See `Signs::replayed`.
-    pub replayed: Sieve,
-    /// See `Signs::failed_tool`.
-    pub failed_tool: Sieve,
+    pub good_ends: Rest,
     /// See `Ends::bad`.
-    pub bad_ends: Sieve,
+    pub bad_ends: Rest,
+    /// See `Expectations::public`.
+    pub public: Rest,
+    /// See `Signs::degraded`.
+    pub degraded: Rest,
+    /// See `Signs::replayed`.
+    pub replayed: Rest,
+    /// See `Signs::failed_tool`.
+    pub failed_tool: Rest,
 }
 
-/// Matchers, and the places that they need.
-#[derive(Debug)]
-pub struct Sieve {
-    matchers: Vec<Arc<Sieved>>,
-    /// Of all of them; `None` if one may hold without any.
-    needs: Option<SlotSet>,
-}
-
-/// A place where answers stand, and when.
-#[derive(Debug)]
-pub struct Source {
-    /// When they stand there.
-    when: Sieved,
-    /// See `AnswerSource::at`.
-    pub at: Vec<SlotId>,
-    /// See `AnswerSource::append`.
-    pub append: bool,
-}
-
-impl Source {
-    /// Whether the frame `text` that decoded to `extract` carries it.
-    pub fn holds(&self, extract: &Extract<'_>, text: &str) -> bool {
-        self.when.holds(extract, text)
-    }
-}
-
-/// A matcher, each part of it with the places that it needs: most parts of most matchers are about places that few frames fill.
-#[derive(Debug)]
-struct Sieved {
-    matcher: Matcher,
-    /// `None` if it may hold without any.
-    needs: Option<SlotSet>,
-    /// The conditions that matchers are part of.
-    parts: Vec<Part>,
-    /// The others.
-    plain: Vec<Condition>,
-}
-
-#[derive(Debug)]
-enum Part {
-    Not(Sieved),
-    Any(Vec<Sieved>),
-}
-
-impl Sieved {
-    fn new(matcher: &Matcher) -> Sieved {
-        let (mut parts, mut plain) = (Vec::new(), Vec::new());
-        for condition in &matcher.all {
-            match condition {
-                Condition::Not(inner) => parts.push(Part::Not(Sieved::new(inner))),
-                Condition::Any(inner) => parts.push(Part::Any(inner.iter().map(Sieved::new).collect())),
-                Condition::Event(_) | Condition::At(..) | Condition::Text(_) => plain.push(condition.clone()),
-            }
-        }
-        let needs = matcher.needs().map(|needs| needs.into_iter().collect());
-        Sieved { matcher: matcher.clone(), needs, parts, plain }
-    }
-
-    /// As `Matcher::holds`.
-    #[inline]
-    fn holds(&self, extract: &Extract<'_>, text: &str) -> bool {
-        may_hold(&self.needs, extract) && self.all_hold(extract, text)
-    }
-
-    fn all_hold(&self, extract: &Extract<'_>, text: &str) -> bool {
-        self.plain.iter().all(|condition| condition.holds(extract, text))
-            && self.parts.iter().all(|part| match part {
-                Part::Not(inner) => !inner.holds(extract, text),
-                Part::Any(inner) => inner.iter().any(|inner| inner.holds(extract, text)),
-            })
-    }
-}
-
-#[inline]
-fn may_hold(needs: &Option<SlotSet>, extract: &Extract<'_>) -> bool {
-    needs.as_ref().is_none_or(|needs| extract.slots.may_hold(needs))
-}
-
-impl Sieve {
-    /// Whether one of the matchers holds of the frame `text` that decoded to `extract`.
-    pub fn any(&self, extract: &Extract<'_>, text: &str) -> bool {
-        may_hold(&self.needs, extract) && self.matchers.iter().any(|sieved| sieved.holds(extract, text))
-    }
-
-    /// Those of `matchers` that can hold of an event of this kind.
-    fn of(matchers: &[Arc<Sieved>], kind: Option<KindId>) -> Sieve {
-        let can_hold = |sieved: &&Arc<Sieved>| sieved.matcher.can_hold(kind);
-        let matchers: Vec<_> = matchers.iter().filter(can_hold).cloned().collect();
-        let needs = matchers.iter().try_fold(SlotSet::default(), |all, sieved| Some(all.union(sieved.needs?)));
-        Sieve { matchers, needs }
-    }
-}
-
-/// All that is sorted, each of which many kinds share.
-struct Shared {
-    heartbeats: Vec<Arc<Heartbeat>>,
-    answers: Vec<Arc<Source>>,
-    good_ends: Vec<Arc<Sieved>>,
-    failed: Vec<Arc<Sieved>>,
-    degraded: Vec<Arc<Sieved>>,
-    replayed: Vec<Arc<Sieved>>,
-    failed_tool: Vec<Arc<Sieved>>,
-    bad_ends: Vec<Arc<Sieved>>,
-    public: Vec<Arc<Sieved>>,
-}
-
-impl Shared {
-    fn new(expect: &Expectations) -> Shared {
-        let all = |matchers: &[Matcher]| matchers.iter().map(|matcher| Arc::new(Sieved::new(matcher))).collect();
-        let source = |AnswerSource { when, at, append }: &AnswerSource| {
-            Arc::new(Source { when: Sieved::new(when), at: at.clone(), append: *append })
-        };
-        Shared {
-            heartbeats: expect.heartbeats.iter().cloned().map(Arc::new).collect(),
-            answers: expect.answers.iter().map(source).collect(),
-            good_ends: all(&expect.ends.good),
-            failed: all(&expect.failed),
-            degraded: all(&expect.signs.degraded),
-            replayed: all(&expect.signs.replayed),
-            failed_tool: all(&expect.signs.failed_tool),
-            bad_ends: all(&expect.ends.bad),
-            public: all(&expect.public),
-        }
-    }
+/// Of each part of an event the first of its places that exists; see `Fields`.
+#[derive(Debug, Clone, Copy)]
+pub struct Parts {
+    pub agent: Option<SlotId>,
+    pub tool: Option<SlotId>,
+    pub call: Option<SlotId>,
+    pub event_id: Option<SlotId>,
+    pub time: Option<SlotId>,
 }
 
 impl Concerns {
-    /// Sorts what is expected.
-    pub fn new(expect: &Expectations) -> Concerns {
-        let shared = Shared::new(expect);
-        let kinds = (0..expect.dialect.names.iter().count()).map(|kind| Some(KindId(kind as u16)));
-        let concern = |kind| Concern::new(expect, &shared, kind);
-        Concerns { kinds: kinds.map(concern).collect(), others: concern(None) }
+    /// What can concern the event `extract`.
+    pub fn of(&mut self, expect: &Expectations, extract: &Extract<'_>) -> ConcernId {
+        let (kind, envelope, filled) = (extract.kind, extract.envelope, extract.slots.filled());
+        let number = if let Kind::Known(KindId(kind)) = kind { u64::from(kind) } else { u64::MAX };
+        let at = filled.map_or(0, |filled| ((filled.mixed() >> 32) ^ number) as usize % MIXTURES);
+        let mut next = self.begin.get(at).copied().unwrap_or(NONE);
+        while let Some(known) = self.concerns.get(next) {
+            // Field by field: none of them is copied.
+            if known.kind == kind && known.envelope == envelope && filled.is_some() && known.filled.as_ref() == filled {
+                return ConcernId(next);
+            }
+            next = known.next;
+        }
+        if filled.is_none() || self.concerns.len() >= KEPT {
+            self.forget();
+        }
+        let new = self.concerns.len();
+        self.begin.resize(MIXTURES, NONE);
+        let next = std::mem::replace(&mut self.begin[at], new);
+        self.concerns.push(Concern { next, ..Concern::new(expect, extract) });
+        ConcernId(new)
     }
 
-    /// What can concern an event of this kind.
-    pub fn of(&self, kind: Kind) -> &Concern {
-        match kind {
-            Kind::Known(kind) => self.kinds.get(usize::from(kind.0)).unwrap_or(&self.others),
-            Kind::Unknown | Kind::Unnamed => &self.others,
+    /// Another event of the grammar came that is one of these.
+    #[inline]
+    pub fn note(&mut self, ConcernId(index): ConcernId) {
+        if let Some((_, times)) = &mut self.concerns[index].row {
+            *times += 1;
         }
+    }
+
+    /// How often each event came that was noted.
+    pub fn take_census(&mut self) -> Envelopes {
+        self.forget();
+        std::mem::take(&mut self.census)
+    }
+
+    fn forget(&mut self) {
+        self.begin.clear();
+        for (row, times) in self.concerns.drain(..).filter_map(|concern| concern.row).filter(|(_, times)| *times > 0) {
+            *self.census.entry(row).or_default() += times;
+        }
+    }
+}
+
+impl Index<ConcernId> for Concerns {
+    type Output = Concern;
+
+    fn index(&self, ConcernId(index): ConcernId) -> &Concern {
+        &self.concerns[index]
     }
 }
 
 impl Concern {
-    fn new(expect: &Expectations, shared: &Shared, kind: Option<KindId>) -> Concern {
+    fn new(expect: &Expectations, extract: &Extract<'_>) -> Concern {
+        let kind = match extract.kind {
+            Kind::Known(kind) => Some(kind),
+            Kind::Unknown | Kind::Unnamed => None,
+        };
+        let exists = |slot| extract.at(slot).exists();
+        let given = |matcher: &Matcher| matcher.given(kind, &exists);
+        let any = |matchers: &[Matcher]| Matcher::any_given(matchers, kind, &exists);
         let among = |kinds: &[KindId]| kind.is_some_and(|kind| kinds.contains(&kind));
-        let heartbeats = shared.heartbeats.iter().cloned().enumerate();
+        let first = |slots: &[SlotId]| slots.iter().copied().find(|slot| exists(*slot));
+        let may = |(index, rest): (usize, Rest)| rest.can_hold().then_some((index, rest));
+        let fields = &expect.dialect.fields;
+        let refusals: Vec<Matcher> = expect.script.iter().flat_map(refusals).cloned().collect();
+        let ids = expect.ids.iter().enumerate().filter_map(|(index, rule)| Some((index, first(&rule.at)?)));
+        let heartbeats = expect.heartbeats.iter().map(|heartbeat| given(&heartbeat.when)).enumerate();
+        let heartbeats: Vec<_> = heartbeats.filter_map(may).collect();
+        let answers = expect.answers.iter().map(|source| given(&source.when)).enumerate();
+        let answers: Vec<_> = answers.filter_map(may).collect();
+        let (refused, ask_refused) = (any(&refusals), any(&expect.asking.refused));
+        let symbol = kind.and_then(|kind| expect.grammar.symbol_of(kind));
         Concern {
-            symbol: kind.and_then(|kind| expect.grammar.symbol_of(kind)),
+            kind: extract.kind,
+            envelope: extract.envelope,
+            filled: extract.slots.filled().copied(),
+            next: NONE,
+            symbol,
+            row: symbol.and(kind).map(|kind| ((kind, extract.envelope), 0)),
+            calm: !refused.can_hold() && !ask_refused.can_hold() && heartbeats.is_empty(),
+            appends: answers.iter().any(|(index, _)| expect.answers[*index].append),
             forbidden: among(&expect.grammar.forbidden),
             bad: among(&expect.grammar.bad),
-            heartbeats: heartbeats.filter(|(_, heartbeat)| heartbeat.when.can_hold(kind)).collect(),
-            failed: Sieve::of(&shared.failed, kind),
-            answers: shared.answers.iter().filter(|source| source.when.matcher.can_hold(kind)).cloned().collect(),
-            good_ends: Sieve::of(&shared.good_ends, kind),
-            public: Sieve::of(&shared.public, kind),
-            degraded: Sieve::of(&shared.degraded, kind),
-            replayed: Sieve::of(&shared.replayed, kind),
-            failed_tool: Sieve::of(&shared.failed_tool, kind),
-            bad_ends: Sieve::of(&shared.bad_ends, kind),
+            parts: Parts {
+                agent: first(&fields.agent),
+                tool: first(&fields.tool),
+                call: first(&fields.call),
+                event_id: first(&fields.event_id),
+                time: first(&fields.time),
+            },
+            ids: ids.collect(),
+            heartbeats,
+            answers,
+            refused,
+            ask_refused,
+            failed: any(&expect.failed),
+            good_ends: any(&expect.ends.good),
+            bad_ends: any(&expect.ends.bad),
+            public: any(&expect.public),
+            degraded: any(&expect.signs.degraded),
+            replayed: any(&expect.signs.replayed),
+            failed_tool: any(&expect.signs.failed_tool),
         }
+    }
+}
+
+fn refusals(step: &ScriptStep) -> &[Matcher] {
+    match step {
+        ScriptStep::Wait { refused, .. } => refused,
+        ScriptStep::Send => &[],
     }
 }

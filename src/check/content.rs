@@ -18,7 +18,14 @@ use crate::finding::Deviation;
 ///
 /// An answer that is missing, blank, or an object or list that holds nothing is one deviation, and so is a placeholder or an
 /// echo: what else such an answer lacks is the same cause. One that is too short is one deviation; patterns are judged of any answer that is there.
-pub fn judge(rules: Option<&AnswerRules>, answer: Option<&str>, prompt: &str) -> Vec<Deviation> {
+///
+/// `mark` is one that probably stands in them.
+pub fn judge(
+    rules: Option<&AnswerRules>,
+    answer: Option<&str>,
+    prompt: &str,
+    mark: Option<canary::Known>,
+) -> Vec<Deviation> {
     let answer = answer.map(str::trim).filter(|answer| !answer.is_empty());
     let Some(answer) = answer else { return vec![Deviation::EmptyAnswer] };
     let structure = structure(answer);
@@ -55,9 +62,9 @@ pub fn judge(rules: Option<&AnswerRules>, answer: Option<&str>, prompt: &str) ->
         }
     }
     if rules.canary_echoed {
-        let own: Vec<Canary> = marks(prompt).collect();
+        let own: Vec<Canary> = marks(prompt, mark).collect();
         // A prompt without a mark asks for none; the scenario's own texts were checked for one.
-        if !own.is_empty() && !marks(answer).any(|mark| own.contains(&mark)) {
+        if !own.is_empty() && !marks(answer, mark).any(|mark| own.contains(&mark)) {
             deviations.push(Deviation::MarkNotEchoed);
         }
     }
@@ -88,8 +95,8 @@ const ECHOED_OF_PROMPT: f64 = 0.8;
 /// A run of so many words of the prompt is a quotation of it.
 const WORDS_QUOTED: usize = 4;
 
-fn marks(text: &str) -> impl Iterator<Item = Canary> {
-    canary::find_in(text.as_bytes()).filter_map(|found| found.canary.ok())
+fn marks(text: &str, mark: Option<canary::Known>) -> impl Iterator<Item = Canary> {
+    canary::find_in_knowing(text.as_bytes(), mark).filter_map(|found| found.canary.ok())
 }
 
 fn words(text: &str) -> Vec<String> {
@@ -263,7 +270,7 @@ mod tests {
     const PROMPT: &str = "Which services drive our cloud bill, and what should we cut first?";
 
     fn judged(rules: &AnswerRules, answer: &str, prompt: &str) -> Vec<String> {
-        judge(Some(rules), Some(answer), prompt).iter().map(Deviation::message).collect()
+        judge(Some(rules), Some(answer), prompt, None).iter().map(Deviation::message).collect()
     }
 
     fn mark(user: u32) -> String {
@@ -296,11 +303,11 @@ mod tests {
         let none = AnswerRules { placeholders: vec![], ..AnswerRules::default() };
         for answer in ["", " \n", "{}", "[]", r#" [{}, null, ""] "#, r#"{"result":{"text":" "},"error":null}"#] {
             for rules in [None, Some(&none), Some(&AnswerRules::default())] {
-                assert_eq!(judge(rules, Some(answer), PROMPT), [Deviation::EmptyAnswer], "{answer:?}");
+                assert_eq!(judge(rules, Some(answer), PROMPT, None), [Deviation::EmptyAnswer], "{answer:?}");
             }
         }
-        assert_eq!(judge(None, None, PROMPT), [Deviation::EmptyAnswer]);
-        assert!(judge(None, Some("yes"), PROMPT).is_empty());
+        assert_eq!(judge(None, None, PROMPT, None), [Deviation::EmptyAnswer]);
+        assert!(judge(None, Some("yes"), PROMPT, None).is_empty());
     }
 
     #[test]
@@ -316,7 +323,7 @@ mod tests {
             r#"{"result":"Task completed"}"#,
             r#"["Task completed"]"#,
         ] {
-            let deviations = judge(Some(&rules), Some(answer), PROMPT);
+            let deviations = judge(Some(&rules), Some(answer), PROMPT, None);
             assert!(matches!(deviations[..], [Deviation::PlaceholderAnswer { .. }]), "{answer}: {deviations:?}");
         }
         let plain = AnswerRules::default();

@@ -8,9 +8,10 @@ use std::borrow::Cow;
 use serde::de::IgnoredAny;
 
 use super::form::{self, Content, Part};
+use super::habits::{Habit, Point, Spellings};
 use super::json::{self, Json, Malformed, Quoted};
-use crate::event::{Envelope, Extract, Found, Kind, KindId, Slots};
-use crate::expect::{Dialect, Split, Trie, TrieNode, bit};
+use crate::event::{Envelope, Extract, Found, Kind, KindId, SlotId, Slots};
+use crate::expect::{Dialect, Member, Split, Trie, TrieNode, bit};
 
 /// What stands at the places of a trie in one JSON document.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,12 +34,29 @@ pub fn read<'a>(trie: &Trie, text: &'a str) -> Result<Places<'a>, String> {
 
 /// As `read`, into slots whose content does not matter.
 fn read_into<'a>(trie: &Trie, text: &'a str, mut slots: Slots<'a>) -> Result<Places<'a>, String> {
+    let Around { objects, encoded } = walk(trie, text, &mut slots, None)?;
+    Ok(Places { slots, objects, encoded })
+}
+
+/// What of `Places` is not in the slots.
+#[derive(Debug, Clone, Copy, Default)]
+struct Around {
+    objects: u32,
+    encoded: bool,
+}
+
+/// As `read_into`, into slots that stay where they are, and sooner where the sender of `text` is known by its habit.
+fn walk<'a>(
+    trie: &Trie,
+    text: &'a str,
+    slots: &mut Slots<'a>,
+    usual: Option<(&mut Spellings, &mut Habit)>,
+) -> Result<Around, String> {
     slots.reset(trie.slots());
-    let places = Places { slots, objects: 0, encoded: false };
-    let mut walk = Walk { trie, json: Json::new(text), places };
-    let walked = walk.value(trie.node(0), walk.json.space(0), 0);
-    let Walk { json, places, .. } = walk;
-    walked.and_then(|end| json.end(end)).map(|()| places).map_err(|Malformed| json::why(text))
+    let mut walk = Walk { trie, json: Json::new(text), slots, around: Around::default(), usual };
+    let walked = walk.value(0, Point::BEGIN, walk.json.space(0), 0);
+    let Walk { json, around, .. } = walk;
+    walked.and_then(|end| json.end(end)).map(|()| around).map_err(|Malformed| json::why(text))
 }
 
 /// A frame that was read.
@@ -55,15 +73,20 @@ pub struct Read<'a> {
 /// # Errors
 /// As `read`.
 pub fn event<'a>(dialect: &Dialect, text: &'a str) -> Result<Extract<'a>, String> {
-    event_into(dialect, text, Slots::default()).map(|read| read.extract)
+    event_into(dialect, text, Slots::default(), None).map(|read| read.extract)
 }
 
-/// As `event`, into slots whose content does not matter; `Extract::slots` are those.
+/// As `event`, into slots whose content does not matter; `Extract::slots` are those. `usual`: what is known of its sender.
 ///
 /// # Errors
 /// As `read`.
-pub fn event_into<'a>(dialect: &Dialect, text: &'a str, slots: Slots<'a>) -> Result<Read<'a>, String> {
-    let Places { slots, objects, encoded } = read_into(&dialect.trie, text, slots)?;
+pub(super) fn event_into<'a>(
+    dialect: &Dialect,
+    text: &'a str,
+    mut slots: Slots<'a>,
+    usual: Option<(&mut Spellings, &mut Habit)>,
+) -> Result<Read<'a>, String> {
+    let Around { objects, encoded } = walk(&dialect.trie, text, &mut slots, usual)?;
     Ok(Read { extract: named(dialect, slots, objects, text), encoded })
 }
 
@@ -129,7 +152,11 @@ fn named<'a>(dialect: &Dialect, slots: Slots<'a>, objects: u32, text: &str) -> E
     let objects = objects & !dialect.ignored_objects;
     let envelope = Envelope { name_at: u8::MAX, objects, alias: 0, at_root: false };
     let mut extract = Extract { kind: Kind::Unnamed, name: None, envelope, slots };
-    extract.envelope.at_root = objects != 0 && dialect.root_parts.iter().any(|slot| extract.at(*slot).exists());
+    extract.envelope.at_root = objects != 0
+        && match extract.slots.filled() {
+            Some(filled) => filled.meets(&dialect.root_set),
+            None => dialect.root_parts.iter().any(|slot| extract.at(*slot).exists()),
+        };
     if let Some((kind, _)) = dialect.rules.iter().find(|(_, rule)| rule.holds(&extract, text)) {
         extract.kind = Kind::Known(*kind);
         extract.envelope.name_at = Envelope::BY_RULE;
@@ -240,10 +267,10 @@ fn split_at<'a>(dialect: &Dialect, frame: &Extract<'a>, split: &Split, raw: &'a 
 }
 
 /// An event of a batch: its name, where the batch tells it, and its text.
-type Member<'a> = (Option<String>, &'a str);
+type Batched<'a> = (Option<String>, &'a str);
 
 /// The members of an object in the order in which they stand, each element of those that are lists. `None` of anything else.
-fn members(raw: &str) -> Result<Option<Vec<Member<'_>>>, Malformed> {
+fn members(raw: &str) -> Result<Option<Vec<Batched<'_>>>, Malformed> {
     let mut json = Json::new(raw);
     let begin = json.space(0);
     if json.byte(begin) != b'{' {
@@ -265,7 +292,7 @@ fn members(raw: &str) -> Result<Option<Vec<Member<'_>>>, Malformed> {
 }
 
 /// The elements of a list. `None` of anything else.
-fn elements(raw: &str) -> Result<Option<Vec<Member<'_>>>, Malformed> {
+fn elements(raw: &str) -> Result<Option<Vec<Batched<'_>>>, Malformed> {
     let mut json = Json::new(raw);
     let begin = json.space(0);
     if json.byte(begin) != b'[' {
@@ -281,52 +308,79 @@ fn elements(raw: &str) -> Result<Option<Vec<Member<'_>>>, Malformed> {
     Ok(Some(parts))
 }
 
+/// The longest name that is worth expecting.
+const LONGEST: usize = 64;
+
 /// A walk through the document and the trie at once.
 struct Walk<'t, 'a> {
     trie: &'t Trie,
     json: Json<'a>,
-    places: Places<'a>,
+    slots: &'t mut Slots<'a>,
+    around: Around,
+    usual: Option<(&'t mut Spellings, &'t mut Habit)>,
 }
 
 impl<'a> Walk<'_, 'a> {
-    /// Reads the value that begins at `at`, with `depth` objects and arrays around it, and stands at `node`; says where it ends.
-    #[inline(always)]
-    fn value(&mut self, node: &TrieNode, at: usize, depth: u32) -> Result<usize, Malformed> {
+    /// Reads the value that begins at `at`, with `depth` objects and arrays around it, and stands at the node of this index; says
+    /// where it ends. `point`: its beginning, to its sender.
+    fn value(&mut self, index: u16, point: Point, at: usize, depth: u32) -> Result<usize, Malformed> {
+        let node = self.trie.node(usize::from(index));
         let first = self.json.byte(at);
-        let (found, end) = match first {
-            b'"' => {
-                let quoted = self.json.quoted(at + 1)?;
-                let text = self.json.said(quoted);
-                self.places.encoded |= !node.children.is_empty() && looks_composite(&text);
-                (Found::Text(text), quoted.end + 1)
-            }
-            b'{' | b'[' => {
-                let (end, empty) = match first {
-                    // Nobody asks for anything within.
-                    _ if node.children.is_empty() => self.json.skip_within(at, depth)?,
-                    b'{' => self.object(node, at, depth)?,
-                    _ => self.array(node, at, depth)?,
-                };
-                (Found::Composite { raw: node.whole.then(|| self.json.spelled(at, end)), empty }, end)
-            }
+        let (end, empty) = match first {
+            _ if node.children.is_empty() => return self.leaf(node.slot, node.whole, at, depth),
+            b'{' => self.object(index, point, at, depth)?,
+            b'[' => self.array(node, at, depth)?,
             _ => {
-                let end = self.json.scalar(at)?;
-                let found = match first {
-                    b't' | b'f' => Found::Bool(first == b't'),
-                    b'n' => Found::Null,
-                    _ => Found::Number(json::number(self.json.spelled(at, end))?),
-                };
-                (found, end)
+                let end = self.leaf(node.slot, node.whole, at, depth)?;
+                // What is quoted may be an object or list, spelled out as a text.
+                let begin = self.json.bytes().get(at + 1..end).unwrap_or_default().trim_ascii_start().first();
+                self.around.encoded |= first == b'"' && matches!(begin, Some(b'{' | b'[' | b'\\'));
+                return Ok(end);
             }
         };
         if let Some(slot) = node.slot {
-            self.places.slots.put(slot, found);
+            let raw = node.whole.then(|| self.json.spelled(at, end));
+            self.slots.put(slot, Found::Composite { raw, empty });
         }
         Ok(end)
     }
 
-    /// Reads the object that begins at `at` and stands at `node`; says where it ends and whether there is nothing in it.
-    fn object(&mut self, node: &TrieNode, at: usize, depth: u32) -> Result<(usize, bool), Malformed> {
+    /// Reads the value that begins at `at`, and nothing within it by itself.
+    #[inline(always)]
+    fn leaf(&mut self, slot: Option<SlotId>, whole: bool, at: usize, depth: u32) -> Result<usize, Malformed> {
+        let first = self.json.byte(at);
+        let (found, end) = match first {
+            b'"' => {
+                let quoted = self.json.quoted(at + 1)?;
+                let end = quoted.end + 1;
+                match (slot, self.json.said(quoted)) {
+                    (Some(slot), Cow::Borrowed(text)) => {
+                        self.slots.put_text(slot, text);
+                        return Ok(end);
+                    }
+                    (_, text) => (Found::Text(text), end),
+                }
+            }
+            b'{' | b'[' => {
+                let (end, empty) = self.json.skip_within(at, depth)?;
+                (Found::Composite { raw: whole.then(|| self.json.spelled(at, end)), empty }, end)
+            }
+            b't' | b'f' => (Found::Bool(first == b't'), self.json.scalar(at)?),
+            b'n' => (Found::Null, self.json.scalar(at)?),
+            _ => {
+                let end = self.json.scalar(at)?;
+                (Found::Number(json::number(self.json.spelled(at, end))?), end)
+            }
+        };
+        if let Some(slot) = slot {
+            self.slots.put(slot, found);
+        }
+        Ok(end)
+    }
+
+    /// Reads the object that begins at `at` and stands at the node of this index; says where it ends and whether there is nothing
+    /// in it. `point`: its beginning, to its sender.
+    fn object(&mut self, index: u16, mut point: Point, at: usize, depth: u32) -> Result<(usize, bool), Malformed> {
         let mut next = self.json.first(at + 1, b'}', depth)?;
         let (empty, mut seen) = (next.is_err(), 0_u64);
         loop {
@@ -334,32 +388,75 @@ impl<'a> Walk<'_, 'a> {
                 Ok(at) => at,
                 Err(end) => return Ok((end, empty)),
             };
-            let (name, at) = self.json.member(at)?;
-            let end = match self.named(node, name) {
+            let (member, at, within) = self.member(index, &mut point, at)?;
+            let end = match member {
                 None => self.json.skip(at, depth + 1)?,
-                Some(child) => {
-                    let next = self.trie.node(node.children[child].1);
+                // What stood there before is overwritten.
+                Some(Member { leaf: true, slot, whole, .. }) => self.leaf(slot, whole, at, depth + 1)?,
+                Some(Member { node, child, .. }) => {
                     // Children beyond the 63rd share a bit; forgetting what is not there does no harm.
                     let this = 1 << child.min(63);
                     if seen & this != 0 {
-                        self.forget(next);
+                        self.forget(self.trie.node(usize::from(node)));
                     }
                     seen |= this;
-                    self.child(child, next, at, depth + 1)?
+                    self.child(usize::from(child), node, within, at, depth + 1)?
                 }
             };
             next = self.json.next(end, b'}')?;
         }
     }
 
-    /// Which child of `node` a member of this name is.
+    /// Reads the name of a member that begins at `at`, of the node of this index. Says which child it is, where its value begins,
+    /// and what its sender calls that; `point` is behind it then.
     #[inline(always)]
-    fn named(&self, node: &TrieNode, name: Quoted) -> Option<usize> {
+    fn member(
+        &mut self,
+        index: u16,
+        point: &mut Point,
+        at: usize,
+    ) -> Result<(Option<Member>, usize, Point), Malformed> {
+        if let Some((spellings, habit)) = &mut self.usual
+            && let Some(known) = spellings.guess(habit, *point, index, self.json.bytes(), at)
+        {
+            *point = known.behind();
+            let value = at + known.length;
+            let value = if self.json.byte(value) > b' ' { value } else { self.json.space(value) };
+            return Ok((known.member, value, known.within()));
+        }
+        self.unusual_member(index, point, at)
+    }
+
+    /// As `member`, of one that was not expected.
+    #[inline(never)]
+    fn unusual_member(
+        &mut self,
+        index: u16,
+        point: &mut Point,
+        at: usize,
+    ) -> Result<(Option<Member>, usize, Point), Malformed> {
+        let (name, value) = self.json.member(at)?;
+        let member = self.named(self.trie.node(usize::from(index)), name).copied();
+        // What is spelled otherwise is not expected to come again.
+        let (text, simple) = (self.json.bytes(), !name.escaped && name.end - name.begin <= LONGEST);
+        let within = match &mut self.usual {
+            Some((spellings, habit)) if simple && text.get(name.end + 1) == Some(&b':') => {
+                let known = spellings.learn(habit, *point, index, &text[name.begin - 1..name.end + 2], member);
+                *point = known.behind();
+                known.within()
+            }
+            _ => *point,
+        };
+        Ok((member, value, within))
+    }
+
+    /// Which child of `node` a member of this name is.
+    fn named<'n>(&self, node: &'n TrieNode, name: Quoted) -> Option<&'n Member> {
         if !name.escaped {
-            return node.child(self.json.bytes(), name.begin, name.end);
+            return node.member(self.json.bytes(), name.begin, name.end);
         }
         let said = self.json.said(name);
-        node.child(said.as_bytes(), 0, said.len())
+        node.member(said.as_bytes(), 0, said.len())
     }
 
     /// Reads the array that begins at `at` and stands at `node`; says where it ends and whether there is nothing in it.
@@ -373,28 +470,31 @@ impl<'a> Walk<'_, 'a> {
             };
             let end = match node.children.iter().position(|(name, _)| is_index(name, index)) {
                 None => self.json.skip(at, depth + 1)?,
-                Some(child) => self.child(child, self.trie.node(node.children[child].1), at, depth + 1)?,
+                Some(child) => {
+                    // Who sends arrays in the place of objects has no habits there.
+                    self.child(child, node.children[child].1 as u16, Point::BEGIN, at, depth + 1)?
+                }
             };
             index += 1;
             next = self.json.next(end, b']')?;
         }
     }
 
-    /// Reads the value that begins at `at` and stands at `next`, which is the `child`-th child of its parent.
-    #[inline(always)]
-    fn child(&mut self, child: usize, next: &TrieNode, at: usize, depth: u32) -> Result<usize, Malformed> {
-        if depth == 1 {
-            let composite = !next.children.is_empty() && matches!(self.json.byte(at), b'{' | b'[');
+    /// Reads the value that begins at `at` and stands at the node `next`, which is the `child`-th child of its parent.
+    fn child(&mut self, child: usize, next: u16, within: Point, at: usize, depth: u32) -> Result<usize, Malformed> {
+        // Nothing else can hold the parts of an event.
+        if depth == 1 && !self.trie.node(usize::from(next)).children.is_empty() {
+            let composite = matches!(self.json.byte(at), b'{' | b'[');
             let bit = bit(child);
-            self.places.objects = if composite { self.places.objects | bit } else { self.places.objects & !bit };
+            self.around.objects = if composite { self.around.objects | bit } else { self.around.objects & !bit };
         }
-        self.value(next, at, depth)
+        self.value(next, within, at, depth)
     }
 
     /// Takes back what stood at `node` and below: a member of the same name follows.
     fn forget(&mut self, node: &TrieNode) {
         if let Some(slot) = node.slot {
-            self.places.slots.put(slot, Found::Absent);
+            self.slots.put(slot, Found::Absent);
         }
         for (_, next) in &node.children {
             self.forget(self.trie.node(*next));
@@ -578,6 +678,25 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn habits_change_nothing_of_what_is_read(
+            texts in proptest::collection::vec(crate::check::json::tests::documents(), 1..5),
+            pointers in proptest::collection::vec("(/([a-c]|[a-c]{2}|0|))*\\*?", 1..8),
+        ) {
+            let mut trie = Trie::default();
+            for pointer in &pointers {
+                trie.intern(pointer.trim_end_matches('*'), pointer.ends_with('*')).unwrap();
+            }
+            let (mut spellings, mut habit) = (Spellings::default(), Habit::default());
+            // Each of them again and again, with room behind it, so that what is in it is expected.
+            for text in texts.iter().chain(&texts).chain(&texts).map(|text| format!("{text}{:20}", "")) {
+                let mut slots = Slots::default();
+                let around = walk(&trie, &text, &mut slots, Some((&mut spellings, &mut habit)));
+                let usual = around.map(|Around { objects, encoded }| Places { slots, objects, encoded });
+                proptest::prop_assert_eq!(usual, read(&trie, &text), "{}", text);
+            }
+        }
+
         #[test]
         fn any_text_is_read_or_refused(text in ".{0,200}") {
             let _ = places(&["/a/b*", "/0", "", "/type"], &text);

@@ -60,11 +60,19 @@ impl<'a> Json<'a> {
         self.text.as_bytes().get(at).copied().unwrap_or(0)
     }
 
-    /// The first offset from `at` on that is not space.
+    /// The two bytes from `at` on, as `byte`.
     #[inline(always)]
+    fn pair(&self, at: usize) -> [u8; 2] {
+        match self.text.as_bytes().get(at..).and_then(|rest| rest.first_chunk()) {
+            Some(pair) => *pair,
+            None => [self.byte(at), 0],
+        }
+    }
+
+    /// The first offset from `at` on that is not space.
+    #[inline]
     pub fn space(&self, mut at: usize) -> usize {
-        // Most texts hold no space where it says nothing.
-        while self.byte(at) <= b' ' && matches!(self.byte(at), b' ' | b'\n' | b'\r' | b'\t') {
+        while let b' ' | b'\n' | b'\r' | b'\t' = self.byte(at) {
             at += 1;
         }
         at
@@ -74,6 +82,12 @@ impl<'a> Json<'a> {
     #[inline(always)]
     pub fn quoted(&mut self, begin: usize) -> Result<Quoted, Malformed> {
         let end = self.next_special(begin);
+        self.ends(begin, end)
+    }
+
+    /// The text that begins at `begin` and in which nothing is special before `end`.
+    #[inline(always)]
+    fn ends(&mut self, begin: usize, end: usize) -> Result<Quoted, Malformed> {
         if self.byte(end) == b'"' { Ok(Quoted { begin, end, escaped: false }) } else { self.escaped(begin, end) }
     }
 
@@ -96,7 +110,18 @@ impl<'a> Json<'a> {
         if self.byte(at) != b'"' {
             return Err(Malformed);
         }
-        let name = self.quoted(at + 1)?;
+        let (begin, end) = (at + 1, self.next_special(at + 1));
+        // Most names hold no escapes, and most texts no space where it says nothing.
+        if self.pair(end) == *b"\":" && self.byte(end + 2) > b' ' {
+            return Ok((Quoted { begin, end, escaped: false }, end + 2));
+        }
+        self.spaced_member(begin, end)
+    }
+
+    /// As `member`, whatever stands in the name and behind it; it begins at `begin`, and nothing in it is special before `end`.
+    #[inline(never)]
+    fn spaced_member(&mut self, begin: usize, end: usize) -> Result<(Quoted, usize), Malformed> {
+        let name = self.ends(begin, end)?;
         let colon = self.space(name.end + 1);
         if self.byte(colon) == b':' { Ok((name, self.space(colon + 1))) } else { Err(Malformed) }
     }
@@ -108,13 +133,23 @@ impl<'a> Json<'a> {
         if depth >= DEEPEST {
             return Err(Malformed);
         }
-        let at = self.space(at);
+        let at = if self.byte(at) > b' ' { at } else { self.space(at) };
         Ok(if self.byte(at) == close { Err(at + 1) } else { Ok(at) })
     }
 
     /// As `first`, behind a member or element that ends at `at`.
     #[inline(always)]
     pub fn next(&self, at: usize, close: u8) -> Result<Result<usize, usize>, Malformed> {
+        match self.pair(at) {
+            [b',', next] if next > b' ' => Ok(Ok(at + 1)),
+            [byte, _] if byte == close => Ok(Err(at + 1)),
+            _ => self.spaced_next(at, close),
+        }
+    }
+
+    /// As `next`, whatever space there is.
+    #[inline(never)]
+    fn spaced_next(&self, at: usize, close: u8) -> Result<Result<usize, usize>, Malformed> {
         let at = self.space(at);
         match self.byte(at) {
             b',' => Ok(Ok(self.space(at + 1))),
@@ -202,11 +237,9 @@ impl<'a> Json<'a> {
 
     #[inline]
     fn digits(&self, begin: usize) -> Result<usize, Malformed> {
-        let mut at = begin;
-        while self.byte(at).is_ascii_digit() {
-            at += 1;
-        }
-        if at > begin { Ok(at) } else { Err(Malformed) }
+        let rest = self.text.as_bytes().get(begin..).unwrap_or_default();
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if digits > 0 { Ok(begin + digits) } else { Err(Malformed) }
     }
 
     /// The first offset from `at` on where something special stands; no earlier than what was read before.

@@ -7,13 +7,14 @@ use std::cmp::Reverse;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::concern::Envelopes;
 use super::copies::Unmarked;
 use super::course::Course;
 use super::doors::DoorLog;
 use super::flight::Flight;
 use super::instrument::Instrument;
 use super::ledger::Ledger;
-use crate::event::{Envelope, KindId};
+use crate::event::KindId;
 use crate::expect::{Exceptions, Expectations, Names, Segment};
 use crate::finding::{Excerpt, Finding, LeakClass, Subject};
 use crate::identity::{Iteration, UserNumber};
@@ -43,7 +44,7 @@ pub struct Judgement {
     /// How often each event name came that nothing mentions; the first `NAMES_KEPT` names of each part.
     pub unknown: BTreeMap<String, u64>,
     /// How often each event of the grammar came in which envelope, in the ids of the dialect.
-    pub census: BTreeMap<(KindId, Envelope), u64>,
+    pub census: Envelopes,
     /// The runs of each user that asked; the first `RUNS_KEPT` of each.
     pub flights: BTreeMap<UserNumber, Vec<Flight>>,
     /// Users of whose runs an event was known to be theirs, by an id or a mark.
@@ -424,7 +425,6 @@ impl Judgement {
         self
     }
 
-    /// Counts an event of the grammar and its envelope.
     /// Counts the name of an event that something mentions, as it came: `None` if as it is called.
     pub(super) fn named(&mut self, kind: KindId, other: Option<&str>) {
         if let Some(name) = other {
@@ -444,16 +444,13 @@ impl Judgement {
         }
     }
 
-    /// Nothing more will be told.
-    pub(super) fn finish(&mut self, names: &Names) {
+    /// Nothing more will be told. `census`: how often each event of the grammar came in which envelope.
+    pub(super) fn finish(&mut self, names: &Names, census: Envelopes) {
+        self.census = census;
         for (kind, times) in std::mem::take(&mut self.kinds).into_iter().enumerate().filter(|(_, times)| *times > 0) {
             *self.known.entry(names.get(KindId(kind as u16)).to_owned()).or_default() += times;
         }
         self.ledger.finish();
-    }
-
-    pub(super) fn noted(&mut self, kind: KindId, envelope: Envelope) {
-        *self.census.entry((kind, envelope)).or_default() += 1;
     }
 }
 

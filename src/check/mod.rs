@@ -5,6 +5,7 @@
 //! | `decode.rs` | the text of a frame, read once along the dialect's places |
 //! | `form.rs` | how a frame holds JSON: as a document, in records, behind a prefix |
 //! | `json.rs` | JSON read in place |
+//! | `habits.rs` | the members that senders write again and again |
 //! | `escapes.rs` | texts as a reader sees them, for searching |
 //! | `alike.rs` | names that are probably the same, for suggestions |
 //! | `automaton.rs` | the order of one run, along the grammar |
@@ -19,7 +20,7 @@
 //! | `doors.rs` | what probes met at doors that must stay shut |
 //! | `instrument.rs` | how good the instrument was |
 //! | `course.rs` | how it went over time, for people |
-//! | `concern.rs` | which expectations can concern which kind of event |
+//! | `concern.rs` | which expectations can concern which events |
 //! | `conclude.rs` | claims and the verdict of the whole |
 //! | `value.rs` | what it was worth to users |
 //! | `reach.rs` | how often a plan passes each segment |
@@ -40,6 +41,7 @@ mod doors;
 pub mod escapes;
 mod flight;
 pub mod form;
+mod habits;
 mod instrument;
 pub mod json;
 mod judgement;
@@ -68,10 +70,13 @@ pub use power::{InFlight, Power};
 pub use reach::Planned;
 pub use value::{Value, Within};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use foldhash::fast::FixedState;
+
 use crate::canary;
+use crate::event::Slots;
 use crate::expect::Expectations;
 use crate::finding::{Deviation, Evidence, Excerpt, Finding, Subject};
 use crate::identity::{ExecutionId, UserNumber};
@@ -80,6 +85,7 @@ use crate::time::Stamp;
 use crate::trace::{Entry, Fact, Frame, NetFailure, Observed, Phase, StepOutcome};
 
 use concern::Concerns;
+use habits::Spellings;
 use lane::{Bench, Lane};
 
 /// Judges the streams of some users of an execution, each told in the order of its observation.
@@ -87,8 +93,10 @@ use lane::{Bench, Lane};
 pub struct Judge {
     expect: Arc<Expectations>,
     concerns: Concerns,
+    spellings: Spellings,
+    room: Slots<'static>,
     execution: ExecutionId,
-    lanes: BTreeMap<UserNumber, Lane>,
+    lanes: HashMap<UserNumber, Lane, FixedState>,
     /// Whose tapes show something wrong, since somebody last asked.
     alarms: BTreeSet<UserNumber>,
     /// Frames that had been received when a pulse was last told.
@@ -99,9 +107,17 @@ pub struct Judge {
 impl Judge {
     /// A judge that has seen nothing.
     pub fn new(expect: Arc<Expectations>, execution: ExecutionId) -> Judge {
-        let concerns = Concerns::new(&expect);
-        let (lanes, alarms) = (BTreeMap::new(), BTreeSet::new());
-        Judge { expect, concerns, execution, lanes, alarms, pulsed: 0, out: Judgement::default() }
+        Judge {
+            expect,
+            concerns: Concerns::default(),
+            spellings: Spellings::default(),
+            room: Slots::default(),
+            execution,
+            lanes: HashMap::default(),
+            alarms: BTreeSet::new(),
+            pulsed: 0,
+            out: Judgement::default(),
+        }
     }
 
     /// Something the harness did for `user`, or was answered outside the socket.
@@ -247,19 +263,21 @@ impl Judge {
 
     /// Nothing more will be told. Iterations that had not ended count as interrupted.
     pub fn finish(mut self) -> Judgement {
-        let Judge { expect, concerns, execution, lanes, alarms, out, .. } = &mut self;
-        for lane in lanes.values_mut() {
-            lane.finish(&mut Bench { expect, concerns, execution: *execution, alarms, out });
+        let Judge { expect, concerns, spellings, room, execution, lanes, alarms, out, .. } = &mut self;
+        let mut lanes: Vec<_> = lanes.iter_mut().collect();
+        lanes.sort_unstable_by_key(|(user, _)| **user);
+        for (_, lane) in lanes {
+            lane.finish(&mut Bench { expect, concerns, spellings, room, execution: *execution, alarms, out });
         }
-        out.finish(&expect.dialect.names);
+        out.finish(&expect.dialect.names, concerns.take_census());
         self.out
     }
 
     fn with(&mut self, user: UserNumber, tell: impl FnOnce(&mut Lane, &mut Bench<'_>)) {
-        let Judge { expect, concerns, execution, lanes, alarms, out, .. } = self;
+        let Judge { expect, concerns, spellings, room, execution, lanes, alarms, out, .. } = self;
         let lane = lanes.entry(user).or_insert_with(|| Lane::new(user));
         let before = lane.warms_up().then_some(out.counts);
-        tell(lane, &mut Bench { expect, concerns, execution: *execution, alarms, out });
+        tell(lane, &mut Bench { expect, concerns, spellings, room, execution: *execution, alarms, out });
         if let Some(before) = before {
             out.counts = out.counts.of_warm_up(&before);
         }

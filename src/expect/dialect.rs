@@ -8,7 +8,7 @@ use std::sync::Arc;
 use regex::Regex;
 
 use super::matcher::Matcher;
-use crate::event::{Envelope, KindId, SlotId};
+use crate::event::{Envelope, KindId, SlotId, SlotSet};
 
 /// How frames of one target are read.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +36,8 @@ pub struct Dialect {
     pub ignored_objects: u32,
     /// The places at the root at which a part of an event may stand.
     pub root_parts: Vec<SlotId>,
+    /// The same as a set, for events whose places it tells apart.
+    pub root_set: SlotSet,
 }
 
 /// How a frame holds JSON.
@@ -85,18 +87,18 @@ pub struct Names {
     alias_of: Words,
 }
 
-/// Finds one of a few dozen words by its length and its ends, which for most words is all of them; no text is hashed.
+/// Finds one of a few dozen words by its length and its first sixteen bytes, which for most words is all of them.
 #[derive(Debug, Clone, Default)]
 struct Words {
     words: Vec<Word>,
-    /// By a mixture of length and ends, the first word that it may be, counted from 1; 0 if there is none. There are several
-    /// times as many entries as words.
+    /// By a mixture of the key, the first word that it may be, counted from 1; 0 if there is none. A power of two of entries,
+    /// several times as many as words.
     begin: Vec<u16>,
 }
 
 #[derive(Debug, Clone)]
 struct Word {
-    ends: (u64, u64),
+    key: Key,
     text: Box<str>,
     index: usize,
     /// The next word that it may be, as in `Words::begin`.
@@ -109,10 +111,9 @@ impl Words {
         if self.find(word.as_bytes(), 0, word.len()).is_some() {
             return;
         }
-        let ends = ends(word.as_bytes(), 0, word.len());
-        self.words.push(Word { ends, text: word.into(), index, next: 0 });
+        self.words.push(Word { key: Key::of(word.as_bytes(), 0, word.len()), text: word.into(), index, next: 0 });
         if self.begin.len() < 4 * self.words.len() {
-            self.begin = vec![0; 8 * self.words.len()];
+            self.begin = vec![0; (8 * self.words.len()).next_power_of_two()];
             (0..self.words.len()).for_each(|at| self.link(at));
         } else {
             self.link(self.words.len() - 1);
@@ -121,7 +122,7 @@ impl Words {
 
     fn link(&mut self, at: usize) {
         let word = &mut self.words[at];
-        let begin = mix(word.ends, word.text.len(), self.begin.len());
+        let begin = word.key.mix(self.begin.len());
         let this = u16::try_from(at + 1).expect("a profile has fewer names than its size limit allows");
         word.next = std::mem::replace(&mut self.begin[begin], this);
     }
@@ -129,12 +130,11 @@ impl Words {
     /// The word that stands in `text` from `begin` to `end`.
     #[inline(always)]
     fn find(&self, text: &[u8], begin: usize, end: usize) -> Option<usize> {
-        let (ends, length) = (ends(text, begin, end), end - begin);
-        let mut next = *self.begin.get(mix(ends, length, self.begin.len()))?;
+        let key = Key::of(text, begin, end);
+        let mut next = *self.begin.get(key.mix(self.begin.len()))?;
         while next != 0 {
             let word = &self.words[usize::from(next) - 1];
-            let same = word.ends == ends && word.text.len() == length;
-            if same && (length <= 16 || word.text.as_bytes() == &text[begin..end]) {
+            if word.key == key && (end - begin <= KEYED || word.text.as_bytes() == &text[begin..end]) {
                 return Some(word.index);
             }
             next = word.next;
@@ -143,34 +143,54 @@ impl Words {
     }
 }
 
-/// A number below `count`, or 0, that differs for most words.
-#[inline(always)]
-fn mix((first, last): (u64, u64), length: usize, count: usize) -> usize {
-    // Fibonacci hashing: the upper bits of the product depend on all bits of the word.
-    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mixed = (first ^ last.rotate_left(29) ^ length as u64).wrapping_mul(GOLDEN);
-    ((u128::from(mixed) * count as u128) >> 64) as usize
+/// How many bytes of a word a key holds.
+const KEYED: usize = 16;
+
+/// By what a word is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Key {
+    /// Its first bytes, and zeros behind them.
+    first: u128,
+    length: u32,
 }
 
-/// The first and the last eight bytes of what stands in `text` from `begin` to `end`; all of it and nothing if it is shorter.
-#[inline(always)]
-fn ends(text: &[u8], begin: usize, end: usize) -> (u64, u64) {
-    let whole = end - begin >= 8;
-    let keep = if whole { u64::MAX } else { !(u64::MAX << (8 * (end - begin))) };
-    if let (Some(first), Some(last)) = (text[begin..].first_chunk(), text[..end].last_chunk()) {
-        // What lies around a short word is cut off: there is hardly ever less text around it.
-        let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
-        return (first & keep, if whole { last } else { 0 });
+/// Those of the first sixteen bytes that belong to a word of so many bytes.
+const KEPT: [u128; KEYED + 1] = {
+    let (mut kept, mut length) = ([0; KEYED + 1], 1);
+    while length <= KEYED {
+        kept[length] = u128::MAX >> (8 * (KEYED - length));
+        length += 1;
     }
-    ends_of_all(&text[begin..end])
-}
+    kept
+};
 
-/// As `ends`, of the whole of a text.
-#[cold]
-fn ends_of_all(text: &[u8]) -> (u64, u64) {
-    let last = text.last_chunk().filter(|_| text.len() >= 8);
-    let first = text.iter().take(8).rev().fold(0, |all, byte| all << 8 | u64::from(*byte));
-    (first, last.map_or(0, |last| u64::from_le_bytes(*last)))
+impl Key {
+    /// That of the word that stands in `text` from `begin` to `end`.
+    #[inline(always)]
+    fn of(text: &[u8], begin: usize, end: usize) -> Key {
+        let length = end - begin;
+        let behind = text.get(begin..).and_then(|rest| rest.first_chunk::<KEYED>());
+        let around = behind.copied().unwrap_or_else(|| Key::last(text, begin));
+        Key { first: u128::from_le_bytes(around) & KEPT[length.min(KEYED)], length: length as u32 }
+    }
+
+    /// What stands from `begin` on, where the text is about to end.
+    #[cold]
+    fn last(text: &[u8], begin: usize) -> [u8; KEYED] {
+        let mut around = [0; KEYED];
+        around.iter_mut().zip(&text[begin..]).for_each(|(to, from)| *to = *from);
+        around
+    }
+
+    /// A number below `count`, or 0, that differs for most words.
+    #[inline(always)]
+    fn mix(&self, count: usize) -> usize {
+        // Fibonacci hashing: the upper bits of the product depend on all bits of the word.
+        const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+        let (first, second) = (self.first as u64, (self.first >> 64) as u64);
+        let mixed = (first ^ second.rotate_left(29) ^ u64::from(self.length)).wrapping_mul(GOLDEN);
+        ((u128::from(mixed) * count as u128) >> u64::BITS) as usize
+    }
 }
 
 /// JSON Pointers, as a tree that is walked along with the document.
@@ -187,19 +207,59 @@ pub struct Trie {
 pub struct TrieNode {
     /// Member names (or array indexes) that lead on, with the index of the next node.
     pub children: Vec<(Box<str>, usize)>,
-    /// Where in `children` a name is.
-    child_of: Words,
+    /// The same, to be found by their names.
+    members: Members,
     /// A pointer ends here.
     pub slot: Option<SlotId>,
     /// An object or array that stands here is wanted as a whole.
     pub whole: bool,
 }
 
+/// All that must be known of a child to read what stands there, in one place: looking it up elsewhere takes most of the time.
+#[derive(Debug, Clone, Copy)]
+pub struct Member {
+    /// Its node.
+    pub node: u16,
+    /// Its index in `TrieNode::children`.
+    pub child: u16,
+    /// See `TrieNode::slot`.
+    pub slot: Option<SlotId>,
+    /// See `TrieNode::whole`.
+    pub whole: bool,
+    /// Nothing leads on from there.
+    pub leaf: bool,
+}
+
+/// The children of a node by their names. Each stands at its key's place, or behind it where that was taken.
+#[derive(Debug, Clone, Default)]
+struct Members(Vec<Option<(Key, Member)>>);
+
+impl Members {
+    fn add(&mut self, key: Key, member: Member) {
+        let mut at = (0..self.0.len()).map(|step| (key.mix(self.0.len()) + step) % self.0.len());
+        let free = at.find(|at| self.0[*at].is_none());
+        self.0[free.expect("there is several times as much room as members")] = Some((key, member));
+    }
+}
+
 impl TrieNode {
-    /// Which of `children` a member is whose name stands in `text` from `begin` to `end`.
+    /// The child that a member is whose name stands in `text` from `begin` to `end`.
     #[inline(always)]
-    pub fn child(&self, text: &[u8], begin: usize, end: usize) -> Option<usize> {
-        self.child_of.find(text, begin, end)
+    pub fn member(&self, text: &[u8], begin: usize, end: usize) -> Option<&Member> {
+        let (key, room) = (Key::of(text, begin, end), &self.members.0[..]);
+        let mut at = key.mix(room.len());
+        loop {
+            let (known, member) = room.get(at)?.as_ref()?;
+            if *known == key && (key.length <= KEYED as u32 || self.is_called(member, &text[begin..end])) {
+                return Some(member);
+            }
+            at = (at + 1) & (room.len() - 1);
+        }
+    }
+
+    #[inline(never)]
+    fn is_called(&self, member: &Member, name: &[u8]) -> bool {
+        self.children[usize::from(member.child)].0.as_bytes() == name
     }
 }
 
@@ -260,6 +320,7 @@ impl Dialect {
         let holders = within.into_iter().filter_map(|slot| self.trie.top_of(*slot));
         self.ignored_objects = !holders.fold(0_u32, |bits, top| bits | bit(top));
         self.root_parts = at_root.into_iter().copied().collect();
+        self.root_set = self.root_parts.iter().copied().collect();
     }
 
     /// An envelope in words: `/type in data`, `/event_name`, `/type at the root and in payload as agentStarted`.
@@ -297,27 +358,42 @@ impl Trie {
     /// # Panics
     /// With more than 65,535 pointers, which the decoder's size limits exclude.
     pub fn intern(&mut self, pointer: &str, whole: bool) -> Option<SlotId> {
-        let mut at = 0;
+        let mut way = vec![0];
         if !pointer.is_empty() {
             for token in pointer.strip_prefix('/')?.split('/') {
                 let token = unescape(token)?;
-                at = match self.nodes[at].child(token.as_bytes(), 0, token.len()) {
-                    Some(child) => self.nodes[at].children[child].1,
+                let (at, next) = (way[way.len() - 1], self.nodes.len());
+                let children = &mut self.nodes[at].children;
+                way.push(match children.iter().find(|(name, _)| **name == *token) {
+                    Some((_, known)) => *known,
                     None => {
-                        let next = self.nodes.len();
-                        self.nodes.push(TrieNode::default());
-                        let TrieNode { children, child_of, .. } = &mut self.nodes[at];
-                        child_of.add(&token, children.len());
                         children.push((token.into(), next));
+                        self.nodes.push(TrieNode::default());
                         next
                     }
-                };
+                });
             }
         }
         let slots = &mut self.slots;
-        let node = &mut self.nodes[at];
+        let node = &mut self.nodes[way[way.len() - 1]];
         node.whole |= whole;
-        Some(*node.slot.get_or_insert_with(|| next(slots)))
+        let slot = *node.slot.get_or_insert_with(|| next(slots));
+        way.into_iter().for_each(|node| self.settle(node));
+        Some(slot)
+    }
+
+    /// Lets the children of `node` be found as they are now.
+    fn settle(&mut self, node: usize) {
+        let children = &self.nodes[node].children;
+        let mut members = Members(vec![None; (4 * children.len()).next_power_of_two()]);
+        for (child, (name, node)) in children.iter().enumerate() {
+            let TrieNode { slot, whole, children, .. } = &self.nodes[*node];
+            let number = |index| u16::try_from(index).expect("a profile has fewer places than its size limit allows");
+            let (key, leaf) = (Key::of(name.as_bytes(), 0, name.len()), children.is_empty());
+            let (node, child) = (number(*node), number(child));
+            members.add(key, Member { node, child, slot: *slot, whole: *whole, leaf });
+        }
+        self.nodes[node].members = members;
     }
 
     /// The slot of what stands before the document: the prefix of a frame, the `event` line of a record. Added if it is new.

@@ -61,30 +61,69 @@ pub enum Test<O = SlotId> {
     ContainsOwn(O),
 }
 
+/// What a matcher comes to once it is known of what kind an event is and which places exist in it; most matchers are decided then.
+#[derive(Debug, Clone)]
+pub enum Rest {
+    /// It holds of every such event.
+    Holds,
+    /// It holds of none.
+    Fails,
+    /// It holds of those of which this one does.
+    Depends(Matcher),
+}
+
+impl Rest {
+    /// Whether the matcher holds of the frame `text` that decoded to `extract`, which is such an event.
+    #[inline]
+    pub fn holds(&self, extract: &Extract<'_>, text: &str) -> bool {
+        match self {
+            Rest::Holds => true,
+            Rest::Fails => false,
+            Rest::Depends(rest) => rest.holds(extract, text),
+        }
+    }
+
+    /// It may hold of such an event.
+    pub fn can_hold(&self) -> bool {
+        !matches!(self, Rest::Fails)
+    }
+}
+
 impl Matcher {
     /// Whether every condition holds of the frame `text` that decoded to `extract`.
     pub fn holds(&self, extract: &Extract<'_>, text: &str) -> bool {
         self.all.iter().all(|condition| condition.holds(extract, text))
     }
 
-    /// Whether it can hold of an event of this kind (`None`: one whose name nothing mentions) at all, whatever else stands in it.
-    pub fn can_hold(&self, kind: Option<KindId>) -> bool {
-        self.all.iter().all(|condition| match condition {
-            Condition::Event(kinds) => kind.is_some_and(|kind| kinds.contains(&kind)),
-            Condition::Any(matchers) => matchers.iter().any(|matcher| matcher.can_hold(kind)),
-            Condition::At(..) | Condition::Text(_) | Condition::Not(_) => true,
-        })
+    /// What is left of it for an event of this kind (`None`: one whose name nothing mentions) in which the places exist of which
+    /// `exists` says so.
+    pub fn given(&self, kind: Option<KindId>, exists: &dyn Fn(SlotId) -> bool) -> Rest {
+        let mut all = Vec::new();
+        for condition in &self.all {
+            match condition.given(kind, exists) {
+                Rest::Holds => {}
+                Rest::Fails => return Rest::Fails,
+                Rest::Depends(rest) => all.extend(rest.all),
+            }
+        }
+        if all.is_empty() { Rest::Holds } else { Rest::Depends(Matcher { all }) }
     }
 
-    /// Places of which at least one must exist in a frame of which it holds; `None` if it may hold without any.
-    pub fn needs(&self) -> Option<Vec<SlotId>> {
-        self.all.iter().find_map(|condition| match condition {
-            Condition::At(slot, test) => (!test.holds(&Found::Absent)).then(|| vec![*slot]),
-            Condition::Any(matchers) => {
-                matchers.iter().map(Matcher::needs).collect::<Option<Vec<_>>>().map(|all| all.concat())
+    /// As `given`, of several of which one must hold.
+    pub fn any_given(matchers: &[Matcher], kind: Option<KindId>, exists: &dyn Fn(SlotId) -> bool) -> Rest {
+        let mut any = Vec::new();
+        for matcher in matchers {
+            match matcher.given(kind, exists) {
+                Rest::Holds => return Rest::Holds,
+                Rest::Fails => {}
+                Rest::Depends(rest) => any.push(rest),
             }
-            Condition::Event(_) | Condition::Text(_) | Condition::Not(_) => None,
-        })
+        }
+        match any.len() {
+            0 => Rest::Fails,
+            1 => Rest::Depends(any.remove(0)),
+            _ => Rest::Depends(Matcher { all: vec![Condition::Any(any)] }),
+        }
     }
 
     /// Every kind that an `event:` condition names, wherever it stands.
@@ -111,6 +150,26 @@ impl Condition {
             Condition::Text(test) => test.holds_among(&Found::Text(text.into()), extract),
             Condition::Not(matcher) => !matcher.holds(extract, text),
             Condition::Any(matchers) => matchers.iter().any(|matcher| matcher.holds(extract, text)),
+        }
+    }
+
+    /// As `Matcher::given`.
+    fn given(&self, kind: Option<KindId>, exists: &dyn Fn(SlotId) -> bool) -> Rest {
+        let decided = match self {
+            Condition::Event(kinds) => Some(kind.is_some_and(|kind| kinds.contains(&kind))),
+            Condition::At(slot, test) => test.given(exists(*slot)),
+            Condition::Text(_) => None,
+            Condition::Not(matcher) => match matcher.given(kind, exists) {
+                Rest::Holds => Some(false),
+                Rest::Fails => Some(true),
+                Rest::Depends(rest) => return Rest::Depends(Matcher { all: vec![Condition::Not(rest)] }),
+            },
+            Condition::Any(matchers) => return Matcher::any_given(matchers, kind, exists),
+        };
+        match decided {
+            Some(true) => Rest::Holds,
+            Some(false) => Rest::Fails,
+            None => Rest::Depends(Matcher { all: vec![self.clone()] }),
         }
     }
 }
@@ -140,6 +199,31 @@ impl Test {
     /// Whether the test holds of `found`, where no value of a user's own is known.
     pub fn holds(&self, found: &Found<'_>) -> bool {
         self.holds_of(found, &|_| None)
+    }
+
+    /// Whether it holds of whatever stands at a place that exists, or that does not; `None` if it depends on what stands there.
+    fn given(&self, exists: bool) -> Option<bool> {
+        if !exists {
+            return Some(self.holds(&Found::Absent));
+        }
+        match self {
+            Test::IsNull => Some(false),
+            Test::Exists(expected) => Some(*expected),
+            Test::Not(test) => test.given(exists).map(|holds| !holds),
+            Test::OneOf(tests) => tests
+                .iter()
+                .map(|test| test.given(exists))
+                .reduce(|one, other| if one == Some(true) || other == Some(true) { Some(true) } else { one.and(other) })
+                .unwrap_or(Some(false)),
+            Test::AllOf(tests) => tests
+                .iter()
+                .map(|test| test.given(exists))
+                .reduce(
+                    |one, other| if one == Some(false) || other == Some(false) { Some(false) } else { one.and(other) },
+                )
+                .unwrap_or(Some(true)),
+            _ => None,
+        }
     }
 
     /// Whether the test holds of `found` in an event that says what the user's own values are.
@@ -206,37 +290,95 @@ mod tests {
     }
 
     #[test]
-    fn a_matcher_is_ruled_out_only_by_the_kinds_it_names() {
+    fn kind_and_places_decide_what_depends_on_nothing_else() {
         let event = |kind| Matcher { all: vec![Condition::Event(vec![KindId(kind)])] };
-        let place = Condition::At(SlotId(0), Test::Exists(true));
-        let here = Matcher { all: vec![place] };
-        for (matcher, of_one, of_none) in [
-            (event(1), true, false),
-            (event(2), false, false),
-            (here.clone(), true, true),
-            (Matcher { all: vec![Condition::Not(event(1))] }, true, true),
-            (Matcher { all: vec![Condition::Any(vec![event(2), here])] }, true, true),
-            (Matcher { all: vec![Condition::Any(vec![event(2), event(1)])] }, true, false),
-            (Matcher { all: vec![Condition::Any(vec![event(2)])] }, false, false),
+        let at = |slot, test| Matcher { all: vec![Condition::At(SlotId(slot), test)] };
+        let not = |matcher| Matcher { all: vec![Condition::Not(matcher)] };
+        let any = |matchers| Matcher { all: vec![Condition::Any(matchers)] };
+        let both = |one: Matcher, other: Matcher| Matcher { all: [one.all, other.all].concat() };
+        let yes = || Test::Bool(true);
+        // Of kind 3, and slot 1 exists.
+        for (matcher, rest) in [
+            (event(3), "Holds"),
+            (event(4), "Fails"),
+            (at(1, Test::Exists(true)), "Holds"),
+            (at(2, Test::Exists(true)), "Fails"),
+            (at(1, Test::IsNull), "Fails"),
+            (at(2, Test::IsNull), "Holds"),
+            (at(1, yes()), "Depends"),
+            (at(2, yes()), "Fails"),
+            (at(2, Test::Not(Box::new(yes()))), "Holds"),
+            (at(1, Test::OneOf(vec![yes(), Test::Exists(true)])), "Holds"),
+            (at(1, Test::OneOf(vec![yes(), Test::IsNull])), "Depends"),
+            (at(1, Test::AllOf(vec![yes(), Test::IsNull])), "Fails"),
+            (at(1, Test::AllOf(vec![Test::Exists(true), yes()])), "Depends"),
+            (not(at(1, yes())), "Depends"),
+            (not(at(2, yes())), "Holds"),
+            (any(vec![at(2, yes()), at(1, yes())]), "Depends"),
+            (any(vec![at(2, yes()), event(3)]), "Holds"),
+            (any(vec![at(2, yes()), event(4)]), "Fails"),
+            (both(event(3), at(1, yes())), "Depends"),
+            (both(event(4), at(1, yes())), "Fails"),
+            (Matcher { all: vec![Condition::Text(Test::Contains("x".into()))] }, "Depends"),
+            (Matcher::default(), "Holds"),
         ] {
-            assert_eq!((matcher.can_hold(Some(KindId(1))), matcher.can_hold(None)), (of_one, of_none), "{matcher:?}");
+            let given = matcher.given(Some(KindId(3)), &|slot| slot == SlotId(1));
+            assert!(format!("{given:?}").starts_with(rest), "{matcher:?}: {given:?}");
         }
+        assert!(!event(3).given(None, &|_| true).can_hold());
     }
 
-    #[test]
-    fn a_matcher_needs_the_places_without_which_it_cannot_hold() {
-        let at = |slot, test| Matcher { all: vec![Condition::At(SlotId(slot), test)] };
-        let (yes, gone) = (|| Test::Bool(true), || Test::Exists(false));
-        let any = |matchers| Matcher { all: vec![Condition::Event(vec![KindId(3)]), Condition::Any(matchers)] };
-        for (matcher, needs) in [
-            (at(1, yes()), Some(vec![SlotId(1)])),
-            (at(1, gone()), None),
-            (any(vec![at(1, yes()), at(2, yes())]), Some(vec![SlotId(1), SlotId(2)])),
-            (any(vec![at(1, yes()), at(2, gone())]), None),
-            (Matcher { all: vec![Condition::Not(at(1, gone()))] }, None),
-        ] {
-            assert_eq!(matcher.needs(), needs, "{matcher:?}");
-            assert!(needs.is_none() || !matcher.holds(&extract(vec![]), ""), "{matcher:?} holds of nothing");
+    fn matchers() -> impl proptest::strategy::Strategy<Value = Matcher> {
+        use proptest::prelude::*;
+        let test = prop_oneof![
+            Just(Test::IsNull),
+            any::<bool>().prop_map(Test::Bool),
+            Just(Test::Text("a".into())),
+            Just(Test::Contains("a".into())),
+            any::<bool>().prop_map(Test::Exists),
+            (0..3_u16).prop_map(|slot| Test::Own(SlotId(slot))),
+        ];
+        let test = test.prop_recursive(2, 8, 3, |inner| {
+            let several = || proptest::collection::vec(inner.clone(), 0..3);
+            prop_oneof![
+                several().prop_map(Test::OneOf),
+                several().prop_map(Test::AllOf),
+                inner.clone().prop_map(|test| Test::Not(Box::new(test))),
+            ]
+        });
+        let condition = prop_oneof![
+            proptest::collection::vec((2..5_u16).prop_map(KindId), 0..3).prop_map(Condition::Event),
+            (0..3_u16, test.clone()).prop_map(|(slot, test)| Condition::At(SlotId(slot), test)),
+            test.prop_map(Condition::Text),
+        ];
+        let matcher = proptest::collection::vec(condition, 0..3).prop_map(|all| Matcher { all });
+        matcher.prop_recursive(3, 16, 3, |inner| {
+            let condition = prop_oneof![
+                inner.clone().prop_map(Condition::Not),
+                proptest::collection::vec(inner, 0..3).prop_map(Condition::Any),
+            ];
+            proptest::collection::vec(condition, 0..3).prop_map(|all| Matcher { all })
+        })
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_left_holds_whenever_the_whole_does(
+            matcher in matchers(),
+            slots in proptest::collection::vec(0..5_usize, 3),
+            known in proptest::bool::ANY,
+        ) {
+            let text = |text: &'static str| Found::Text(text.into());
+            let found = [Found::Absent, Found::Null, Found::Bool(true), text("a"), text("b")];
+            let mut event = extract(slots.into_iter().map(|which| found[which].clone()).collect());
+            if !known {
+                event.kind = Kind::Unknown;
+            }
+            let rest = matcher.given(known.then_some(KindId(3)), &|slot| event.at(slot).exists());
+            proptest::prop_assert_eq!(rest.holds(&event, "a"), matcher.holds(&event, "a"), "{:?}", rest);
+            let (one, other) = (matcher.clone(), Matcher { all: vec![Condition::Not(matcher)] });
+            let rest = Matcher::any_given(&[one, other], known.then_some(KindId(3)), &|slot| event.at(slot).exists());
+            proptest::prop_assert!(rest.holds(&event, "a"), "one of the two holds: {:?}", rest);
         }
     }
 

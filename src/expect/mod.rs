@@ -14,11 +14,11 @@ mod matcher;
 
 pub use answer::AnswerRules;
 pub use budget::{Budget, BudgetName, Level, Reliability, ReliabilityOf, Segment, Statistic};
-pub use dialect::{Dialect, Fields, Form, Names, Split, Trie, TrieNode, bit};
+pub use dialect::{Dialect, Fields, Form, Member, Names, Split, Trie, TrieNode, bit};
 pub use doors::{DoorRule, Doors, Misplaced, Refusals};
 pub use exceptions::{Date, Exceptions, Known, RuleChange};
 pub use grammar::{Before, Grammar, Role, Spelled, SpelledSymbol, Symbol, comes_first};
-pub use matcher::{Condition, Matcher, Test};
+pub use matcher::{Condition, Matcher, Rest, Test};
 
 use std::sync::Arc;
 

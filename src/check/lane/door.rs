@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 
 use super::owner::{THREAD, own_asked};
 use super::run::Place;
-use super::{Bench, ConnectionState, Heard, Lane, Move, any};
+use super::{Bench, ConnectionState, Heard, Lane, Move};
+use crate::check::concern::ConcernId;
 use crate::check::doors::{Knock, Met};
 use crate::event::Extract;
 use crate::expect::{DoorRule, Expectations, IdRole, IdSource, Refusals, ScriptStep, Unique};
@@ -333,6 +334,7 @@ impl Lane {
                 }
             }
         }
+        self.own_ids_change();
         if let Some(connection) = &mut self.connection {
             connection.asking = !bench.expect.asking.by_request;
         }
@@ -352,21 +354,23 @@ impl Lane {
     }
 
     /// An event that came at a door, or a text that is none.
-    pub(super) fn door_event(&mut self, bench: &mut Bench<'_>, place: Place<'_, '_>, extract: &Extract<'_>) {
+    pub(super) fn door_event(
+        &mut self,
+        bench: &mut Bench<'_>,
+        place: Place<'_, '_>,
+        extract: &Extract<'_>,
+        concern: ConcernId,
+    ) {
         let Place { frame, text, .. } = place;
         let expect = bench.expect;
         self.excerpt(frame.at, "frame", text);
         let Some(door) = &mut self.door else { return };
         let name = || extract.name.as_deref().unwrap_or("a frame").to_owned();
-        let refuses = |step: &ScriptStep| match step {
-            ScriptStep::Wait { refused, .. } => any(refused, extract, text),
-            ScriptStep::Send => false,
-        };
-        let concern = bench.concerns.of(extract.kind);
+        let known = &bench.concerns[concern];
+        let symbol = known.symbol;
         let asked = matches!(door.stage, Stage::Asked { .. });
-        let refused = expect.script.iter().any(refuses)
-            || asked
-                && (any(&expect.asking.refused, extract, text) || concern.bad || concern.bad_ends.any(extract, text));
+        let refused = known.refused.holds(extract, text)
+            || asked && (known.ask_refused.holds(extract, text) || known.bad || known.bad_ends.holds(extract, text));
         if refused && door.stage != Stage::Over {
             let by = name();
             self.secrets(bench, frame.at, "frame", text);
@@ -381,10 +385,10 @@ impl Lane {
             self.heard.push(Heard::Awaited(step));
             return self.door_script(bench, step + 1, frame.at);
         }
-        if self.heartbeat(bench, frame.at, extract, text) {
+        if self.heartbeat(bench, frame.at, extract, text, concern) {
             return;
         }
-        if asked && let (Some(_), Some(met)) = (concern.symbol, self.by_event(bench, extract, &name())) {
+        if asked && let (Some(_), Some(met)) = (symbol, self.by_event(bench, extract, &name())) {
             self.met(bench, frame.at, met);
         }
     }

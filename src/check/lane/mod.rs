@@ -24,21 +24,22 @@ mod setup;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::concern::Concerns;
+use super::concern::{ConcernId, Concerns};
 use super::form::{self, Part};
+use super::habits::{Habit, Spellings};
 use super::judgement::{self, Judgement, Window};
 use super::ledger::Borne;
 use super::{copies, decode};
 use crate::canary;
 use crate::event::{Extract, Found, Kind, Slots};
-use crate::expect::{Expectations, Form, Matcher, Means, ScriptStep, Segment, Trie};
+use crate::expect::{Expectations, Form, Means, ScriptStep, Segment, Trie};
 use crate::finding::{Acknowledged, Deviation, Evidence, Excerpt, Finding, Subject};
 use crate::identity::{Connection, ExecutionId, Iteration, UserNumber};
 use crate::rule::{Concern, Rule, Severity};
 use crate::time::{Micros, Stamp};
 use crate::trace::{Content, Dial, Direction, Fact, Frame};
 
-use owner::{Came, Owned};
+use owner::{Came, Marks, Owned};
 use parts::OpenMessages;
 use run::{Label, Over, PastRun, Place, Run};
 
@@ -78,7 +79,10 @@ pub enum Heard {
 /// What a lane shares with the others.
 pub(super) struct Bench<'a> {
     pub expect: &'a Expectations,
-    pub concerns: &'a Concerns,
+    pub concerns: &'a mut Concerns,
+    pub spellings: &'a mut Spellings,
+    /// The room that the places of a frame are read into, kept for the next one.
+    pub room: &'a mut Slots<'static>,
     pub execution: ExecutionId,
     /// Whose streams show something wrong.
     pub alarms: &'a mut BTreeSet<UserNumber>,
@@ -115,6 +119,8 @@ pub(super) struct Lane {
     counted: bool,
     /// It is a further connection of this user.
     of: Option<UserNumber>,
+    /// By the index of an id's rule, the value that was last found to be the user's own; blank if none was.
+    own_ids: Vec<String>,
     /// The user's own mark that was seen last; most marks that are found are this one.
     mark: Option<canary::Known>,
     /// What is known of the frame that is being read.
@@ -133,8 +139,8 @@ pub(super) struct Lane {
     told_apart: bool,
     /// What the last frame was, in the order of its events.
     pub(super) heard: Vec<Heard>,
-    /// The room that the places of a frame were read into, kept for the next one.
-    room: Slots<'static>,
+    /// In which order the frames of this user hold what they hold.
+    habit: Habit,
 }
 
 /// The greeting of a connection on which was asked without waiting for it.
@@ -229,6 +235,7 @@ impl Lane {
             past: VecDeque::new(),
             leaks: BTreeSet::new(),
             elsewhere: BTreeSet::new(),
+            own_ids: Vec::new(),
             mark: None,
             listens: false,
             persona: None,
@@ -243,7 +250,7 @@ impl Lane {
             recognised: false,
             told_apart: false,
             heard: Vec::new(),
-            room: Slots::default(),
+            habit: Habit::default(),
         }
     }
 
@@ -300,7 +307,7 @@ impl Lane {
         let run = self.run.as_ref().map(|run| run.deadline(expect));
         let quiet =
             self.lingering.iter().filter_map(|run| run.over.map(|over| over.latest + expect.timeouts.quiet)).min();
-        [script, run, quiet].into_iter().flatten().min()
+        earlier(earlier(script, run), quiet)
     }
 
     /// Everything that arrived up to `until` has been told: deadlines up to then pass, each at its own time.
@@ -506,11 +513,12 @@ impl Lane {
         let (dialect, events) = (&bench.expect.dialect, bench.out.counts.events);
         let place = Place { frame, text, unordered: false, mine: marked };
         let is_document = dialect.forms.first().is_none_or(|form| matches!(form, Form::Json));
-        let whole = is_document.then(|| decode::event_into(dialect, text, std::mem::take(&mut self.room)));
+        let usual = (&mut *bench.spellings, &mut self.habit);
+        let whole = is_document.then(|| decode::event_into(dialect, text, std::mem::take(bench.room), Some(usual)));
         let mine = match whole {
             Some(Ok(mut read)) => {
                 let mine = self.document(bench, place, &mut read, text);
-                self.room = read.extract.slots.emptied();
+                *bench.room = read.extract.slots.emptied();
                 mine
             }
             Some(Err(why)) if dialect.forms.len() <= 1 => self.unread(bench, place, || not_json(&why)),
@@ -549,7 +557,7 @@ impl Lane {
         let dialect = &bench.expect.dialect;
         if read.encoded
             && let Some(inner) = decode::unwrapped(dialect, text)
-            && let Ok(mut read) = decode::event_into(dialect, &inner, Slots::default())
+            && let Ok(mut read) = decode::event_into(dialect, &inner, Slots::default(), None)
         {
             let evidence = self.evidence(bench, Excerpt::new(place.frame.at, "frame", place.text));
             self.report(bench, place.frame.at, Deviation::EncodedTwice, evidence);
@@ -582,15 +590,16 @@ impl Lane {
             Extract { kind: Kind::Unnamed, name: None, envelope: Default::default(), slots: Slots::default() };
         unread.slots.reset(bench.expect.dialect.trie.slots());
         self.fill_in(&bench.expect.dialect.trie, &mut unread);
+        let concern = bench.concerns.of(bench.expect, &unread);
         if self.door.is_some() {
             self.named(bench, frame.at, "frame", text, false);
-            self.door_event(bench, place, &unread);
+            self.door_event(bench, place, &unread, concern);
             return false;
         }
-        let known = self.refused(bench, frame, &unread, text)
+        let known = self.refused(bench, frame, &unread, text, concern)
             || self.greeted(bench, frame, &unread, text)
-            || self.heartbeat(bench, frame.at, &unread, text)
-            || self.ask_refused(bench, frame, &unread, text);
+            || self.heartbeat(bench, frame.at, &unread, text, concern)
+            || self.ask_refused(bench, frame, &unread, text, concern);
         if !known {
             self.named(bench, frame.at, "frame", text, false);
             self.malformed(bench, frame.at, why(), Excerpt::new(frame.at, "frame", text));
@@ -613,7 +622,8 @@ impl Lane {
         }
         let decode::Batch { mut events, unordered } = batch;
         if events.is_empty() {
-            return self.attribute(bench, place.frame, frame, place.text, 1) == Owned::Mine;
+            let concern = bench.concerns.of(bench.expect, frame);
+            return self.attribute(bench, place.frame, frame, place.text, concern, 1) == Owned::Mine;
         }
         if unordered {
             let grammar = &bench.expect.grammar;
@@ -634,12 +644,14 @@ impl Lane {
     /// What a frame carries, `counted` times as far as its ids are concerned; says whether it is this user's by them.
     fn carried(&mut self, bench: &mut Bench<'_>, place: Place<'_, '_>, extract: &Extract<'_>, counted: u64) -> bool {
         let Place { frame, text, .. } = place;
-        let divided = self.divided(bench, frame.at, extract, text);
+        let concern = bench.concerns.of(bench.expect, extract);
+        let appends = bench.concerns[concern].appends;
+        let divided = if appends { self.divided(bench, frame.at, extract, text, concern) } else { Marks::default() };
         bench.out.counts.canaries += u64::from(divided.mine);
         self.came.own |= divided.mine;
         self.came.strange |= !divided.foreign.is_empty();
         let place = Place { mine: place.mine || divided.mine, ..place };
-        let mine = self.said_by(bench, place, extract, counted);
+        let mine = self.said_by(bench, place, extract, concern, counted);
         if !divided.foreign.is_empty() {
             let Came { events, own, placed, .. } = self.came;
             let hashes = BTreeSet::from([copies::hash(text)]);
@@ -650,37 +662,48 @@ impl Lane {
     }
 
     /// What the event is to the profile; says whether it is this user's by its ids.
-    fn said_by(&mut self, bench: &mut Bench<'_>, place: Place<'_, '_>, extract: &Extract<'_>, counted: u64) -> bool {
+    fn said_by(
+        &mut self,
+        bench: &mut Bench<'_>,
+        place: Place<'_, '_>,
+        extract: &Extract<'_>,
+        concern: ConcernId,
+        counted: u64,
+    ) -> bool {
         let Place { frame, text, .. } = place;
-        let public = bench.concerns.of(extract.kind).public.any(extract, text);
+        let public = bench.concerns[concern].public.holds(extract, text);
         // Whose ids an announcement names says nothing of whom it was meant for.
-        let owned = if public { Owned::Unknown } else { self.attribute(bench, frame, extract, text, counted) };
+        let owned = if public { Owned::Unknown } else { self.attribute(bench, frame, extract, text, concern, counted) };
         if self.door.is_some() {
-            self.door_event(bench, place, extract);
+            self.door_event(bench, place, extract, concern);
             return owned == Owned::Mine;
         }
         self.note_name(bench, extract);
-        if self.refused(bench, frame, extract, text) || self.greeted(bench, frame, extract, text) {
+        // Most events are nothing but events.
+        let calm = bench.concerns[concern].calm;
+        if !calm && self.refused(bench, frame, extract, text, concern) || self.greeted(bench, frame, extract, text) {
             return owned == Owned::Mine;
         }
         if public {
             bench.out.counts.announcements += 1;
             return false;
         }
-        if self.heartbeat(bench, frame.at, extract, text) {
+        if !calm && self.heartbeat(bench, frame.at, extract, text, concern) {
             if let (Some(run), Some(_)) = (&mut self.run, &extract.name) {
                 run.last_frame = Some(Label::of(extract));
             }
             return owned == Owned::Mine;
         }
-        if self.ask_refused(bench, frame, extract, text) {
+        if !calm && self.ask_refused(bench, frame, extract, text, concern) {
             return owned == Owned::Mine;
         }
         // A frame that is another user's by its ids is the ledger's; fed to this user's run it would only add echoes of the
         // same cause.
         if owned != Owned::Foreign && self.of.is_none() {
-            self.asks_back(bench, extract, text);
-            self.event(bench, Place { mine: place.mine || owned == Owned::Mine, ..place }, extract);
+            if !calm {
+                self.asks_back(bench, extract, text, concern);
+            }
+            self.event(bench, Place { mine: place.mine || owned == Owned::Mine, ..place }, extract, concern);
         }
         owned == Owned::Mine
     }
@@ -693,10 +716,16 @@ impl Lane {
         }
     }
 
-    fn heartbeat(&mut self, bench: &mut Bench<'_>, at: Stamp, extract: &Extract<'_>, text: &str) -> bool {
-        let rules = &bench.concerns.of(extract.kind).heartbeats;
-        let mut rules = rules.iter().filter(|(_, rule)| rule.means != Means::Question);
-        let Some((index, rule)) = rules.find(|(_, rule)| rule.when.holds(extract, text)) else { return false };
+    fn heartbeat(
+        &mut self,
+        bench: &mut Bench<'_>,
+        at: Stamp,
+        extract: &Extract<'_>,
+        text: &str,
+        concern: ConcernId,
+    ) -> bool {
+        let Some(index) = heartbeat_of(bench, extract, text, concern, false) else { return false };
+        let rule = &bench.expect.heartbeats[index];
         match rule.means {
             Means::Beat | Means::Question => bench.out.counts.heartbeats += 1,
             Means::Ignored => bench.out.counts.ignored += 1,
@@ -708,7 +737,7 @@ impl Lane {
             }
         }
         if rule.answered {
-            self.answer(*index);
+            self.answer(index);
         }
         true
     }
@@ -722,11 +751,9 @@ impl Lane {
     }
 
     /// An event of a run that asks back.
-    fn asks_back(&mut self, bench: &Bench<'_>, extract: &Extract<'_>, text: &str) {
-        let mut rules =
-            bench.concerns.of(extract.kind).heartbeats.iter().filter(|(_, rule)| rule.means == Means::Question);
-        if let Some((index, _)) = rules.find(|(_, rule)| rule.when.holds(extract, text)) {
-            self.answer(*index);
+    fn asks_back(&mut self, bench: &Bench<'_>, extract: &Extract<'_>, text: &str, concern: ConcernId) {
+        if let Some(index) = heartbeat_of(bench, extract, text, concern, true) {
+            self.answer(index);
         }
     }
 
@@ -887,10 +914,28 @@ impl Lane {
     }
 }
 
-fn not_json(why: &str) -> String {
-    format!("a frame is not JSON: {why}")
+/// The first of the heartbeats that the event is, among those that ask back or among the others.
+fn heartbeat_of(
+    bench: &Bench<'_>,
+    extract: &Extract<'_>,
+    text: &str,
+    concern: ConcernId,
+    question: bool,
+) -> Option<usize> {
+    let asks = |index: usize| bench.expect.heartbeats[index].means == Means::Question;
+    let mut known = bench.concerns[concern].heartbeats.iter();
+    let found = known.find(|(index, when)| asks(*index) == question && when.holds(extract, text));
+    found.map(|(index, _)| *index)
 }
 
-fn any(matchers: &[Matcher], extract: &Extract<'_>, text: &str) -> bool {
-    matchers.iter().any(|matcher| matcher.holds(extract, text))
+/// The earlier of the two, as far as there are any.
+fn earlier(one: Option<Stamp>, other: Option<Stamp>) -> Option<Stamp> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+fn not_json(why: &str) -> String {
+    format!("a frame is not JSON: {why}")
 }

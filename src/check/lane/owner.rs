@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::{Bench, Lane};
 use crate::canary::{self, Found, Known};
+use crate::check::concern::ConcernId;
 use crate::check::flight::Events;
 use crate::check::judgement::Judgement;
 use crate::check::ledger::{Borne, ForeignMark, Learned, OpenId, Sighting};
@@ -125,32 +126,40 @@ impl Lane {
         frame: &Frame<'_>,
         extract: &Extract<'_>,
         text: &str,
+        concern: ConcernId,
         counted: u64,
     ) -> Owned {
         let (mut mine, mut my_run, mut foreign) = (false, false, false);
         let mut strange = Vec::new();
-        for rule in &bench.expect.ids {
+        for place in 0.. {
+            let Some((index, slot)) = bench.concerns[concern].ids.get(place) else { break };
+            let rule = &bench.expect.ids[*index];
             // What is blank is no id.
-            let value = extract.first_text(&rule.at).filter(|value| !is_blank(value));
+            let mut room = String::new();
+            let value = extract.at(*slot).text_in(&mut room).filter(|value| !is_blank(value));
             let Some(value) = value.filter(|value| !self.brought(value)) else { continue };
-            if rule.source == IdSource::Learned && rule.unique == Unique::Target && copies::is_individual(&value) {
+            if rule.source == IdSource::Learned && rule.unique == Unique::Target && copies::is_individual(value) {
                 let (role, name) = (rule.role, rule.name.to_string());
-                let id = OpenId { name, role, value: value.clone().into_owned(), user: self.user };
+                let id = OpenId { name, role, value: value.to_owned(), user: self.user };
                 let run = self.run.as_ref().or(self.lingering.last());
                 let user = self.of.unwrap_or(self.user);
                 let owned = |known: &String| bench.out.ledger.learned_by(rule.role, known) == Some(user);
-                let beside = run.is_some_and(|run| run.ids.iter().any(|known| *known != *value && owned(known)));
+                let beside = run.is_some_and(|run| run.ids.iter().any(|known| known != value && owned(known)));
                 let learned = Learned { at: frame.at, user, id, beside };
                 let (owner, dropped) = bench.out.ledger.learn(learned);
                 bench.out.counts.ids_dropped += u64::from(dropped);
                 if owner.is_some() {
                     foreign = true;
-                    strange.push((rule, value, false));
+                    strange.push((rule, value.to_owned(), false));
                 }
                 continue;
             }
-            match self.own_value(rule, &value) {
+            let known = self.own_ids.get(*index).is_some_and(|known| known == value);
+            match if known { Own::Yes } else { self.own_value(rule, value) } {
                 Own::Yes => {
+                    if !known {
+                        self.found_own(*index, value);
+                    }
                     mine = true;
                     my_run |= rule.role == IdRole::Run;
                     if rule.role == IdRole::User && !std::mem::replace(&mut self.own_seen, true) {
@@ -159,17 +168,17 @@ impl Lane {
                 }
                 Own::Unclear => {}
                 verdict @ (Own::No | Own::NoneKnown) => {
-                    let owner = bench.out.ledger.other_owner(rule.role, &value, self.user);
+                    let owner = bench.out.ledger.other_owner(rule.role, value, self.user);
                     if owner.is_some() && owner == self.of {
                         mine = true;
                         continue;
                     }
                     foreign |= owner.is_some();
-                    strange.push((rule, value, verdict == Own::No));
+                    strange.push((rule, value.to_owned(), verdict == Own::No));
                 }
             }
         }
-        let symbol = bench.concerns.of(extract.kind).symbol;
+        let symbol = bench.concerns[concern].symbol;
         self.came.events = self.came.events.and(symbol.into_iter().collect());
         self.came.own |= mine;
         self.came.by_id |= mine;
@@ -193,6 +202,27 @@ impl Lane {
             (false, true) => Owned::Mine,
             (false, false) => Owned::Unknown,
         }
+    }
+
+    /// The value of this id is the user's own, until `own_ids_change`.
+    fn found_own(&mut self, index: usize, value: &str) {
+        if self.own_ids.len() <= index {
+            self.own_ids.resize(index + 1, String::new());
+        }
+        let known = &mut self.own_ids[index];
+        known.clear();
+        known.push_str(value);
+    }
+
+    /// The run in flight is no more, and its ids are nobody's.
+    pub(super) fn forget_run(&mut self) {
+        self.run = None;
+        self.own_ids_change();
+    }
+
+    /// What was the user's own may no longer be.
+    pub(super) fn own_ids_change(&mut self) {
+        self.own_ids.iter_mut().for_each(String::clear);
     }
 
     fn own_value(&self, rule: &IdRule, value: &str) -> Own {

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use super::owner::Marks;
 use super::{Bench, Lane};
 use crate::canary;
+use crate::check::concern::ConcernId;
 use crate::event::Extract;
 use crate::expect::IdRole;
 use crate::time::Stamp;
@@ -39,9 +40,18 @@ impl OpenMessages {
 
 impl Lane {
     /// Marks that are divided between the text of this event and what its message ended in before.
-    pub(super) fn divided(&mut self, bench: &mut Bench<'_>, at: Stamp, extract: &Extract<'_>, frame: &str) -> Marks {
-        let sources = &bench.concerns.of(extract.kind).answers;
-        let source = sources.iter().find(|source| source.append && source.holds(extract, frame));
+    pub(super) fn divided(
+        &mut self,
+        bench: &mut Bench<'_>,
+        at: Stamp,
+        extract: &Extract<'_>,
+        frame: &str,
+        concern: ConcernId,
+    ) -> Marks {
+        let sources = &bench.expect.answers;
+        let mut may = bench.concerns[concern].answers.iter();
+        let source = may.find(|(index, when)| sources[*index].append && when.holds(extract, frame));
+        let source = source.map(|(index, _)| &sources[*index]);
         let Some(part) = source.and_then(|source| extract.first_text(&source.at)) else {
             return Marks::default();
         };

@@ -8,6 +8,7 @@ use super::owner::{THREAD, own_asked};
 use super::{Bench, Lane, Stage};
 use crate::check;
 use crate::check::automaton::{Automaton, RunEvent};
+use crate::check::concern::{Concern, ConcernId, Parts};
 use crate::check::flight::{Flight, RUNS_KEPT};
 use crate::check::ledger::Ledger;
 use crate::check::{content, copies};
@@ -163,6 +164,7 @@ impl Lane {
         if let Some(thread) = thread {
             self.captured.insert(THREAD.to_owned(), thread.to_owned());
         }
+        self.own_ids_change();
         let early = self.asked_early(bench, at);
         let Some(connection) = &mut self.connection else { return };
         let Some(iteration) = self.iterations.back_mut() else { return };
@@ -207,45 +209,53 @@ impl Lane {
         self.stage = Stage::Running;
     }
 
-    pub(super) fn event(&mut self, bench: &mut Bench<'_>, place: Place<'_, '_>, extract: &Extract<'_>) {
+    pub(super) fn event(
+        &mut self,
+        bench: &mut Bench<'_>,
+        place: Place<'_, '_>,
+        extract: &Extract<'_>,
+        concern: ConcernId,
+    ) {
         let expect = bench.expect;
         let Place { frame, text, unordered, mine } = place;
         let kind = match extract.kind {
             Kind::Known(kind) => Some(kind),
             Kind::Unknown | Kind::Unnamed => None,
         };
-        let concern = bench.concerns.of(extract.kind);
-        let symbol = concern.symbol;
-        if let (Some(kind), Some(_)) = (kind, symbol) {
+        let Concern { symbol, forbidden, bad, parts, .. } = bench.concerns[concern];
+        if symbol.is_some() {
             bench.out.counts.events += 1;
-            bench.out.noted(kind, extract.envelope);
+            bench.concerns.note(concern);
         }
-        let mut run_ids = expect.ids.iter().filter(|rule| rule.role == IdRole::Run);
-        let run_id = run_ids.find_map(|rule| {
-            let id = extract.first_text(&rule.at)?;
+        let ids = bench.concerns[concern].ids.iter().map(|(index, slot)| (&expect.ids[*index], slot));
+        let mut ids = ids.filter(|(rule, slot)| rule.role == IdRole::Run && extract.at(**slot).is_spelled());
+        let mut room = String::new();
+        let run_id = match ids.next() {
+            None => None,
+            Some((rule, slot)) if rule.unique != Unique::User => extract.at(*slot).text_in(&mut room),
             // Numbers that repeat tell apart the runs of one connection and no others.
-            Some(if rule.unique == Unique::User {
-                format!("{id} on connection {}", frame.connection).into()
-            } else {
-                id
-            })
-        });
-        let replayed = concern.replayed.any(extract, text);
-        let bad = concern.bad || concern.bad_ends.any(extract, text);
+            Some((_, slot)) => {
+                let id = extract.at(*slot).as_text().unwrap_or_default();
+                room = format!("{id} on connection {}", frame.connection);
+                Some(&*room)
+            }
+        };
+        let replayed = bench.concerns[concern].replayed.holds(extract, text);
+        let bad = bad || bench.concerns[concern].bad_ends.holds(extract, text);
         if bad {
             self.error_told(bench, frame.at, text, mine);
         }
         let unmarked =
             (!mine && symbol.is_some() && !replayed && !self.came.foreign() && expect.claims.isolation.is_some())
                 .then(|| copies::hash(text));
-        let Some(mut run) = self.take_run(run_id.as_deref()) else {
+        let Some(mut run) = self.take_run(run_id) else {
             if let Some(hash) = unmarked {
                 self.received(bench, place, extract, hash, None);
             }
             // A bad end that names no run may be about anything else that the connection is used for.
-            let named = |run: &PastRun| run.ids.iter().any(|known| Some(&**known) == run_id.as_deref());
+            let named = |run: &PastRun| run.ids.iter().any(|known| Some(&**known) == run_id);
             if symbol.is_some() || (bad && self.past.iter().any(named)) {
-                self.runless(bench, place, extract, (run_id.as_deref(), unmarked), replayed);
+                self.runless(bench, place, extract, (run_id, unmarked), replayed);
             }
             return;
         };
@@ -269,13 +279,15 @@ impl Lane {
         if was_over.is_none() {
             run.progressed(bounds);
         }
-        if run.failed.is_none() && concern.failed.any(extract, text) {
+        if run.failed.is_none() && bench.concerns[concern].failed.holds(extract, text) {
             run.failed = Some((label(), excerpt()));
         }
-        if run.degraded.is_none() && concern.degraded.any(extract, text) {
+        if run.degraded.is_none() && bench.concerns[concern].degraded.holds(extract, text) {
             run.degraded = Some((label(), excerpt()));
         }
-        if let Some(source) = concern.answers.iter().find(|source| source.holds(extract, text))
+        let mut sources = bench.concerns[concern].answers.iter();
+        if let Some((index, _)) = sources.find(|(_, when)| when.holds(extract, text))
+            && let source = &expect.answers[*index]
             && let Some(answer) = said(&expect.dialect.trie, extract, &source.at)
         {
             match &mut run.answer {
@@ -286,7 +298,7 @@ impl Lane {
             run.answer_frame = run.answer.as_ref().is_none_or(|answer| answer.trim().is_empty()).then(excerpt);
         }
         if let Some(kind) = kind
-            && concern.forbidden
+            && forbidden
             && !run.forbidden.contains(&kind)
         {
             run.forbidden.push(kind);
@@ -296,17 +308,17 @@ impl Lane {
         let mut harmless = false;
         let mut ended = None;
         if let Some(symbol) = symbol {
-            let agent = extract.first_text(&expect.dialect.fields.agent);
-            let tool = extract.first_text(&expect.dialect.fields.tool);
-            let call = extract.first_text(&expect.dialect.fields.call);
-            let event_id = extract.first_text(&expect.dialect.fields.event_id);
+            let mut rooms: [String; 4] = Default::default();
+            let [room1, room2, room3, room4] = &mut rooms;
+            let Parts { agent, tool, call, event_id, time } = parts;
+            let tool = tool.and_then(|slot| extract.at(slot).text_in(room1));
             let event = RunEvent {
                 symbol,
                 envelope: extract.envelope,
-                agent: agent.as_deref(),
-                tool: tool.as_deref(),
-                call: call.as_deref(),
-                event_id: event_id.as_deref(),
+                agent: agent.and_then(|slot| extract.at(slot).text_in(room2)),
+                tool,
+                call: call.and_then(|slot| extract.at(slot).text_in(room3)),
+                event_id: event_id.and_then(|slot| extract.at(slot).text_in(room4)),
                 arrived: bounds,
                 unordered,
                 replayed,
@@ -317,7 +329,8 @@ impl Lane {
                 Some(_) => run.automaton.late(&expect.grammar, &names, &event),
             };
             harmless = step.repeated || step.echo;
-            let misplaced = matches!(step.deviation, Some(Deviation::DuplicateEvent { .. })) || was_over.is_some();
+            let misplaced =
+                matches!(step.deviation.as_deref(), Some(Deviation::DuplicateEvent { .. })) || was_over.is_some();
             let own = !(misplaced && !step.echo || step.early);
             self.came.placed |= own;
             if let Some(hash) = unmarked {
@@ -330,11 +343,11 @@ impl Lane {
                 self.record(bench, Segment::Tool, bounds.0.since(latest), bounds.1.since(earliest));
             }
             // What could not be read explains one thing that seems out of order, or is lacking in the end.
-            if let Some(Deviation::OutOfOrder { .. }) = step.deviation
+            if let Some(Deviation::OutOfOrder { .. }) = step.deviation.as_deref()
                 && run.unread > 0
             {
                 run.unread -= 1;
-            } else if let Some(deviation) = step.deviation {
+            } else if let Some(deviation) = step.deviation.map(|deviation| *deviation) {
                 let about = match deviation {
                     Deviation::OutOfOrder { .. } => run.misplaced.take(),
                     Deviation::DuplicateEvent { .. } => unmarked,
@@ -350,15 +363,15 @@ impl Lane {
             }
             if !step.repeated {
                 let tool_result = role == Role::Result && expect.grammar.symbols[symbol].pair == 0;
-                if tool_result && concern.failed_tool.any(extract, text) {
-                    let deviation = Deviation::FailedTool { tool: tool.as_deref().map(str::to_owned) };
+                if tool_result && bench.concerns[concern].failed_tool.holds(extract, text) {
+                    let deviation = Deviation::FailedTool { tool: tool.map(str::to_owned) };
                     let evidence = run.evidence(&expect.dialect.names, Some(excerpt()));
                     self.report_for(bench, &run, frame.at, deviation, evidence);
                 }
                 if !replayed
                     && !unordered
-                    && let Some(time) = extract.first(&expect.dialect.fields.time)
-                    && let Some(by) = run.clock.backwards(time)
+                    && let Some(time) = time
+                    && let Some(by) = run.clock.backwards(extract.at(time))
                     && !std::mem::replace(&mut run.clock_reported, true)
                 {
                     let evidence = run.evidence(&expect.dialect.names, Some(excerpt()));
@@ -373,7 +386,7 @@ impl Lane {
             if expect.grammar.symbols[symbol].role == Role::End && was_over.is_none() {
                 // Of several ends that must come each must be good, whichever comes last.
                 run.unwell.retain(|(end, ..)| *end != symbol);
-                if !expect.ends.good.is_empty() && !concern.good_ends.any(extract, text) {
+                if !expect.ends.good.is_empty() && !bench.concerns[concern].good_ends.holds(extract, text) {
                     run.unwell.push((symbol, label(), excerpt()));
                 }
                 let rules = expect.answer_rules(self.persona, run.turn as usize);
@@ -575,6 +588,7 @@ impl Lane {
         }
         if self.past.len() == PAST_KEPT {
             self.past.pop_front();
+            self.own_ids_change();
         }
         let Run { ids, iteration, connection, .. } = *run;
         self.past.push_back(PastRun { ids, iteration, connection, over });
@@ -631,7 +645,8 @@ impl Lane {
             return;
         }
         bench.out.counts.answers += 1;
-        let mut deviations = if read { content::judge(rules, run.answer.as_deref(), &run.prompt) } else { Vec::new() };
+        let mut deviations =
+            if read { content::judge(rules, run.answer.as_deref(), &run.prompt, self.mark) } else { Vec::new() };
         deviations.extend(unsaid.map(|(event, _)| Deviation::SuccessNotSaid { event: event.clone() }));
         // What is no good answer is not compared with others: one cause, one finding.
         if let Some(answer) = &run.answer
@@ -670,7 +685,7 @@ impl Lane {
         if matches!(self.stage, Stage::Over { .. }) && self.run.is_none() {
             return;
         }
-        self.run = None;
+        self.forget_run();
         self.stage = Stage::Over { good: false };
         if let Some(iteration) = self.iterations.back_mut() {
             iteration.interrupted = true;
@@ -718,7 +733,7 @@ impl Lane {
         let too_large = matches!(how, Content::TooLarge { .. } | Content::Violation { .. });
         match self.stage {
             Stage::Script { .. } | Stage::Running if in_script => {
-                self.run = None;
+                self.forget_run();
                 bench.out.counts.connections_failed += 1;
                 self.fail_setup(bench, at, deviation, Evidence::default());
             }

@@ -2,7 +2,8 @@
 
 use super::owner::{own, own_asked};
 use super::run::Over;
-use super::{Bench, ConnectionState, Heard, IterationState, Lane, Outstanding, Stage, any};
+use super::{Bench, ConnectionState, Heard, IterationState, Lane, Outstanding, Stage};
+use crate::check::concern::ConcernId;
 use crate::check::judgement::NAMES_KEPT;
 use crate::check::ledger::EMAIL;
 use crate::event::Extract;
@@ -140,6 +141,7 @@ impl Lane {
             }
         }
         self.captured.insert(name.to_owned(), value.to_owned());
+        self.own_ids_change();
     }
 
     pub(super) fn dialed(
@@ -221,9 +223,11 @@ impl Lane {
         frame: &Frame<'_>,
         extract: &Extract<'_>,
         text: &str,
+        concern: ConcernId,
     ) -> bool {
+        let refused = &bench.concerns[concern].ask_refused;
         let armed = self.run.as_ref().is_some_and(|run| !run.automaton.begun());
-        let hit = armed && any(&bench.expect.asking.refused, extract, text);
+        let hit = armed && refused.holds(extract, text);
         if hit {
             self.error_told(bench, frame.at, text, false);
             let by = extract.name.as_deref().unwrap_or("a frame").to_owned();
@@ -278,22 +282,20 @@ impl Lane {
         frame: &Frame<'_>,
         extract: &Extract<'_>,
         text: &str,
+        concern: ConcernId,
     ) -> bool {
+        let refused = &bench.concerns[concern].refused;
         let armed = match self.stage {
             Stage::Script { .. } | Stage::Ready { .. } => true,
             Stage::Running => self.run.as_ref().is_some_and(|run| !run.automaton.begun()),
             Stage::SetUp | Stage::Over { .. } => false,
         };
-        let hit = armed
-            && bench.expect.script.iter().any(|step| match step {
-                ScriptStep::Wait { refused, .. } => any(refused, extract, text),
-                ScriptStep::Send => false,
-            });
+        let hit = armed && refused.holds(extract, text);
         if hit {
             self.error_told(bench, frame.at, text, false);
             let by = extract.name.as_deref().unwrap_or("a frame").to_owned();
             let evidence = self.evidence(bench, Excerpt::new(frame.at, "frame", text));
-            self.run = None;
+            self.forget_run();
             bench.out.counts.connections_failed += 1;
             self.fail_setup(bench, frame.at, Deviation::GreetingRefused { by }, evidence);
         }
@@ -329,7 +331,7 @@ impl Lane {
         }
         let deviation = Deviation::GreetingMissing { waited: *within, frames: connection.frames };
         if self.run.as_ref().is_some_and(|run| !run.automaton.begun()) {
-            self.run = None;
+            self.forget_run();
             self.fail_setup(bench, now, deviation, Evidence::default());
         } else {
             bench.out.counts.setups_failed += 1;
@@ -358,6 +360,7 @@ impl Lane {
     }
 
     /// The frame that the script waits for.
+    #[inline]
     pub(super) fn greeted(
         &mut self,
         bench: &mut Bench<'_>,
@@ -366,7 +369,8 @@ impl Lane {
         text: &str,
     ) -> bool {
         let Stage::Script { step, .. } = self.stage else {
-            return self.greeted_beside(bench, frame, extract, text);
+            let beside = self.connection.as_ref().is_some_and(|connection| connection.outstanding.is_some());
+            return beside && self.greeted_beside(bench, frame, extract, text);
         };
         let Some(ScriptStep::Wait { when, .. }) = bench.expect.script.get(step) else { return false };
         let hit = when.holds(extract, text);
