@@ -144,7 +144,7 @@ where
     let config = WebSocketConfig::default().read_buffer_size(BUFFER).write_buffer_size(BUFFER);
     let stream = wire(tcp(address).await).await;
     let (mut socket, _) = client_async_with_config(request, stream, Some(config)).await.expect("an upgrade");
-    assert!(next(&mut socket).await.contains("connection_ready"));
+    assert!(next(&mut socket).await.contains("connection_established"));
     (socket, login.user.id.to_owned())
 }
 

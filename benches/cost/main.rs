@@ -27,6 +27,26 @@ use tokio_rustls::TlsAcceptor;
 
 use bare::Work;
 
+/// The profile of a target that is only logged in to, connected to and asked, as the bare client does.
+const PROFILE: &str = r#"
+version: 1
+name: plain
+http: { base: "http://127.0.0.1" }
+socket: "ws://127.0.0.1/ws"
+login:
+  - post: /auth/login
+    json: { email: "${user.email}", password: "${user.password}" }
+    capture: { token: { secret: /access_token }, user_id: /user/id }
+connect:
+  headers: { Authorization: "Bearer ${token}" }
+  script: [{ wait: { when: { event: connection_established }, within: 60s } }]
+ask:
+  send:
+    type: start_agent
+    payload: { user_request: "${prompt}", thread_id: "${thread_id}", run_id: "${run_id}" }
+events: { answer: [{ when: { event: agent_completed }, at: [/final_response, /result] }] }
+"#;
+
 const GOLDENPATH: &str = env!("CARGO_BIN_EXE_goldenpath");
 
 /// Both are measured in turn, so often; the middle one counts.
@@ -215,24 +235,29 @@ impl Target {
 
     fn product(&self, command: &mut Command, work: Work, record: &str) {
         let Work { users, requests, .. } = work;
-        let (think, hold) = (work.think.as_millis(), work.hold.as_millis());
+        let pause = |name: &str, pause: Duration| match pause {
+            Duration::ZERO => String::new(),
+            pause => format!(", {name}: {}ms", pause.as_millis()),
+        };
+        let (think, hold) = (pause("think_time", work.think), pause("hold", work.hold));
         let scenario = format!(
             r#"
 version: 1
 name: cost
-target: embedded
+target: plain.yaml
 users:
   count: {users}
   session: keep
   email: "qa${{user.number}}@example.com"
   password: {{ env: PASSWORD, on_loopback: golden-path }}
-load: {{ closed: {{ iterations: {requests}, think_time: {think}ms }}, hold: {hold}ms }}
+load: {{ closed: {{ iterations: {requests}{think} }}{hold} }}
 ask: {{ prompt: "Which services drive our cloud bill? (ref ${{canary}})" }}
 expect: {{ isolation: {{ required: {several} }} }}
 timeouts: {{ quiet: 0s }}
 "#,
             several = users > 1
         );
+        fs::write(self.folder.join("plain.yaml"), PROFILE).expect("a file");
         fs::write(self.folder.join("cost.yaml"), scenario).expect("a file");
         let scheme = if self.trust.is_some() { "https" } else { "http" };
         command.args([GOLDENPATH, "run", "cost.yaml", "--quiet", "--out", "out", "--record", record]);
