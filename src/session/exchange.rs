@@ -25,6 +25,9 @@ use super::transport::wire::{self, Wire};
 /// How long an unused connection is kept. Servers hang up after five seconds (Node, uvicorn) or later; a request that meets
 /// the hanging-up is lost without the target's fault.
 const IDLE: Duration = Duration::from_secs(2);
+/// How long a connection must have stood idle before it is used again. A target that hangs up behind its answer without having said
+/// so (RFC 9112, section 9.5) does it at once, but its good-bye may arrive after the answer was read.
+pub(super) const SETTLED: Duration = Duration::from_millis(10);
 /// Unused connections kept per address and thread; more would take descriptors from the users' sockets.
 pub const IDLE_CONNECTIONS: usize = 16;
 
@@ -108,10 +111,11 @@ impl Idle {
     /// A connection to `address`, of those on which nothing came meanwhile, neither bytes nor the end: the kernel is asked, since the
     /// runtime may not have looked for a while. So no request is sent to a target that has hung up, and none need be sent twice.
     pub(super) fn take(&self, address: &str) -> Option<HttpWire> {
-        let mut standing = self.lock();
-        standing.forget(Instant::now());
+        let (mut standing, now) = (self.lock(), Instant::now());
+        standing.forget(now);
         loop {
-            let last = standing.wires.iter().rposition(|(_, to, _)| to == address)?;
+            let mut wires = standing.wires.iter();
+            let last = wires.rposition(|(since, to, _)| to == address && *since + SETTLED <= now)?;
             let (_, _, wire) = standing.wires.remove(last);
             if wire::is_empty(wire.tcp_ref()).is_ok_and(|empty| empty) {
                 return Some(wire);

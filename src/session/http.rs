@@ -229,7 +229,9 @@ async fn read(exchange: &mut Exchange, body: &mut Incoming) -> hyper::Result<(Ve
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
+    use tokio::time::sleep;
 
+    use super::super::exchange::SETTLED;
     use super::*;
     use crate::session::far_end::{FarEnd, read_head};
 
@@ -356,9 +358,33 @@ mod tests {
                     let url = format!("http://{}", far_end.address);
                     let answer = http.send(&request(Method::GET, &url)).await.unwrap();
                     assert!(matches!(answer.status, 200 | 204), "{answer:?}");
+                    sleep(SETTLED).await;
                 }
             };
             tokio::join!(asking, answering(&far_end, answer, connections));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_has_just_answered_is_not_used_again_at_once() {
+        let far_end = FarEnd::listen().await;
+        let http = Http::new(&Net::for_tests(), LONG);
+        let asked = request(Method::GET, &format!("http://{}", far_end.address));
+        let answered = answering(&far_end, "HTTP/1.1 204 No Content\r\n\r\n", &[2]);
+        let asking = async {
+            http.send(&asked).await.unwrap();
+            sleep(SETTLED).await;
+            let address = address(&asked.url);
+            let wire = http.idle.take(&address).expect("it stood idle for long enough");
+            tokio::time::pause();
+            http.idle.keep(address.clone(), wire);
+            assert!(http.idle.take(&address).is_none(), "the target may be about to hang up");
+            tokio::time::advance(SETTLED).await;
+            assert!(http.idle.take(&address).is_some());
+        };
+        tokio::select! {
+            () = asking => {}
+            () = answered => panic!("nobody asks a second time"),
         }
     }
 
@@ -367,7 +393,11 @@ mod tests {
         let far_end = FarEnd::listen().await;
         let http = Http::new(&Net::for_tests(), LONG);
         let asked = request(Method::GET, &format!("http://{}", far_end.address));
-        let asking = async { (http.send(&asked).await, http.send(&asked).await) };
+        let asking = async {
+            let first = http.send(&asked).await;
+            sleep(SETTLED).await;
+            (first, http.send(&asked).await)
+        };
         let serving = async {
             let mut stream = far_end.accept().await;
             read_head(&mut stream).await;
