@@ -6,6 +6,8 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::exchange::SETTLED;
+
 /// A listener on a free port of this machine.
 pub(super) struct FarEnd {
     listener: TcpListener,
@@ -72,4 +74,11 @@ pub(super) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 /// A whole text message.
 pub(super) fn text(text: &str) -> Vec<u8> {
     frame(0x81, text.as_bytes())
+}
+
+/// Lets so much time go by as a connection must stand idle to be used again.
+pub(super) async fn settle() {
+    tokio::time::pause();
+    tokio::time::advance(SETTLED).await;
+    tokio::time::resume();
 }

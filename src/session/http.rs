@@ -229,11 +229,10 @@ async fn read(exchange: &mut Exchange, body: &mut Incoming) -> hyper::Result<(Ve
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
-    use tokio::time::sleep;
 
     use super::super::exchange::SETTLED;
     use super::*;
-    use crate::session::far_end::{FarEnd, read_head};
+    use crate::session::far_end::{FarEnd, read_head, settle};
 
     const LONG: Micros = Micros::from_secs(30);
 
@@ -358,7 +357,7 @@ mod tests {
                     let url = format!("http://{}", far_end.address);
                     let answer = http.send(&request(Method::GET, &url)).await.unwrap();
                     assert!(matches!(answer.status, 200 | 204), "{answer:?}");
-                    sleep(SETTLED).await;
+                    settle().await;
                 }
             };
             tokio::join!(asking, answering(&far_end, answer, connections));
@@ -373,7 +372,7 @@ mod tests {
         let answered = answering(&far_end, "HTTP/1.1 204 No Content\r\n\r\n", &[2]);
         let asking = async {
             http.send(&asked).await.unwrap();
-            sleep(SETTLED).await;
+            settle().await;
             let address = address(&asked.url);
             let wire = http.idle.take(&address).expect("it stood idle for long enough");
             tokio::time::pause();
@@ -395,7 +394,7 @@ mod tests {
         let asked = request(Method::GET, &format!("http://{}", far_end.address));
         let asking = async {
             let first = http.send(&asked).await;
-            sleep(SETTLED).await;
+            settle().await;
             (first, http.send(&asked).await)
         };
         let serving = async {

@@ -549,7 +549,7 @@ mod over_tls {
 
     mod requests {
         use super::*;
-        use crate::session::exchange::SETTLED;
+        use crate::session::far_end::settle;
         use crate::session::http::{Http, HttpRequest, Method};
 
         fn get(far_end: &FarEnd) -> HttpRequest {
@@ -572,7 +572,7 @@ mod over_tls {
             };
             let asked = async {
                 let first = http.send(&request).await;
-                tokio::time::sleep(SETTLED).await;
+                settle().await;
                 [first, http.send(&request).await]
             };
             let (answers, mut far) = tokio::join!(asked, served);
