@@ -5,11 +5,15 @@
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark starts processes and reads what they leave behind")]
 
+#[path = "support/backend.rs"]
+mod backend;
+
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
+
+use backend::Backend;
 
 /// Frames that are to be received: five for each run.
 const FRAMES: u64 = 2_000_000;
@@ -21,29 +25,12 @@ const WARM: u64 = FRAMES / 2;
 /// bounded.
 const PER_RUN_BYTES: f64 = 32.0;
 
-/// A process that ends with its owner.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 fn main() {
     let goldenpath = env!("CARGO_BIN_EXE_goldenpath");
     let folder = tempfile::tempdir().expect("a folder");
-    let backend = Command::new(goldenpath)
-        .args(["serve", "--delay", "0ms", "--token-lifetime", "1h"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the backend starts");
-    let mut backend = Process(backend);
-    // Kept to the end: a backend whose words nobody takes ends.
-    let (mut words, mut said) = (BufReader::new(backend.0.stdout.take().expect("a pipe")), String::new());
-    words.read_line(&mut said).expect("the backend says where it is");
-    let url = said.split_whitespace().find(|word| word.starts_with("http://")).expect("its address").to_owned();
+    let options = ["serve", "--delay", "0ms", "--token-lifetime", "1h"];
+    let backend = Backend::start(Command::new(goldenpath).args(options));
+    let url = format!("http://{}", backend.address);
     let iterations = FRAMES.div_ceil(PER_RUN * USERS) + 1;
     let scenario = format!(
         r#"

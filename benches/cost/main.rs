@@ -7,13 +7,15 @@
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark starts processes and reads what they leave behind")]
 
+#[path = "../support/backend.rs"]
+mod backend;
 mod bare;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,6 +27,7 @@ use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
+use backend::Backend;
 use bare::Work;
 
 /// The profile of a target that is only logged in to, connected to and asked, as the bare client does.
@@ -54,16 +57,6 @@ const ROUNDS: usize = 3;
 
 /// One user, one request.
 const ONE: Work = Work { users: 1, requests: 1, think: Duration::ZERO, hold: Duration::ZERO };
-
-/// A process that ends with its owner.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// Who is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,13 +96,8 @@ fn main() {
         return bare::run(address, (trust != "-").then_some(Path::new(trust)), work);
     }
     let folder = tempfile::tempdir().expect("a folder");
-    let command = pinned(0).args([GOLDENPATH, "serve", "--delay", "0ms"]).stdout(Stdio::piped()).spawn();
-    let mut backend = Process(command.expect("the backend starts"));
-    // Kept to the end: a backend whose words nobody takes ends.
-    let (mut words, mut said) = (BufReader::new(backend.0.stdout.take().expect("a pipe")), String::new());
-    words.read_line(&mut said).expect("the backend says where it is");
-    let address = said.split_whitespace().find_map(|word| word.strip_prefix("http://")).expect("its address");
-    let plain = Target { address: address.to_owned(), trust: None, folder: folder.path().to_owned() };
+    let backend = Backend::start(pinned(0).args([GOLDENPATH, "serve", "--delay", "0ms"]));
+    let plain = Target { address: backend.address.clone(), trust: None, folder: folder.path().to_owned() };
 
     let both = [Client::Bare, Client::Product("auto"), Client::Product("none")];
     println!("| what | client | figure | beside the bare client |\n|---|---|---:|---:|");
