@@ -169,18 +169,6 @@ impl Text {
         }
         Ok(out)
     }
-
-    /// As [`Text::render`], but a text that is exactly one hole without filters gives the value with its type.
-    ///
-    /// # Errors
-    ///
-    /// As [`Text::render`].
-    pub fn render_value(&self, lookup: &Lookup<'_>) -> Result<Json, Missing> {
-        match self.segments.as_slice() {
-            [Segment::Hole(hole)] => hole.value(lookup).map(Cow::into_owned),
-            _ => self.render(lookup).map(Json::String),
-        }
-    }
 }
 
 impl Hole {
@@ -264,35 +252,19 @@ impl Template {
         }
     }
 
-    /// The value with every hole filled in.
+    /// The compact JSON with every hole filled in; a text that is exactly one hole gives the value with its type. No value is built
+    /// in between, for messages are made anew for every ask.
     ///
     /// # Errors
     ///
     /// The first hole without a value and without a default.
-    pub fn render(&self, lookup: &Lookup<'_>) -> Result<Json, Missing> {
-        match self {
-            Template::Fixed(value) => Ok(value.clone()),
-            Template::Text(text) => text.render_value(lookup),
-            Template::List(items) => items.iter().map(|item| item.render(lookup)).collect(),
-            Template::Map(entries) => {
-                let rendered = entries.iter().map(|(key, value)| Ok((key.clone(), value.render(lookup)?)));
-                rendered.collect::<Result<serde_json::Map<_, _>, _>>().map(Json::Object)
-            }
-        }
-    }
-
-    /// The text of what [`Template::render`] gives, without building it: messages are made anew for every ask.
-    ///
-    /// # Errors
-    ///
-    /// As [`Template::render`].
-    pub fn render_json(&self, lookup: &Lookup<'_>) -> Result<String, Missing> {
+    pub fn render(&self, lookup: &Lookup<'_>) -> Result<String, Missing> {
         let mut out = Vec::new();
-        self.write_json(lookup, &mut out)?;
+        self.write(lookup, &mut out)?;
         Ok(String::from_utf8(out).expect("what is made of texts is text"))
     }
 
-    fn write_json(&self, lookup: &Lookup<'_>, out: &mut Vec<u8>) -> Result<(), Missing> {
+    fn write(&self, lookup: &Lookup<'_>, out: &mut Vec<u8>) -> Result<(), Missing> {
         match self {
             Template::Fixed(value) => write_value(value, out),
             Template::Text(text) => match text.segments.as_slice() {
@@ -302,7 +274,7 @@ impl Template {
             Template::List(items) => {
                 for (index, item) in items.iter().enumerate() {
                     out.push(if index == 0 { b'[' } else { b',' });
-                    item.write_json(lookup, out)?;
+                    item.write(lookup, out)?;
                 }
                 out.extend_from_slice(if items.is_empty() { b"[]" } else { b"]" });
             }
@@ -311,7 +283,7 @@ impl Template {
                     out.push(if index == 0 { b'{' } else { b',' });
                     write_value(key, out);
                     out.push(b':');
-                    value.write_json(lookup, out)?;
+                    value.write(lookup, out)?;
                 }
                 out.extend_from_slice(if entries.is_empty() { b"{}" } else { b"}" });
             }
@@ -569,25 +541,30 @@ mod tests {
         );
         let expected =
             json!({ "id": 7, "text": "n7", "all": { "a": [1, "x"] }, "padded": "07", "list": [1, null, "5"] });
-        assert_eq!(template.render(&lookup), Ok(expected));
+        assert_eq!(template.render(&lookup), Ok(expected.to_string()));
         assert_eq!(template.texts().len(), 5);
     }
 
     #[test]
     fn a_message_is_the_text_of_its_template() {
-        for written in [
-            "{id: '${user.number}', text: '${quote} by ${name}', all: '${object}', 'say \"it\"': '${quote}'}",
-            "[1, ~, true, -2.5, 'é', {}, [], [[]], {a: {b: []}}, '${none:-x}', '${quote | urlencode}']",
-            "'${user.number}'",
-            "plain",
-            "{}",
-            "[]",
+        let (object, quote) = (json!({ "a": [1, "x"] }), "say \"hi\"\n");
+        for (written, expected) in [
+            (
+                "{id: '${user.number}', text: '${quote} by ${name}', all: '${object}', 'say \"it\"': '${quote}'}",
+                json!({ "id": 7, "text": format!("{quote} by Ada & Co/ü"), "all": object, "say \"it\"": quote }),
+            ),
+            (
+                "[1, ~, true, -2.5, 'é', {}, [], [[]], {a: {b: []}}, '${none:-x}', '${quote | urlencode}']",
+                json!([1, null, true, -2.5, "é", {}, [], [[]], { "a": { "b": [] } }, "x", "say%20%22hi%22%0A"]),
+            ),
+            ("'${user.number}'", json!(7)),
+            ("plain", json!("plain")),
+            ("{}", json!({})),
+            ("[]", json!([])),
         ] {
-            let template: Template = value(written);
-            let json = template.render(&lookup).expect("every name has a value");
-            assert_eq!(template.render_json(&lookup), Ok(json.to_string()), "{written}");
+            assert_eq!(value::<Template>(written).render(&lookup), Ok(expected.to_string()), "{written}");
         }
-        let missing = value::<Template>("[1, {a: '${none}'}]").render_json(&lookup);
+        let missing = value::<Template>("[1, {a: '${none}'}]").render(&lookup);
         assert_eq!(missing.map_err(|missing| missing.name), Err("none".to_owned()));
     }
 

@@ -225,7 +225,7 @@ impl Requester<'_> {
         headers.extend(more);
         let body = match &step.body {
             Some(Body::Json(body)) => {
-                Some(("application/json".to_owned(), body.render_json(&lookup).map_err(missing)?.into_bytes()))
+                Some(("application/json".to_owned(), body.render(&lookup).map_err(missing)?.into_bytes()))
             }
             Some(Body::Form(fields)) => {
                 let mut form = url::form_urlencoded::Serializer::new(String::new());

@@ -160,7 +160,8 @@ fn a_step_says_what_to_send_and_what_to_expect() {
     assert_eq!((filled(&login.url), filled(&login.headers[0].1)), ("/login?u=<user.number>".into(), "<uuid>".into()));
     let Some(Body::Json(body)) = &login.body else { panic!("a JSON body") };
     let body = body.render(&|name| (name == "user.index").then_some(Cow::Owned(json!(7))).or(named(name)));
-    assert_eq!(body, Ok(json!({ "email": "<user.email>", "index": 7, "team": "<user.team>", "n": 5 })));
+    let expected = json!({ "email": "<user.email>", "index": 7, "team": "<user.team>", "n": 5 });
+    assert_eq!(body, Ok(expected.to_string()));
     assert_eq!(login.timeout, Some(Micros::from_secs(3)));
     assert_eq!(login.retry, Some(Retry { every: Micros::from_secs(1), limit: Micros::from_secs(5) }));
     assert_eq!(login.expect.status, [200..=200, 300..=302]);
@@ -244,7 +245,10 @@ fn the_script_and_the_heartbeats_keep_their_order() {
     else {
         panic!("{:?}", connect.script)
     };
-    assert_eq!((send.render(&named), filled(text)), (Ok(json!({ "n": "<counter>" })), "go <counter>".into()));
+    assert_eq!(
+        (send.render(&named), filled(text)),
+        (Ok(json!({ "n": "<counter>" }).to_string()), "go <counter>".into())
+    );
     let waits: Vec<_> = reads
         .script
         .iter()
