@@ -79,8 +79,7 @@ pub const SHORTEST: usize = 6;
 /// each secret, because tokens differ there (a signature) and share their beginnings (`eyJhbGciOi`), and the six before each
 /// of its last three bytes, so that one of them ends at a position that is looked at. A hit is looked up by the last six
 /// bytes, which gives the lengths of the secrets that end so, and then by the whole text, so that ten thousand passwords
-/// with one ending cost no more than one. For a secret of less than nine bytes more positions are
-/// looked at.
+/// with one ending cost no more than one. For a secret of less than nine bytes more positions are looked at.
 #[derive(Clone)]
 pub struct Scrubber {
     /// A Bloom filter (B. H. Bloom, CACM 13(7), 1970) of two places for each window.

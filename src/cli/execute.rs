@@ -333,7 +333,7 @@ fn drive_all(mission: &Mission, net: &Net, hooks: Hooks) -> (Judgement, Vec<Shar
                 async move {
                     let turns = match plan.iterations() {
                         _ if user.listens.is_some() => {
-                            // Few do, and all have room for what one of them does.
+                            // Few do; kept in place, it would take its room from every user.
                             Box::pin(listen(bench, user, seat, end)).await;
                             return None;
                         }

@@ -21,7 +21,7 @@ impl Alarm {
         let Some(due) = due else { return pending().await };
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
         poll_fn(|cx| {
-            if timer.is_elapsed() || timer.deadline() > due {
+            if timer.deadline() > due {
                 timer.as_mut().reset(due);
             }
             loop {

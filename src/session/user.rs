@@ -455,7 +455,7 @@ impl<'a> User<'a> {
                 Some(answer) => self.values.set(ANSWER, answer),
                 None => self.values.unset(ANSWER),
             }
-            Box::pin(self.steps(&mission.profile.after, Phase::After)).await;
+            self.steps(&mission.profile.after, Phase::After).await;
         }
         // A user that failed before keeps nobody waiting.
         if !self.warms_up {
@@ -473,7 +473,7 @@ impl<'a> User<'a> {
             };
             self.listen_until(left_or_cut).await;
         }
-        Box::pin(self.clean_up()).await;
+        self.clean_up().await;
         if !keeps {
             self.line.hang_up(&self.values).await;
         }
@@ -544,7 +544,7 @@ impl<'a> User<'a> {
                 return false;
             }
             if let Some(after) = self.early() {
-                Box::pin(self.ask_early(after)).await;
+                self.ask_early(after).await;
             }
         }
         let exposure = &self.bench.mission.plan.load.exposure;
@@ -570,7 +570,7 @@ impl<'a> User<'a> {
                     self.renew().await;
                 }
                 Move::Ask(turn) if self.must_reconnect(turn) => {
-                    if !Box::pin(self.reconnect(turn)).await {
+                    if !self.reconnect(turn).await {
                         return false;
                     }
                 }
@@ -889,7 +889,7 @@ impl<'a> User<'a> {
         }
         match (message, &mission.profile.ask) {
             (Some(text), _) => self.line.send(at, text).await,
-            (None, Ask::Step(step)) => Box::pin(self.ask_by(step)).await,
+            (None, Ask::Step(step)) => self.ask_by(step).await,
             (None, Ask::Send(_)) => {}
         }
     }
