@@ -86,8 +86,18 @@ pub struct Found {
     pub len: usize,
     /// How it stood there.
     pub form: Form,
+    /// The check it carries, unless it is damaged.
+    check: u64,
     /// The owner, or [`NotACanary::Damaged`]; never [`NotACanary::NotOurs`].
     pub canary: Result<Canary, NotACanary>,
+}
+
+impl Found {
+    /// What was found, known from now on: its check held and need not be computed again.
+    pub fn known(&self) -> Option<Known> {
+        let canary = self.canary.ok()?;
+        Some(Known { canary, check: self.check, mark: canary.encode_with(self.check) })
+    }
 }
 
 /// A canary with its mark, for whoever meets the same one again and again.
@@ -99,13 +109,6 @@ pub struct Known {
 }
 
 impl Known {
-    /// Computes check and mark.
-    pub fn new(canary: Canary) -> Known {
-        let (check, mut mark) = (canary.check(), [0; LENGTH]);
-        mark.copy_from_slice(canary.encode_with(check).as_bytes());
-        Known { canary, check, mark }
-    }
-
     /// Which canary it is.
     pub fn canary(self) -> Canary {
         self.canary
@@ -115,14 +118,20 @@ impl Known {
 impl Canary {
     /// The mark: always [`LENGTH`] symbols, lower case.
     pub fn encode(self) -> String {
-        self.encode_with(self.check())
+        self.encode_with(self.check()).iter().copied().map(char::from).collect()
     }
 
-    fn encode_with(self, check: u64) -> String {
-        let mut mark = String::with_capacity(LENGTH);
-        mark.push_str(PREFIX);
-        push_symbols(&mut mark, u128::from(check), CHECK_SYMBOLS);
-        push_symbols(&mut mark, self.packed(), FIELD_SYMBOLS);
+    fn encode_with(self, check: u64) -> [u8; LENGTH] {
+        let mut mark = [0; LENGTH];
+        let (prefix, symbols) = mark.split_at_mut(PREFIX.len());
+        prefix.copy_from_slice(PREFIX.as_bytes());
+        let (of_check, of_fields) = symbols.split_at_mut(CHECK_SYMBOLS);
+        write_symbols(of_check, check);
+        // Division by a constant is cheap in 64 bits only.
+        let (upper, lower) = (self.packed() / HALF, self.packed() % HALF);
+        let (of_upper, of_lower) = of_fields.split_at_mut(FIELD_SYMBOLS / 2);
+        write_symbols(of_upper, upper as u64);
+        write_symbols(of_lower, lower as u64);
         mark
     }
 
@@ -137,19 +146,21 @@ impl Canary {
         if !starts || bytes.len() != LENGTH {
             return Err(NotACanary::NotOurs);
         }
-        Self::decode_payload(&bytes[PREFIX.len()..], None)
+        Self::decode_payload(&bytes[PREFIX.len()..], None).map(|(canary, _)| canary)
     }
 
-    /// What follows the prefix, at its exact length.
-    fn decode_payload(payload: &[u8], known: Option<Known>) -> Result<Self, NotACanary> {
+    /// What follows the prefix, at its exact length, with the check it carries.
+    fn decode_payload(payload: &[u8], known: Option<Known>) -> Result<(Self, u64), NotACanary> {
         let (check, fields) = payload.split_at(CHECK_SYMBOLS);
-        let (check, fields) = (read_symbols(check)?, read_symbols(fields)?);
+        let (upper, lower) = fields.split_at(FIELD_SYMBOLS / 2);
+        let check = read_symbols(check)?;
+        let fields = u128::from(read_symbols(upper)?) * HALF + u128::from(read_symbols(lower)?);
         if check >> CHECK_BITS != 0 || fields >> 96 != 0 {
             return Err(NotACanary::Damaged);
         }
         let canary = Self { execution: (fields >> 64) as u32, user: (fields >> 32) as u32, iteration: fields as u32 };
         let own = known.filter(|known| known.canary == canary).map_or_else(|| canary.check(), |known| known.check);
-        if u128::from(own) == check { Ok(canary) } else { Err(NotACanary::Damaged) }
+        if own == check { Ok((canary, check)) } else { Err(NotACanary::Damaged) }
     }
 
     fn packed(self) -> u128 {
@@ -348,7 +359,8 @@ impl Spelling {
         const PAYLOAD: usize = CHECK_SYMBOLS + FIELD_SYMBOLS;
         let (form, len, canary) = match self.base64_bits {
             None if known.is_some_and(|known| bytes[at..].starts_with(&known.mark)) => {
-                (Form::Plain, LENGTH, known.map(Known::canary).ok_or(NotACanary::NotOurs))
+                let known = known.map(|known| (known.canary, known.check));
+                (Form::Plain, LENGTH, known.ok_or(NotACanary::NotOurs))
             }
             None => {
                 let payload = bytes.get(at + PREFIX.len()..at + LENGTH)?;
@@ -360,7 +372,9 @@ impl Spelling {
                 (Form::Base64, len, Canary::decode_payload(&payload, known))
             }
         };
-        (canary != Err(NotACanary::NotOurs)).then_some(Found { at, len, form, canary })
+        let check = canary.map_or(0, |(_, check)| check);
+        let canary = canary.map(|(canary, _)| canary);
+        (canary != Err(NotACanary::NotOurs)).then_some(Found { at, len, form, check, canary })
     }
 }
 
@@ -391,18 +405,34 @@ fn read_base64<const N: usize>(characters: &[u8], skip: usize) -> Option<[u8; N]
     (filled == N).then_some(bytes)
 }
 
+/// What half of the fields' symbols can spell; it fits in 50 bits, and so does what the other half spells.
+const HALF: u128 = 31_u128.pow(FIELD_SYMBOLS as u32 / 2);
+
+/// What each byte is worth as a symbol, in either case; of others `SYMBOLS.len()`.
+const WORTH: [u8; 256] = {
+    let mut worth = [SYMBOLS.len() as u8; 256];
+    let mut digit = 0;
+    while digit < SYMBOLS.len() {
+        worth[SYMBOLS[digit] as usize] = digit as u8;
+        worth[SYMBOLS[digit].to_ascii_uppercase() as usize] = digit as u8;
+        digit += 1;
+    }
+    worth
+};
+
 /// `value` in base 31, most significant symbol first.
-fn push_symbols(text: &mut String, value: u128, count: usize) {
-    for position in (0..count).rev() {
-        let digit = value / 31_u128.pow(position as u32) % 31;
-        text.push(char::from(SYMBOLS[digit as usize]));
+fn write_symbols(symbols: &mut [u8], mut value: u64) {
+    for symbol in symbols.iter_mut().rev() {
+        *symbol = SYMBOLS[(value % 31) as usize];
+        value /= 31;
     }
 }
 
-fn read_symbols(symbols: &[u8]) -> Result<u128, NotACanary> {
-    symbols.iter().try_fold(0_u128, |value, symbol| {
-        let digit = SYMBOLS.binary_search(&symbol.to_ascii_lowercase()).map_err(|_| NotACanary::NotOurs)?;
-        Ok(value * 31 + digit as u128)
+/// The value of at most twelve symbols.
+fn read_symbols(symbols: &[u8]) -> Result<u64, NotACanary> {
+    symbols.iter().try_fold(0, |value, symbol| match WORTH[usize::from(*symbol)] {
+        digit if usize::from(digit) < SYMBOLS.len() => Ok(value * 31 + u64::from(digit)),
+        _ => Err(NotACanary::NotOurs),
     })
 }
 
@@ -434,7 +464,9 @@ mod tests {
         assert_eq!(all.iter().filter(|found| found.canary == Ok(CANARY)).count(), 2);
         assert_eq!(all.iter().filter(|found| found.canary.is_err()).count(), 1);
         for known in [CANARY, other, Canary { user: 1, ..CANARY }] {
-            let known = find_in_knowing(text.as_bytes(), Some(Known::new(known)));
+            let known = found(known.encode())[0].known().unwrap();
+            assert_eq!(known.mark, known.canary().encode().as_bytes());
+            let known = find_in_knowing(text.as_bytes(), Some(known));
             assert_eq!(known.collect::<Vec<_>>(), all);
         }
     }
@@ -463,7 +495,7 @@ mod tests {
     #[test]
     fn a_mark_is_found_where_it_stands() {
         let text = format!("cut costs (ref {}) now", CANARY.encode());
-        let expected = Found { at: 15, len: LENGTH, form: Form::Plain, canary: Ok(CANARY) };
+        let expected = Found { at: 15, len: LENGTH, form: Form::Plain, check: CANARY.check(), canary: Ok(CANARY) };
         assert_eq!(found(text), [expected]);
     }
 

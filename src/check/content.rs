@@ -38,7 +38,7 @@ pub fn judge(
         return vec![Deviation::PlaceholderAnswer { answer: answer.chars().take(80).collect() }];
     }
     if let Some(from) = rules.echo_from
-        && let Some(share) = echo(prompt, answer, from)
+        && let Some(share) = echo(prompt, answer, mark, from)
     {
         return vec![Deviation::EchoedAnswer { percent: (share * 100.0).round() as u64 }];
     }
@@ -100,13 +100,13 @@ fn marks(text: &str, mark: Option<canary::Known>) -> impl Iterator<Item = Canary
 }
 
 fn words(text: &str) -> Vec<String> {
-    spelled(text).map(str::to_lowercase).collect()
+    spelled(text, None).map(str::to_lowercase).collect()
 }
 
-/// The words as they are spelled.
-fn spelled(text: &str) -> impl Iterator<Item = &str> {
+/// The words as they are spelled; `mark` is one that probably stands among them.
+fn spelled(text: &str, mark: Option<canary::Known>) -> impl Iterator<Item = &str> {
     // Marks are ASCII, so they begin and end between characters.
-    let marks = canary::find_in(text.as_bytes()).map(|found| (found.at, found.at + found.len));
+    let marks = canary::find_in_knowing(text.as_bytes(), mark).map(|found| (found.at, found.at + found.len));
     let mut from = 0;
     let parts =
         marks.chain([(text.len(), text.len())]).map(move |(at, end)| &text[std::mem::replace(&mut from, end)..at]);
@@ -157,11 +157,11 @@ fn collect_leaves<'v>(value: &'v serde_json::Value, leaves: &mut Vec<&'v serde_j
 
 /// The share of the answer's words that repeat the prompt in its order, if it is at least `from` and they are most of the
 /// prompt. The words repeated are the longest common subsequence, so a changed or dropped word hides no echo.
-fn echo(prompt: &str, answer: &str, from: f64) -> Option<f64> {
-    let asked = spelled(prompt).count();
+fn echo(prompt: &str, answer: &str, mark: Option<canary::Known>, from: f64) -> Option<f64> {
+    let asked = spelled(prompt, mark).count();
     // With more words than this the rest is an answer, whatever stands before it; this keeps the comparison short, too.
     let most = (asked as f64 / from) as usize + 1;
-    let answered = spelled(answer).take(most + 1).count();
+    let answered = spelled(answer, mark).take(most + 1).count();
     if asked < WORDS_TO_ECHO || asked as f64 / (answered as f64) < from {
         return None;
     }

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::{Bench, Lane};
-use crate::canary::{self, Found, Known};
+use crate::canary::{self, Found};
 use crate::check::concern::ConcernId;
 use crate::check::flight::Events;
 use crate::check::judgement::Judgement;
@@ -46,7 +46,7 @@ impl Lane {
                 (true, true) => {
                     marks.mine = true;
                     if self.mark.is_none_or(|known| known.canary() != mark) {
-                        self.mark = Some(Known::new(mark));
+                        self.mark = found.known();
                     }
                 }
                 (true, false) => {
