@@ -4,8 +4,11 @@
 //! is `leaks`'s.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque, hash_map};
+use std::hash::BuildHasher;
+
+use foldhash::{fast, quality};
+use litemap::LiteMap;
 
 use super::flight::Events;
 use crate::expect::{Between, IdRole};
@@ -37,7 +40,7 @@ pub struct Ledger {
     /// Identities of users as the target calls them, and who has them.
     pub identities: BTreeMap<String, BTreeSet<UserNumber>>,
     /// Who owns an id that belongs to one user in the whole target, by a 64-bit hash of role and value.
-    pub owners: BTreeMap<u64, UserNumber>,
+    pub owners: HashMap<u64, UserNumber, fast::FixedState>,
     /// Those of them that may be forgotten, the first first; none once all was told.
     aging: VecDeque<u64>,
     /// Users at whom their own identity was seen.
@@ -54,7 +57,7 @@ pub struct Ledger {
     pub words: BTreeMap<(UserNumber, String), Sighting>,
     /// Words made like an identity in answers to steps as they were expected, by step and word: whom they were told to. User 0
     /// is whoever asks before all users.
-    pub told: BTreeMap<(String, String), BTreeMap<UserNumber, (Stamp, Subject)>>,
+    pub told: BTreeMap<(String, String), LiteMap<UserNumber, (Stamp, Subject)>>,
     /// How many of them are kept.
     told_kept: usize,
     /// Ids that the target made, by [`Ledger::key`]: who got each of them first.
@@ -167,9 +170,7 @@ impl Sighting {
 impl Ledger {
     /// The key of an id in `owners`.
     pub fn key(role: IdRole, value: &str) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        (role, value).hash(&mut hasher);
-        hasher.finish()
+        quality::FixedState::default().hash_one((role, value))
     }
 
     /// An id belongs to `user`.
@@ -182,10 +183,16 @@ impl Ledger {
     /// whether another one was forgotten for it.
     pub fn own_for_a_while(&mut self, role: IdRole, value: &str, user: UserNumber, users: u64) -> bool {
         let key = Ledger::key(role, value);
-        if !self.owners.contains_key(&key) {
-            self.aging.push_back(key);
+        match self.owners.entry(key) {
+            hash_map::Entry::Occupied(mut known) => {
+                let owner = known.get_mut();
+                *owner = user.min(*owner);
+            }
+            hash_map::Entry::Vacant(vacant) => {
+                vacant.insert(user);
+                self.aging.push_back(key);
+            }
         }
-        self.own(role, value, user);
         let room = OWNERS_KEPT + OWNERS_PER_USER * usize::try_from(users).unwrap_or(usize::MAX / OWNERS_PER_USER / 2);
         let oldest = if self.aging.len() > room { self.aging.pop_front() } else { None };
         oldest.is_some_and(|oldest| self.owners.remove(&oldest).is_some())
@@ -275,7 +282,9 @@ impl Ledger {
         for word in words {
             let known = self.identities.contains_key(word);
             if known || self.told_kept < OPEN_KEPT {
-                let told = self.told.entry((step.to_owned(), word.clone())).or_default();
+                // Most are told to one.
+                let one = || LiteMap::with_capacity(1);
+                let told = self.told.entry((step.to_owned(), word.clone())).or_insert_with(one);
                 self.told_kept += usize::from(told.insert(user, (at, subject.clone())).is_none());
             }
         }
@@ -359,6 +368,7 @@ impl Ledger {
             self.identities.entry(value).or_default().extend(users);
         }
         self.own_seen.extend(other.own_seen);
+        #[expect(clippy::iter_over_hash_type, reason = "the smaller number wins in any order")]
         for (key, owner) in other.owners {
             let mine = self.owners.entry(key).or_insert(owner);
             *mine = owner.min(*mine);
@@ -390,10 +400,10 @@ impl Ledger {
         for (word, theirs) in other.told {
             let mine = self.told.entry(word).or_default();
             for (user, first) in theirs {
-                match mine.entry(user) {
-                    Entry::Vacant(entry) => drop(entry.insert(first)),
-                    Entry::Occupied(mut entry) if first < *entry.get() => drop(entry.insert(first)),
-                    Entry::Occupied(_) => {}
+                match mine.get_mut(&user) {
+                    Some(known) if first < *known => *known = first,
+                    Some(_) => {}
+                    None => drop(mine.insert(user, first)),
                 }
             }
         }

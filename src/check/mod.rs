@@ -96,7 +96,7 @@ pub struct Judge {
     spellings: Spellings,
     room: Slots<'static>,
     execution: ExecutionId,
-    lanes: HashMap<UserNumber, Lane, FixedState>,
+    lanes: HashMap<UserNumber, Box<Lane>, FixedState>,
     /// Whose tapes show something wrong, since somebody last asked.
     alarms: BTreeSet<UserNumber>,
     /// Frames that had been received when a pulse was last told.
@@ -152,12 +152,12 @@ impl Judge {
 
     /// Whether a run of `user` is in flight of which an event has come.
     pub fn runs(&self, user: UserNumber) -> bool {
-        self.lanes.get(&user).is_some_and(Lane::runs)
+        self.lanes.get(&user).is_some_and(|lane| lane.runs())
     }
 
     /// Whether a run of `user` that ended is still listened for; hanging up before cuts that short.
     pub fn lingers(&self, user: UserNumber) -> bool {
-        self.lanes.get(&user).is_some_and(Lane::lingers)
+        self.lanes.get(&user).is_some_and(|lane| lane.lingers())
     }
 
     /// The answer of `user`'s last run that ended.
@@ -275,7 +275,7 @@ impl Judge {
 
     fn with(&mut self, user: UserNumber, tell: impl FnOnce(&mut Lane, &mut Bench<'_>)) {
         let Judge { expect, concerns, spellings, room, execution, lanes, alarms, out, .. } = self;
-        let lane = lanes.entry(user).or_insert_with(|| Lane::new(user));
+        let lane = lanes.entry(user).or_insert_with(|| Box::new(Lane::new(user)));
         let before = lane.warms_up().then_some(out.counts);
         tell(lane, &mut Bench { expect, concerns, spellings, room, execution: *execution, alarms, out });
         if let Some(before) = before {

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
+use litemap::LiteMap;
 use serde_json::Value as Json;
 
 use super::clock::Clock;
@@ -28,6 +29,9 @@ pub struct Shared {
     pub captured: OnceLock<BTreeMap<String, Json>>,
 }
 
+/// How many names most users have: ten of the product's own, and what a login captures.
+const USUAL: usize = 12;
+
 /// The values of one user.
 #[derive(Debug)]
 pub struct Values {
@@ -35,15 +39,15 @@ pub struct Values {
     clock: Clock,
     ids: RefCell<Ids>,
     /// `None` of a name whose value was taken away: most of them come back.
-    named: BTreeMap<String, Option<Json>>,
+    named: LiteMap<String, Option<Json>>,
     counter: Cell<u64>,
 }
 
 impl Values {
     /// Of a user that has done nothing yet.
     pub fn new(shared: Arc<Shared>, clock: Clock, ids: Ids, user: PlannedUser) -> Values {
-        let mut values =
-            Values { shared, clock, ids: RefCell::new(ids), named: BTreeMap::new(), counter: Cell::new(0) };
+        let named = LiteMap::with_capacity(USUAL);
+        let mut values = Values { shared, clock, ids: RefCell::new(ids), named, counter: Cell::new(0) };
         values.set("user.index", user.index);
         values.set("user.number", user.person().0);
         values

@@ -22,7 +22,9 @@ mod run;
 mod setup;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
+
+use litemap::LiteMap;
 
 use super::concern::{ConcernId, Concerns};
 use super::form::{self, Part};
@@ -93,7 +95,7 @@ pub(super) struct Bench<'a> {
 #[derive(Debug)]
 pub(super) struct Lane {
     user: UserNumber,
-    captured: BTreeMap<String, String>,
+    captured: LiteMap<String, String>,
     stage: Stage,
     iterations: VecDeque<IterationState>,
     connection: Option<ConnectionState>,
@@ -224,9 +226,11 @@ impl Lane {
     pub fn new(user: UserNumber) -> Lane {
         Lane {
             user,
-            captured: BTreeMap::new(),
+            // Its email, its id and its thread.
+            captured: LiteMap::with_capacity(3),
             stage: Stage::SetUp,
-            iterations: VecDeque::new(),
+            // Most users are in one at a time.
+            iterations: VecDeque::with_capacity(1),
             connection: None,
             run: None,
             door: None,
