@@ -10,8 +10,6 @@ use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -326,36 +324,31 @@ fn drive_all(mission: &Mission, net: &Net, hooks: Hooks) -> (Judgement, Vec<Shar
         };
         let asking = users.iter().filter(|(user, _)| user.listens.is_none()).map(|(user, _)| user.number);
         let pair = if worked.is_some() { pair_of(mission, asking) } else { None };
-        let driving: FuturesUnordered<_> = users
-            .into_iter()
-            .map(|(user, (seat, end))| {
-                let (bench, desk) = (&bench, &desk);
-                async move {
-                    let turns = match plan.iterations() {
-                        _ if user.listens.is_some() => {
-                            // Few do; kept in place, it would take its room from every user.
-                            Box::pin(listen(bench, user, seat, end)).await;
-                            return None;
-                        }
-                        Some(iterations) => {
-                            let pause = move |nth| plan.pause(user.number, Iteration(nth));
-                            Turns::closed(iterations, pause, &mission.stop)
-                        }
-                        None => Turns::open(desk, &mission.stop),
-                    };
-                    let driven = drive(bench, user, seat, turns).await;
-                    drop(end);
-                    Some(driven)
-                }
-            })
-            .collect();
+        let driving = users.into_iter().map(|(user, (seat, end))| {
+            let (bench, desk) = (&bench, &desk);
+            async move {
+                let turns = match plan.iterations() {
+                    _ if user.listens.is_some() => {
+                        // Few do; kept in place, it would take its room from every user.
+                        Box::pin(listen(bench, user, seat, end)).await;
+                        return None;
+                    }
+                    Some(iterations) => {
+                        let pause = move |nth| plan.pause(user.number, Iteration(nth));
+                        Turns::closed(iterations, pause, &mission.stop)
+                    }
+                    None => Turns::open(desk, &mission.stop),
+                };
+                let driven = drive(bench, user, seat, turns).await;
+                drop(end);
+                Some(driven)
+            }
+        });
         // Only who will be needed is kept.
         let needed = |user: &User<'_>| pair.is_some_and(|pair| pair.contains(&user.number()));
-        let driven = driving
-            .filter_map(|driven| std::future::ready(driven.filter(|(user, _)| needed(user))))
-            .collect::<Vec<_>>();
+        let driving = engine::all_together(driving, |driven| driven.filter(|(user, _)| needed(user)));
         let working = async {
-            let ((), mut driven) = tokio::join!(serving, driven);
+            let ((), mut driven) = tokio::join!(serving, driving);
             drop(working);
             let Some(mut worked) = worked else { return };
             tokio::select! {

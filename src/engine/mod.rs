@@ -12,6 +12,7 @@ mod progress;
 mod pulse;
 mod shards;
 mod stop;
+mod together;
 mod turns;
 
 pub use gate::{Opened, Seat, start_gate};
@@ -21,4 +22,5 @@ pub use progress::{Counts, Progress, Stage};
 pub use pulse::{Felt, Pulse};
 pub use shards::{Hooks, ShardContext, ShardFailure, run_shards};
 pub use stop::{Level, Stop};
+pub use together::all_together;
 pub use turns::{Desk, Turn, Turns};

@@ -31,9 +31,11 @@ pub(super) struct Line<'a> {
     pub bench: &'a Bench<'a>,
     pub number: UserNumber,
     pub connection: Connection,
-    pub socket: Option<Socket>,
+    pub socket: Option<Box<Socket>>,
     /// A frame that ends the connection was heard.
     pub dead: bool,
+    /// The target did not take what was sent last.
+    stuck: bool,
     /// What was taken from frames that the script waited for, to be adopted by the user.
     pub greeted: Vec<Captured>,
     /// What was taken from each frame that is to be answered.
@@ -52,16 +54,19 @@ impl<'a> Line<'a> {
             connection: Connection(0),
             socket: None,
             dead: false,
+            stuck: false,
             greeted: Vec::new(),
             replies: VecDeque::new(),
-            told: Vec::new(),
+            // Its email and its id.
+            told: Vec::with_capacity(2),
             alarm: Alarm::default(),
         }
     }
 
     /// The connection `socket` stands, or none does.
-    pub fn connect(&mut self, socket: Option<Socket>) {
+    pub fn connect(&mut self, socket: Option<Box<Socket>>) {
         self.dead = false;
+        self.stuck = false;
         self.socket = socket;
         self.replies.clear();
     }
@@ -188,7 +193,9 @@ impl<'a> Line<'a> {
                 None => values.get(name),
             };
             let text = rendered(&reply.message, &lookup);
-            self.send(self.now(), text).await;
+            // There may be thousands to answer; a target that takes no answer is waited for once.
+            let patience = if self.stuck { Micros::ZERO } else { self.bench.mission.expect.timeouts.connect };
+            self.write(self.now(), text, patience).await;
         }
     }
 
@@ -218,13 +225,16 @@ impl<'a> Line<'a> {
 
     /// Writes a message. A write that fails is not told: the reading side will hear why.
     pub async fn send(&mut self, at: Stamp, text: String) {
+        self.write(at, text, self.bench.mission.expect.timeouts.connect).await;
+    }
+
+    async fn write(&mut self, at: Stamp, text: String, patience: Micros) {
         self.sent(at, &text);
         // A target that does not take it must not keep a deadline from passing; what is not taken goes out with the next one.
         let deadline = self.bench.judge.borrow().next_deadline(self.number);
-        let patience = self.bench.mission.expect.timeouts.connect;
         let within = deadline.map_or(patience, |deadline| patience.min(deadline.since(self.now())));
         if let Some(socket) = &mut self.socket {
-            let _ = socket.send_text(text, within).await;
+            self.stuck = socket.send_text(text, within).await.is_err_and(|failure| failure.hung);
         }
     }
 

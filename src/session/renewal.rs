@@ -246,7 +246,8 @@ impl User<'_> {
         patience: Micros,
     ) -> super::steps::Performed {
         let bench = self.bench;
-        let mut requester = bench.requester(&self.headers, &self.jar);
+        let headers = self.headers();
+        let mut requester = bench.requester(&headers, &self.jar);
         requester.timeout = patience;
         let mut performing = Box::pin(requester.perform(step, phase, &self.values));
         loop {

@@ -130,7 +130,7 @@ pub async fn make_ready(bench: &Bench<'_>) -> bool {
     let nobody = PlannedUser::new(0, UserNumber(0));
     let ids = mission.plan.ids(nobody.number);
     let values = &mut Values::new(Arc::clone(&mission.shared), bench.net.clock, ids, nobody);
-    let headers = trace_headers(mission, values);
+    let headers = Trace::new(values).headers(mission);
     let jar = Jar::default();
     let requester = bench.requester(&headers, &jar);
     let mut all = BTreeMap::new();
@@ -306,7 +306,7 @@ pub struct User<'a> {
     /// What the last login, preparation and script captured, to be forgotten by the next.
     captured: Vec<String>,
     /// Headers of every request and upgrade of this iteration.
-    pub(super) headers: Vec<(String, String)>,
+    trace: Trace,
     /// The cookies of this session.
     pub(super) jar: Jar,
     /// When this session is to be refreshed.
@@ -368,7 +368,7 @@ impl<'a> User<'a> {
             resumed: 0,
             logged_in: false,
             captured: Vec::new(),
-            headers: Vec::new(),
+            trace: Trace::default(),
             jar: Jar::default(),
             renewal: Renewal::default(),
             hold: None,
@@ -449,7 +449,7 @@ impl<'a> User<'a> {
         self.begin(iteration);
         self.resumed = 0;
         let good = self.walk(fresh, (keeps || apart) && turn.more).await;
-        if good && self.renew_in_time().await {
+        if good && self.renew_in_time().await && !mission.profile.after.is_empty() {
             let answer = self.bench.judge.borrow().last_answer(self.number).map(str::to_owned);
             match answer {
                 Some(answer) => self.values.set(ANSWER, answer),
@@ -496,8 +496,9 @@ impl<'a> User<'a> {
             if self.bench.mission.tries_refresh {
                 self.renew().await;
             }
+            let headers = self.headers();
             for step in &self.bench.mission.profile.finally {
-                if self.bench.requester(&self.headers, &self.jar).can(step, &self.values) {
+                if self.bench.requester(&headers, &self.jar).can(step, &self.values) {
                     self.step(step, Phase::Finally).await;
                 }
             }
@@ -506,6 +507,11 @@ impl<'a> User<'a> {
             () = cleaning => {}
             () = patience => {}
         }
+    }
+
+    /// What each request of this iteration says beside what the profile asks for.
+    pub(super) fn headers(&self) -> Vec<(String, String)> {
+        self.trace.headers(self.bench.mission)
     }
 
     /// New names for a new iteration.
@@ -518,7 +524,7 @@ impl<'a> User<'a> {
         for name in ["run_id", "prompt", "turn"] {
             self.values.unset(name);
         }
-        self.headers = trace_headers(self.bench.mission, &self.values);
+        self.trace = Trace::new(&self.values);
     }
 
     /// From set-up to the last run's end; says whether every run ended well. A cut ends it wherever it is.
@@ -667,7 +673,8 @@ impl<'a> User<'a> {
     }
 
     pub(super) async fn step(&mut self, step: &Step, phase: Phase) -> bool {
-        let requester = self.bench.requester(&self.headers, &self.jar);
+        let headers = self.headers();
+        let requester = self.bench.requester(&headers, &self.jar);
         // A request is larger than what users do otherwise; only who makes one keeps one.
         let performed = Box::pin(requester.perform(step, phase, &self.values)).await;
         self.performed(step, phase, performed)
@@ -777,7 +784,7 @@ impl<'a> User<'a> {
             headers.push((name.clone(), render(text)?));
         }
         let given = |name: &str| connect.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
-        headers.extend(self.headers.iter().filter(|(name, _)| !given(name)).cloned());
+        headers.extend(self.headers().into_iter().filter(|(name, _)| !given(name)));
         if !given("cookie") {
             let own = || self.jar.header(&url);
             let cookies = match &self.opening {
@@ -919,13 +926,26 @@ impl<'a> User<'a> {
     }
 }
 
-/// What lets an iteration be found in the target's logs: who asks, and a trace of its own (W3C Trace Context, section 3.2).
-fn trace_headers(mission: &Mission, values: &Values) -> Vec<(String, String)> {
-    let [high, low, parent] = std::array::from_fn(|_| values.bits());
-    vec![
-        ("User-Agent".to_owned(), mission.user_agent.clone()),
-        ("traceparent".to_owned(), format!("00-{high:016x}{low:016x}-{parent:016x}-01")),
-    ]
+/// What lets an iteration be found in the target's logs: a trace of its own (W3C Trace Context, section 3.2).
+#[derive(Debug, Clone, Copy, Default)]
+struct Trace {
+    id: [u64; 2],
+    parent: u64,
+}
+
+impl Trace {
+    fn new(values: &Values) -> Trace {
+        Trace { id: [values.bits(), values.bits()], parent: values.bits() }
+    }
+
+    /// What a request says of it, and of who asks.
+    fn headers(self, mission: &Mission) -> Vec<(String, String)> {
+        let Trace { id: [high, low], parent } = self;
+        vec![
+            ("User-Agent".to_owned(), mission.user_agent.clone()),
+            ("traceparent".to_owned(), format!("00-{high:016x}{low:016x}-{parent:016x}-01")),
+        ]
+    }
 }
 
 fn succeeded(fact: &Fact) -> bool {

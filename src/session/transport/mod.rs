@@ -22,7 +22,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use futures_util::{SinkExt, Stream, StreamExt};
+use futures_util::{FutureExt, SinkExt, Stream, StreamExt};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
@@ -40,9 +40,9 @@ use crate::identity::Connection;
 use crate::time::{Micros, Stamp};
 use crate::trace::{Content, Dial, Direction, Frame, NetFailure};
 
-/// tungstenite's own default is 128 KiB per connection, zeroed before every read; speed is the same from 512 bytes to 16 KiB, and
-/// each user keeps one.
-const BUFFER: usize = 2 * 1024;
+/// tungstenite's own default is 128 KiB per connection, zeroed before every read, and each user keeps one. What it takes at once
+/// is not what a read takes at once (`wire`), so it may be small.
+const BUFFER: usize = 512;
 /// The close code of a close frame without one (RFC 6455, section 7.1.5).
 const NO_CODE: u16 = 1005;
 
@@ -90,7 +90,7 @@ pub struct Dialed {
     /// How it went.
     pub outcome: Dial,
     /// Open if, and only if, the outcome is an upgrade.
-    pub socket: Option<Socket>,
+    pub socket: Option<Box<Socket>>,
     /// The header lines of the answer, where it makes the upgrade.
     pub headers: Vec<(String, String)>,
 }
@@ -104,7 +104,7 @@ pub async fn dial(request: &DialRequest, net: &Net) -> Dialed {
         Ok((mut wire, peer)) => {
             let answer = upgrade(&mut wire, request, &peer, deadline).await;
             let socket = match answer.outcome {
-                Dial::Upgraded { .. } => Some(Socket::open(wire, answer.leftover, request, net.clock).await),
+                Dial::Upgraded { .. } => Some(Box::new(Socket::open(wire, answer.leftover, request, net.clock).await)),
                 _ => None,
             };
             (answer.outcome, socket, answer.headers)
@@ -260,7 +260,13 @@ impl Socket {
         if self.ended {
             return Err(closed(doing(self)));
         }
-        match timeout(within.to_std(), self.stream.send(Message::text(text))).await {
+        let sending = self.stream.send(Message::text(text));
+        let sent = match within {
+            // A timer would wait for the next tick of its clock.
+            Micros::ZERO => sending.now_or_never().ok_or(()),
+            within => timeout(within.to_std(), sending).await.map_err(drop),
+        };
+        match sent {
             Ok(Ok(())) => match &self.stream.get_ref().tcp_ref().write_error {
                 None => Ok(()),
                 Some(error) => Err(failure::failed(doing(self), error)),
@@ -269,13 +275,13 @@ impl Socket {
                 Error::ConnectionClosed | Error::AlreadyClosed | Error::Protocol(ProtocolError::SendAfterClosing),
             )) => Err(closed(doing(self))),
             Ok(Err(error)) => Err(failure::failed(doing(self), &error)),
-            Err(_) => Err(failure::hung(doing(self), within)),
+            Err(()) => Err(failure::hung(doing(self), within)),
         }
     }
 
     /// Says good-bye with code 1000, or answers the target's good-bye, and waits at most `within` for the target to hang
     /// up. Frames that arrive meanwhile are dropped.
-    pub async fn close(mut self, within: Micros) {
+    pub async fn close(mut self: Box<Self>, within: Micros) {
         let good_bye = async {
             if !self.ended {
                 let close = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::from_static("") };

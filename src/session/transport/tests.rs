@@ -29,7 +29,7 @@ fn request(url: &str) -> DialRequest {
 }
 
 /// An open socket and its other end, which has already written `glued` in the same write as the answer.
-async fn open(glued: &[u8]) -> (Socket, TcpStream) {
+async fn open(glued: &[u8]) -> (Box<Socket>, TcpStream) {
     let far_end = FarEnd::listen().await;
     let net = Net::for_tests();
     let request = request(&format!("ws://{}/ws", far_end.address));

@@ -3,6 +3,7 @@
 //!
 //! What the bytes mean is not known here.
 
+use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -57,6 +58,12 @@ pub(in crate::session) struct Stamping {
     waker: Waker,
     /// The socket was empty then.
     empty_at: Stamp,
+    /// What the last read found beyond what was asked for.
+    rest: Vec<u8>,
+    /// How much of it was handed out.
+    handed_out: usize,
+    /// Reads since something was waited for last.
+    in_a_row: u32,
     backlog: Backlog,
     pub(super) last: Read,
     /// The kernel stamps what arrives.
@@ -65,6 +72,17 @@ pub(in crate::session) struct Stamping {
     /// The first write that failed. Later ones go nowhere and succeed: tungstenite answers a ping before it reads on, and a
     /// failed answer would hide what the target said before it hung up.
     pub(super) write_error: Option<io::Error>,
+}
+
+/// After so many reads that all found something it is the others' turn: nothing else ends that of a user whose target sends
+/// faster than he reads (`engine::all_together`).
+const READS_IN_A_ROW: u32 = 32;
+
+/// How much is read at once, whoever asks: messages that came together take one read, and users who wait need no room for it.
+const AT_ONCE: usize = 2 * 1024;
+
+thread_local! {
+    static ROOM: RefCell<[u8; AT_ONCE]> = const { RefCell::new([0; AT_ONCE]) };
 }
 
 /// By how much the kernel may stamp something before a look that did not find it: what was stamped is handled by others first.
@@ -124,7 +142,21 @@ impl Stamping {
         let last = Read { at: now, read_at: now, not_before: now };
         let backlog = Backlog { read: 0, marked_at: now, unread_from: 0, floor: now };
         let empty_at = now;
-        Stamping { tcp, clock, arrivals, waker, empty_at, backlog, last, stamped, unstamped, write_error: None }
+        Stamping {
+            tcp,
+            clock,
+            arrivals,
+            waker,
+            empty_at,
+            rest: Vec::new(),
+            handed_out: 0,
+            in_a_row: 0,
+            backlog,
+            last,
+            stamped,
+            unstamped,
+            write_error: None,
+        }
     }
 
     /// When the last of what was read at `read_at` arrived: as the kernel says, if that can be, else then.
@@ -143,8 +175,49 @@ impl Stamping {
         }
     }
 
+    /// Reads what the kernel holds, and stamps it.
+    fn poll_kernel(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.in_a_row += 1;
+        if self.in_a_row > READS_IN_A_ROW {
+            self.in_a_row = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let asked_at = self.clock.now();
+        let before = buf.filled().len();
+        self.arrivals.register(cx.waker());
+        let Poll::Ready(read) = kernel::poll_read(&self.tcp, &mut Context::from_waker(&self.waker), buf) else {
+            self.arrivals.forget();
+            self.in_a_row = 0;
+            return Poll::Pending;
+        };
+        // The end and errors are stamped as well: they arrive, too.
+        let read_at = self.clock.now();
+        let floor = self.backlog.pass(asked_at, buf.filled().len() - before, || capacity(&self.tcp));
+        let since = self.arrivals.since();
+        let bound = |since: Stamp| since.max(self.empty_at).max(floor).max(self.last.not_before);
+        let (surely, likely) = (bound(since.surely), bound(since.likely));
+        let at = match &read {
+            Ok(stamp) if buf.filled().len() > before => self.arrived(*stamp, surely, read_at),
+            // The end and errors have no stamp.
+            Ok(_) | Err(_) => read_at,
+        };
+        // What came before it likely could was not handed out in time, and nor was what came with it.
+        let not_before = if at < likely { surely } else { likely };
+        self.last = Read { at, read_at, not_before };
+        if buf.filled().len() > before && buf.remaining() > 0 {
+            // Less than there was room for: nothing was left behind.
+            self.empty_at = asked_at;
+            self.arrivals.forget();
+        }
+        Poll::Ready(read.map(|_| ()))
+    }
+
     /// As [`is_empty`], and remembers when nothing was there.
     pub(super) fn is_empty(&mut self) -> io::Result<bool> {
+        if !self.rest.is_empty() {
+            return Ok(false);
+        }
         let asked_at = self.clock.now();
         let empty = is_empty(&self.tcp)?;
         if empty {
@@ -170,33 +243,28 @@ pub(in crate::session) fn is_empty(tcp: &TcpStream) -> io::Result<bool> {
 impl AsyncRead for Stamping {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let asked_at = this.clock.now();
-        let before = buf.filled().len();
-        this.arrivals.register(cx.waker());
-        let Poll::Ready(read) = kernel::poll_read(&this.tcp, &mut Context::from_waker(&this.waker), buf) else {
-            this.arrivals.forget();
-            return Poll::Pending;
-        };
-        // The end and errors are stamped as well: they arrive, too.
-        let read_at = this.clock.now();
-        let floor = this.backlog.pass(asked_at, buf.filled().len() - before, || capacity(&this.tcp));
-        let since = this.arrivals.since();
-        let bound = |since: Stamp| since.max(this.empty_at).max(floor).max(this.last.not_before);
-        let (surely, likely) = (bound(since.surely), bound(since.likely));
-        let at = match &read {
-            Ok(stamp) if buf.filled().len() > before => this.arrived(*stamp, surely, read_at),
-            // The end and errors have no stamp.
-            Ok(_) | Err(_) => read_at,
-        };
-        // What came before it likely could was not handed out in time, and nor was what came with it.
-        let not_before = if at < likely { surely } else { likely };
-        this.last = Read { at, read_at, not_before };
-        if buf.filled().len() > before && buf.remaining() > 0 {
-            // Less than there was room for: nothing was left behind.
-            this.empty_at = asked_at;
-            this.arrivals.forget();
+        if this.rest.is_empty() && buf.remaining() >= AT_ONCE {
+            return this.poll_kernel(cx, buf);
         }
-        Poll::Ready(read.map(|_| ()))
+        if this.rest.is_empty() {
+            return ROOM.with_borrow_mut(|room| {
+                let mut room = ReadBuf::new(room);
+                let read = this.poll_kernel(cx, &mut room);
+                let (now, later) = room.filled().split_at(room.filled().len().min(buf.remaining()));
+                buf.put_slice(now);
+                this.rest = later.to_vec();
+                read
+            });
+        }
+        let rest = &this.rest[this.handed_out..];
+        let now = &rest[..rest.len().min(buf.remaining())];
+        buf.put_slice(now);
+        this.handed_out += now.len();
+        if this.handed_out == this.rest.len() {
+            // It was asked for seldom, and keeps no room of a user who waits.
+            (this.rest, this.handed_out) = (Vec::new(), 0);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -253,5 +321,73 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
             Layer::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Layer::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::task::Wake;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn pair() -> (Stamping, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (near, far) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+        (Stamping::new(near.unwrap(), &Net::for_tests()), far.unwrap().0)
+    }
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn who_always_finds_something_lets_others_go_first() {
+        let (mut near, mut far) = pair().await;
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let read = |near: &mut Stamping| {
+            let mut byte = [0];
+            Pin::new(near).poll_read(&mut Context::from_waker(&waker), &mut ReadBuf::new(&mut byte))
+        };
+        for _ in 0..READS_IN_A_ROW {
+            far.write_all(b"x").await.unwrap();
+            near.tcp.readable().await.unwrap();
+            assert!(read(&mut near).is_ready());
+        }
+        far.write_all(b"x").await.unwrap();
+        near.tcp.readable().await.unwrap();
+        assert!(!woken.0.load(Ordering::Relaxed));
+        assert!(read(&mut near).is_pending());
+        assert!(woken.0.load(Ordering::Relaxed), "it goes on after the others");
+        assert!(read(&mut near).is_ready());
+    }
+
+    #[tokio::test]
+    async fn what_came_at_once_is_handed_out_in_parts_with_one_stamp() {
+        let (mut near, mut far) = pair().await;
+        let sent: Vec<u8> = (0..3 * AT_ONCE).map(|nth| (nth % 251) as u8).collect();
+        far.write_all(&sent).await.unwrap();
+        let mut got = vec![0; sent.len()];
+        for part in got.chunks_mut(AT_ONCE / 4 + 1) {
+            near.read_exact(part).await.unwrap();
+        }
+        assert_eq!(got, sent);
+        assert!(near.is_empty().unwrap());
+        far.write_all(b"xy").await.unwrap();
+        near.read_exact(&mut got[..1]).await.unwrap();
+        let (read_at, at) = (near.last.read_at, near.last.at);
+        assert!(!near.is_empty().unwrap(), "the kernel holds nothing, but the second byte was not handed out");
+        near.read_exact(&mut got[..1]).await.unwrap();
+        assert_eq!((near.last.read_at, near.last.at), (read_at, at));
+        assert!(near.is_empty().unwrap());
     }
 }
