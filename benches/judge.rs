@@ -10,6 +10,7 @@
 #[path = "../tests/it/support/stream.rs"]
 mod stream;
 
+use std::borrow::Cow;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,12 +25,16 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize)]
 #[expect(dead_code, reason = "read, never used")]
 struct Bare<'a> {
-    #[serde(rename = "type")]
-    kind: Option<&'a str>,
-    user_id: Option<&'a str>,
-    thread_id: Option<&'a str>,
-    run_id: Option<&'a str>,
-    tool_name: Option<&'a str>,
+    #[serde(rename = "type", borrow)]
+    kind: Option<Text<'a>>,
+    #[serde(borrow)]
+    user_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    thread_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    run_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    tool_name: Option<Text<'a>>,
     #[serde(borrow)]
     data: Option<Inner<'a>>,
     #[serde(borrow)]
@@ -39,11 +44,22 @@ struct Bare<'a> {
 #[derive(Debug, Deserialize)]
 #[expect(dead_code, reason = "read, never used")]
 struct Inner<'a> {
-    user_id: Option<&'a str>,
-    thread_id: Option<&'a str>,
-    run_id: Option<&'a str>,
-    tool_name: Option<&'a str>,
+    #[serde(borrow)]
+    user_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    thread_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    run_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    tool_name: Option<Text<'a>>,
 }
+
+/// Borrowed, unless it holds escapes: `&str` would refuse those, which any JSON writer may send. (Within an `Option`
+/// serde borrows no `Cow`, but it does borrow this.)
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+#[expect(dead_code, reason = "read, never used")]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 const USERS: u32 = 10;
 const RUNS: u32 = 20;
