@@ -125,7 +125,8 @@ fn several_scenarios_are_an_array_of_reports() {
 fn the_worst_of_several_scenarios_is_the_exit_code() {
     let place = place();
     place.write("slow.yaml", &SMALL.replace("name: small", "name: slow\nexpect: { budgets: { run: { max: 1ms } } }"));
-    let ended = place.run(&["run", "slow.yaml", "small.yaml", "--out", "out", "-q"]).exits(1);
+    let arguments = ["run", "slow.yaml", "small.yaml", "--out", "out", "-q"];
+    let ended = place.run(&[&arguments[..], &SLOW].concat()).exits(1);
     assert!(ended.stdout.starts_with("FAIL") && ended.stdout.contains("\nPASS"), "{}", ended.stdout);
     assert_eq!(Report::in_folder(&place.path().join("out/small")).outcome(), "pass");
     assert_eq!(Report::in_folder(&place.path().join("out/slow")).outcome(), "fail");
@@ -347,16 +348,22 @@ fn seed_and_folder_come_from_variables_too() {
 
 /// A run of `small.yaml` with settings, its report read.
 fn with_settings(settings: &[&str]) -> (Ended, Report) {
+    let all: Vec<&str> = settings.iter().flat_map(|set| ["--set", set]).collect();
+    with_arguments(&all)
+}
+
+fn with_arguments(further: &[&str]) -> (Ended, Report) {
     let place = place();
-    let mut arguments = vec!["run", "small.yaml", "-q", "--out", "out"];
-    settings.iter().for_each(|set| arguments.extend(["--set", set]));
-    let ended = place.run(&arguments);
+    let ended = place.run(&[&["run", "small.yaml", "-q", "--out", "out"], further].concat());
     (ended, Report::in_folder(&place.path().join("out")))
 }
 
+/// Runs of two seconds: a machine that stalls for a tenth of one keeps up for most of the time, and its figures count.
+const SLOW: [&str; 2] = ["--fault", "slow-tool:by=2s"];
+
 #[test]
 fn a_broken_budget_fails_and_is_reported() {
-    let (ended, report) = with_settings(&["expect.budgets.run.max=1ms"]);
+    let (ended, report) = with_arguments(&[&SLOW[..], &["--set", "expect.budgets.run.max=1ms"]].concat());
     let ended = ended.exits(1);
     assert_eq!(report.failures(), [("GP304", 1)]);
     assert_eq!(
@@ -369,7 +376,8 @@ fn a_broken_budget_fails_and_is_reported() {
 
 #[test]
 fn what_is_not_required_does_not_change_the_exit_code() {
-    let (ended, report) = with_settings(&["expect.budgets.run={ max: 1ms, required: false }"]);
+    let budget = ["--set", "expect.budgets.run={ max: 1ms, required: false }"];
+    let (ended, report) = with_arguments(&[SLOW, budget].concat());
     ended.exits(0);
     assert_eq!((report.outcome(), report.claim("run max")), ("pass", Some("fail")));
     assert_eq!(report.finding("GP304")["blamed"], false);
