@@ -4,12 +4,10 @@
 //! A guess and nothing more. Whatever was learned, what is recognised stands in the text as it was spelled before, so that habits
 //! make reading quicker and change nothing of what is read.
 
-use crate::expect::Member;
+use crate::expect::{KEYED, Key, Member};
 
 /// How many spellings are known at once; of more the oldest make room.
 const KEPT: usize = 255;
-/// How many bytes of a spelling are compared at once.
-const AT_ONCE: usize = 16;
 
 /// The members that came at the nodes of one trie, whoever sent them.
 #[derive(Debug)]
@@ -76,19 +74,19 @@ impl Point {
 impl Default for Spellings {
     /// None is known.
     fn default() -> Spellings {
-        Spellings { all: vec![Spelling::default()], of_hash: vec![0; 1 << HASHED], oldest: 1 }
+        Spellings { all: vec![Spelling::default()], of_hash: vec![0; HASHES], oldest: 1 }
     }
 }
 
-/// How many bits a hash of a spelling has.
-const HASHED: u32 = 10;
+/// How many hashes of spellings there are.
+const HASHES: usize = 1024;
 
 impl Spellings {
     /// The member of `node` that begins at `at` of `text`, if `habit` has it at `point`.
     #[inline(always)]
     pub fn guess(&self, habit: &mut Habit, point: Point, node: u16, text: &[u8], at: usize) -> Option<Known> {
         let turns = habit.0.get_mut(point.0)?;
-        let window = u128::from_le_bytes(*text.get(at..)?.first_chunk::<AT_ONCE>()?);
+        let window = u128::from_le_bytes(*text.get(at..)?.first_chunk::<KEYED>()?);
         for turn in 0..TURNS {
             if let Some(known) = self.recognised(turns[turn], node, window, text, at) {
                 turns[..=turn].rotate_right(1);
@@ -104,22 +102,18 @@ impl Spellings {
         let length = spelling.text.len();
         let same = (window ^ spelling.first) & spelling.kept == 0 && spelling.node == node && which != 0;
         let all = || text.get(at..at + length).is_some_and(|all| *all == *spelling.text);
-        (same && (length <= AT_ONCE || all())).then_some(Known { which, length, member: spelling.member })
+        (same && (length <= KEYED || all())).then_some(Known { which, length, member: spelling.member })
     }
 
     /// Lets `habit` have a member of `node` at `point` that is spelled `text`.
     pub fn learn(&mut self, habit: &mut Habit, point: Point, node: u16, text: &[u8], member: Option<Member>) -> Known {
-        let mut first = [0; AT_ONCE];
-        first.iter_mut().zip(text).for_each(|(to, from)| *to = *from);
-        let first = u128::from_le_bytes(first);
-        // Fibonacci hashing: the upper bits of the product depend on all bits of the word.
-        let mixed = (first as u64 ^ (first >> 64) as u64 ^ u64::from(node)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let hash = (mixed >> (u64::BITS - HASHED)) as usize;
+        let (key, count) = (Key::of(text, 0, text.len()), self.of_hash.len());
+        let hash = (key.mix(count) ^ usize::from(node)) % count;
         let known = &self.all[usize::from(self.of_hash[hash])];
         let which = if known.node == node && *known.text == *text && self.of_hash[hash] != 0 {
             self.of_hash[hash]
         } else {
-            let kept = u128::MAX >> (8 * (AT_ONCE - text.len().clamp(1, AT_ONCE)));
+            let (first, kept) = (key.first, Key::kept(text.len()));
             self.keep(Spelling { first, kept, text: text.into(), node, member })
         };
         self.of_hash[hash] = which;

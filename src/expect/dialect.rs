@@ -144,13 +144,13 @@ impl Words {
 }
 
 /// How many bytes of a word a key holds.
-const KEYED: usize = 16;
+pub const KEYED: usize = 16;
 
 /// By what a word is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Key {
+pub struct Key {
     /// Its first bytes, and zeros behind them.
-    first: u128,
+    pub first: u128,
     length: u32,
 }
 
@@ -167,11 +167,17 @@ const KEPT: [u128; KEYED + 1] = {
 impl Key {
     /// That of the word that stands in `text` from `begin` to `end`.
     #[inline(always)]
-    fn of(text: &[u8], begin: usize, end: usize) -> Key {
+    pub fn of(text: &[u8], begin: usize, end: usize) -> Key {
         let length = end - begin;
         let behind = text.get(begin..).and_then(|rest| rest.first_chunk::<KEYED>());
         let around = behind.copied().unwrap_or_else(|| Key::last(text, begin));
-        Key { first: u128::from_le_bytes(around) & KEPT[length.min(KEYED)], length: length as u32 }
+        Key { first: u128::from_le_bytes(around) & Key::kept(length), length: length as u32 }
+    }
+
+    /// Which bits of `first` belong to a word of so many bytes.
+    #[inline(always)]
+    pub fn kept(length: usize) -> u128 {
+        KEPT[length.min(KEYED)]
     }
 
     /// What stands from `begin` on, where the text is about to end.
@@ -184,7 +190,7 @@ impl Key {
 
     /// A number below `count`, or 0, that differs for most words.
     #[inline(always)]
-    fn mix(&self, count: usize) -> usize {
+    pub fn mix(&self, count: usize) -> usize {
         // Fibonacci hashing: the upper bits of the product depend on all bits of the word.
         const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
         let (first, second) = (self.first as u64, (self.first >> 64) as u64);
