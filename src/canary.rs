@@ -357,16 +357,14 @@ impl Spelling {
 
     fn read(&self, bytes: &[u8], at: usize, known: Option<Known>) -> Option<Found> {
         const PAYLOAD: usize = CHECK_SYMBOLS + FIELD_SYMBOLS;
-        let (form, len, canary) = match self.base64_bits {
-            None if known.is_some_and(|known| bytes[at..].starts_with(&known.mark)) => {
-                let known = known.map(|known| (known.canary, known.check));
-                (Form::Plain, LENGTH, known.ok_or(NotACanary::NotOurs))
-            }
-            None => {
+        let same = known.filter(|known| bytes[at..].starts_with(&known.mark));
+        let (form, len, canary) = match (self.base64_bits, same) {
+            (None, Some(known)) => (Form::Plain, LENGTH, Ok((known.canary, known.check))),
+            (None, None) => {
                 let payload = bytes.get(at + PREFIX.len()..at + LENGTH)?;
                 (Form::Plain, LENGTH, Canary::decode_payload(payload, known))
             }
-            Some(skip) => {
+            (Some(skip), _) => {
                 let len = (skip + 8 * PAYLOAD).div_ceil(6);
                 let payload: [u8; PAYLOAD] = read_base64(bytes.get(at..at + len)?, skip)?;
                 (Form::Base64, len, Canary::decode_payload(&payload, known))

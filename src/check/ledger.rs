@@ -175,23 +175,30 @@ impl Ledger {
 
     /// An id belongs to `user`.
     pub fn own(&mut self, role: IdRole, value: &str, user: UserNumber) {
-        let owner = self.owners.entry(Ledger::key(role, value)).or_insert(user);
-        *owner = user.min(*owner);
+        self.own_key(Ledger::key(role, value), user);
+    }
+
+    /// The smallest number of those who own an id counts. Says whether it is the first.
+    fn own_key(&mut self, key: u64, user: UserNumber) -> bool {
+        match self.owners.entry(key) {
+            hash_map::Entry::Vacant(entry) => {
+                entry.insert(user);
+                true
+            }
+            hash_map::Entry::Occupied(mut entry) => {
+                let owner = entry.get_mut();
+                *owner = user.min(*owner);
+                false
+            }
+        }
     }
 
     /// An id that an ask brought, which the next one may bring again, belongs to `user`, of whom there are `users` here. Says
     /// whether another one was forgotten for it.
     pub fn own_for_a_while(&mut self, role: IdRole, value: &str, user: UserNumber, users: u64) -> bool {
         let key = Ledger::key(role, value);
-        match self.owners.entry(key) {
-            hash_map::Entry::Occupied(mut known) => {
-                let owner = known.get_mut();
-                *owner = user.min(*owner);
-            }
-            hash_map::Entry::Vacant(vacant) => {
-                vacant.insert(user);
-                self.aging.push_back(key);
-            }
+        if self.own_key(key, user) {
+            self.aging.push_back(key);
         }
         let room = OWNERS_KEPT + OWNERS_PER_USER * usize::try_from(users).unwrap_or(usize::MAX / OWNERS_PER_USER / 2);
         let oldest = if self.aging.len() > room { self.aging.pop_front() } else { None };
@@ -370,8 +377,7 @@ impl Ledger {
         self.own_seen.extend(other.own_seen);
         #[expect(clippy::iter_over_hash_type, reason = "the smaller number wins in any order")]
         for (key, owner) in other.owners {
-            let mine = self.owners.entry(key).or_insert(owner);
-            *mine = owner.min(*mine);
+            self.own_key(key, owner);
         }
         for (open, theirs) in other.open {
             match self.open.entry(open) {

@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
+use litemap::LiteMap;
+
 use super::alarm::Alarm;
 use super::steps::{Captured, json_of};
 use super::transport::{Received, Socket};
@@ -41,7 +43,7 @@ pub(super) struct Line<'a> {
     /// What was taken from each frame that is to be answered.
     replies: VecDeque<Vec<Captured>>,
     /// What the judge was told of the user's own values: a few names.
-    told: Vec<(String, String)>,
+    told: LiteMap<String, String>,
     /// Rings when silence means something.
     alarm: Alarm,
 }
@@ -58,7 +60,7 @@ impl<'a> Line<'a> {
             greeted: Vec::new(),
             replies: VecDeque::new(),
             // Its email and its id.
-            told: Vec::with_capacity(2),
+            told: LiteMap::with_capacity(2),
             alarm: Alarm::default(),
         }
     }
@@ -160,7 +162,7 @@ impl<'a> Line<'a> {
             Content::Binary(bytes) if expect.dialect.binary => std::str::from_utf8(bytes).unwrap_or_default(),
             _ => return taken,
         };
-        let own = |name: &str| self.told.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        let own = |name: &str| self.told.get(name).cloned();
         decode::each(&expect.dialect, text, &own, &mut |extract, text| {
             let mut take = |heard: Heard, when: &Matcher, captures: &[Capture]| {
                 if when.holds(extract, text) {
@@ -211,14 +213,10 @@ impl<'a> Line<'a> {
     pub fn tell_once(&mut self, name: &str, value: &str) {
         let scrubber = self.bench.scrubber();
         let value = scrubber.scrub(value);
-        let known = self.told.iter_mut().find(|(known, _)| known == name);
-        if known.as_ref().is_none_or(|(_, told)| *told != value) {
+        if self.told.get(name).is_none_or(|told| *told != value) {
             let value = value.into_owned();
             drop(scrubber);
-            match known {
-                Some((_, told)) => told.clone_from(&value),
-                None => self.told.push((name.to_owned(), value.clone())),
-            }
+            self.told.insert(name.to_owned(), value.clone());
             self.tell(Fact::Captured { name: name.to_owned(), value, at: self.now() });
         }
     }

@@ -83,12 +83,12 @@ enum Tried {
     Failed(NetFailure),
 }
 
-impl Requester<'_> {
-    /// Whether every text of `step` can be filled in.
-    pub fn can(&self, step: &Step, values: &Values) -> bool {
-        step.texts().iter().all(|text| text.render(&|name| values.get(name)).is_ok())
-    }
+/// Whether every text of `step` can be filled in.
+pub fn can(step: &Step, values: &Values) -> bool {
+    step.texts().iter().all(|text| text.render(&|name| values.get(name)).is_ok())
+}
 
+impl Requester<'_> {
     /// Does `step`, with its retries. A target that answers 429 or 503 with `Retry-After` (RFC 9110, section 10.2.3) is waited
     /// for as long as one try may take; the fact tells the last try only, so such waits belong to no latency.
     pub async fn perform(&self, step: &Step, phase: Phase, values: &Values) -> Performed {

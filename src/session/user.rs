@@ -22,7 +22,7 @@ use super::line::{GOOD_BYE, Line, Watched, rendered};
 use super::probe::{Hold, Opening};
 use super::recorder::{Recorder, Tapes};
 use super::renewal::Renewal;
-use super::steps::{ANSWER, Captured, Performed, Requester, found, marks_of, scrubbed, told, words_of};
+use super::steps::{ANSWER, Captured, Performed, Requester, can, found, marks_of, scrubbed, told, words_of};
 use super::transport::{self, DialRequest};
 use super::values::{Shared, Values};
 use crate::canary::Canary;
@@ -496,9 +496,8 @@ impl<'a> User<'a> {
             if self.bench.mission.tries_refresh {
                 self.renew().await;
             }
-            let headers = self.headers();
             for step in &self.bench.mission.profile.finally {
-                if self.bench.requester(&headers, &self.jar).can(step, &self.values) {
+                if can(step, &self.values) {
                     self.step(step, Phase::Finally).await;
                 }
             }
