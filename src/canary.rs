@@ -93,6 +93,11 @@ pub struct Found {
 }
 
 impl Found {
+    /// The same in the bytes of which those from `begin` on were searched.
+    pub fn from(self, begin: usize) -> Found {
+        Found { at: begin + self.at, ..self }
+    }
+
     /// What was found, known from now on: its check held and need not be computed again.
     pub fn known(&self) -> Option<Known> {
         let canary = self.canary.ok()?;
@@ -187,6 +192,12 @@ impl Canary {
 /// passed over by its ends.
 pub fn find_in(bytes: &[u8]) -> impl Iterator<Item = Found> {
     find_in_knowing(bytes, None)
+}
+
+/// Whether `bytes` may hold a mark: a quick no for most ids, which are a little longer than one. They are no shorter.
+#[inline]
+pub fn may_be_in(bytes: &[u8]) -> bool {
+    may_hold(bytes, &(0..bytes.len()))
 }
 
 /// As `find_in`, and sooner where the mark is `known`.

@@ -179,6 +179,13 @@ pub struct Slots<'a> {
     filled: SlotSet,
 }
 
+/// At which slots something stands, and in which order it was put there.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    entry: Box<[u16]>,
+    filled: SlotSet,
+}
+
 /// Which slots of a trie are filled, so that frames that fill the same ones are quickly known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct SlotSet([u64; 4]);
@@ -248,6 +255,43 @@ impl<'a> Slots<'a> {
             }
             _ => self.put(slot, Found::Text(Cow::Borrowed(text))),
         }
+    }
+
+    /// Forgets everything; what is pushed next stands where `lay_out` lets it stand.
+    #[inline(always)]
+    pub fn begin(&mut self) {
+        self.found.clear();
+    }
+
+    /// Lets `found` stand behind what was pushed before.
+    #[inline(always)]
+    pub fn push(&mut self, found: Found<'a>) {
+        self.found.push(found);
+    }
+
+    /// Leaves out the last `less` bytes of the object or array that was pushed as this one.
+    pub fn shorten(&mut self, index: usize, less: usize) {
+        if let Found::Composite { raw: Some(raw), .. } = &mut self.found[index] {
+            *raw = &raw[..raw.len() - less];
+        }
+    }
+
+    /// Lets what was pushed stand at the slots at which it stood there, in this order, and in the same way.
+    #[inline(always)]
+    pub fn lay_out(&mut self, layout: &Layout) {
+        self.entry.clear();
+        self.entry.extend_from_slice(&layout.entry);
+        self.filled = layout.filled;
+    }
+
+    /// How what stands here would be laid out again.
+    pub fn layout(&self) -> Layout {
+        Layout { entry: self.entry.as_slice().into(), filled: self.filled }
+    }
+
+    /// Which of all that was put is what was put at `slot`; `None` if nothing was.
+    pub fn put_as(&self, slot: SlotId) -> Option<usize> {
+        usize::from(self.entry[usize::from(slot.0)]).checked_sub(1)
     }
 
     /// What stands at `slot`; `Absent` for a slot that there is not.

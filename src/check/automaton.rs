@@ -68,7 +68,7 @@ pub struct Automaton {
     guessed: Vec<Guess>,
     /// Pairs whose result came before the call.
     inverted: Vec<(Tool, Call)>,
-    /// Texts of calls that are complete, whose room the next ones take.
+    /// Texts of calls that are complete and of agents that were, whose room the next ones take.
     spare: Vec<String>,
     /// Symbols that came before one that must precede them, with that one; settled when it comes or the run ends.
     early: Vec<(usize, usize)>,
@@ -81,7 +81,7 @@ pub struct Automaton {
 
 #[derive(Debug)]
 struct Agent {
-    name: Option<Box<str>>,
+    name: Option<String>,
     /// The `plain_hash` of its name, by which it is told from others.
     key: Option<u64>,
     open: bool,
@@ -119,14 +119,16 @@ impl<'a> Tool<&'a str> {
 
     /// The same, in room that is to spare.
     fn kept(self, spare: &mut Vec<String>) -> Tool {
-        let mut keep = |text: &str| {
-            let mut kept = spare.pop().unwrap_or_default();
-            kept.clear();
-            kept.push_str(text);
-            kept
-        };
+        let mut keep = |text: &str| kept(text, spare);
         Tool { pair: self.pair, call: self.call.map(&mut keep), name: self.name.map(keep), replayed: self.replayed }
     }
+}
+
+/// `text`, in room that is to spare.
+fn kept(text: &str, spare: &mut Vec<String>) -> String {
+    let mut kept = spare.pop().unwrap_or_default();
+    text.clone_into(&mut kept);
+    kept
 }
 
 impl Tool {
@@ -150,10 +152,32 @@ impl Tool {
     }
 }
 
+/// Room for what a run of some twenty events shows, rather than step by step.
+const SEEN: usize = 56;
+/// How many texts are kept for the room they take.
+const SPARE: usize = 16;
+
 impl Automaton {
-    /// Makes room for what a run of some twenty events shows, rather than step by step.
+    /// No event has come.
     pub fn new() -> Automaton {
-        Automaton { seen: HashSet::with_capacity_and_hasher(56, BuildHasherDefault::default()), ..Automaton::default() }
+        Automaton {
+            seen: HashSet::with_capacity_and_hasher(SEEN, BuildHasherDefault::default()),
+            ..Automaton::default()
+        }
+    }
+
+    /// As `new`, in the room of one whose run is over.
+    pub fn again(mut self) -> Automaton {
+        if self.seen.capacity() > 4 * SEEN {
+            return Automaton::new();
+        }
+        self.counts.clear();
+        self.spare.extend(self.agents.drain(..).filter_map(|agent| agent.name));
+        self.spare.truncate(SPARE);
+        self.calls.clear();
+        self.seen.clear();
+        let Automaton { counts, agents, calls, spare, seen, .. } = self;
+        Automaton { counts, agents, calls, spare, seen, ..Automaton::default() }
     }
 
     /// Takes the next event of the run.
@@ -398,7 +422,8 @@ impl Automaton {
 
     fn start(&mut self, name: Option<&str>, key: Option<u64>) {
         if !self.agents.iter().any(|agent| agent.open && agent.key == key) {
-            self.agents.push(Agent { name: name.map(Box::from), key, open: true });
+            let name = name.map(|name| kept(name, &mut self.spare));
+            self.agents.push(Agent { name, key, open: true });
         }
     }
 

@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use serde::de::IgnoredAny;
 
 use super::form::{self, Content, Part};
-use super::habits::{Habit, Point, Spellings};
-use super::json::{self, Json, Malformed, Quoted};
+use super::json::{self, Json, Long, Malformed, Quoted};
+use super::shapes::{Shape, Shapes, Walked};
 use crate::event::{Envelope, Extract, Found, Kind, KindId, SlotId, Slots};
 use crate::expect::{Dialect, Member, Split, Trie, TrieNode, bit};
 
@@ -34,7 +34,7 @@ pub fn read<'a>(trie: &Trie, text: &'a str) -> Result<Places<'a>, String> {
 
 /// As `read`, into slots whose content does not matter.
 fn read_into<'a>(trie: &Trie, text: &'a str, mut slots: Slots<'a>) -> Result<Places<'a>, String> {
-    let Around { objects, encoded } = walk(trie, text, &mut slots, None)?;
+    let Around { objects, encoded, .. } = walk(trie, text, &mut slots, None)?;
     Ok(Places { slots, objects, encoded })
 }
 
@@ -43,20 +43,35 @@ fn read_into<'a>(trie: &Trie, text: &'a str, mut slots: Slots<'a>) -> Result<Pla
 struct Around {
     objects: u32,
     encoded: bool,
+    coded: bool,
+    long: Long,
+    /// Its shape, where that was known.
+    shape: Option<Shape>,
 }
 
-/// As `read_into`, into slots that stay where they are, and sooner where the sender of `text` is known by its habit.
+/// As `read_into`, into slots that stay where they are, and sooner where the shape of `text` is known.
 fn walk<'a>(
     trie: &Trie,
     text: &'a str,
     slots: &mut Slots<'a>,
-    usual: Option<(&mut Spellings, &mut Habit)>,
+    mut usual: Option<&mut Shapes>,
 ) -> Result<Around, String> {
+    let mut json = Json::new(text);
+    if let Some(shapes) = &usual
+        && let Some((shape, objects)) = shapes.read(&mut json, slots)
+    {
+        return Ok(Around { objects, encoded: false, coded: json.coded, long: json.long, shape: Some(shape) });
+    }
     slots.reset(trie.slots());
-    let mut walk = Walk { trie, json: Json::new(text), slots, around: Around::default(), usual };
-    let walked = walk.value(0, Point::BEGIN, walk.json.space(0), 0);
-    let Walk { json, around, .. } = walk;
-    walked.and_then(|end| json.end(end)).map(|()| around).map_err(|Malformed| json::why(text))
+    let walked = usual.as_mut().map(|shapes| shapes.walked());
+    let mut walk = Walk { trie, json: Json::new(text), slots, around: Around::default(), walked };
+    let end = walk.value(0, walk.json.space(0), 0);
+    let Walk { json, around, walked, slots, .. } = walk;
+    end.and_then(|end| json.end(end)).map_err(|Malformed| json::why(text))?;
+    if let Some((shapes, walked)) = usual.zip(walked) {
+        shapes.learn(text.as_bytes(), walked, slots, around.objects);
+    }
+    Ok(Around { coded: json.coded, long: json.long, ..around })
 }
 
 /// A frame that was read.
@@ -66,6 +81,10 @@ pub struct Read<'a> {
     pub extract: Extract<'a>,
     /// See `Places::encoded`: `unwrapped` may have something to say.
     pub encoded: bool,
+    /// `\u` stands in it, and it may hold what it does not spell: see `escapes::plain`.
+    pub coded: bool,
+    /// Its long texts, of which one may hold a mark.
+    pub long: Long,
 }
 
 /// Reads the event that `text` carries, or what is common to those it carries.
@@ -76,7 +95,7 @@ pub fn event<'a>(dialect: &Dialect, text: &'a str) -> Result<Extract<'a>, String
     event_into(dialect, text, Slots::default(), None).map(|read| read.extract)
 }
 
-/// As `event`, into slots whose content does not matter; `Extract::slots` are those. `usual`: what is known of its sender.
+/// As `event`, into slots whose content does not matter; `Extract::slots` are those. `usual`: what is known of such frames.
 ///
 /// # Errors
 /// As `read`.
@@ -84,10 +103,14 @@ pub(super) fn event_into<'a>(
     dialect: &Dialect,
     text: &'a str,
     mut slots: Slots<'a>,
-    usual: Option<(&mut Spellings, &mut Habit)>,
+    mut usual: Option<&mut Shapes>,
 ) -> Result<Read<'a>, String> {
-    let Around { objects, encoded } = walk(&dialect.trie, text, &mut slots, usual)?;
-    Ok(Read { extract: named(dialect, slots, objects, text), encoded })
+    let Around { objects, encoded, coded, long, shape } = walk(&dialect.trie, text, &mut slots, usual.as_deref_mut())?;
+    let extract = match usual.zip(shape).filter(|_| dialect.rules.is_empty()) {
+        Some((shapes, shape)) => named_as_usual(dialect, slots, objects, text, (shapes, shape)),
+        None => named(dialect, slots, objects, text),
+    };
+    Ok(Read { extract, encoded, coded, long })
 }
 
 /// Shows every event that a frame carries, with the text that matchers test; what cannot be read is passed over. `own` gives the
@@ -144,7 +167,30 @@ pub fn part_into<'a>(dialect: &Dialect, part: &'a Part<'_>, mut slots: Slots<'a>
     if let (Kind::Unnamed, Some(name)) = (extract.kind, part.named) {
         name_it(&mut extract, Cow::Borrowed(name), at_place(dialect, name));
     }
-    Ok(Read { extract, encoded })
+    Ok(Read { extract, encoded, coded: true, long: Long::default() })
+}
+
+/// As `named`, sooner where the last document of its shape had the same name: which place is the first that holds a text is the
+/// same in all of them.
+fn named_as_usual<'a>(
+    dialect: &Dialect,
+    slots: Slots<'a>,
+    objects: u32,
+    text: &str,
+    (shapes, shape): (&mut Shapes, Shape),
+) -> Extract<'a> {
+    if let Some((name, kind, envelope)) = shapes.named(shape)
+        && let Some(slot) = dialect.name_at.get(usize::from(envelope.name_at))
+        && let Found::Text(Cow::Borrowed(same)) = slots.at(*slot)
+        && *same == name
+    {
+        return Extract { kind, name: Some(Cow::Borrowed(same)), envelope, slots };
+    }
+    let extract = named(dialect, slots, objects, text);
+    if let Some(Cow::Borrowed(name)) = extract.name {
+        shapes.name(shape, name, extract.kind, extract.envelope);
+    }
+    extract
 }
 
 /// Looks up the name of what was read from `text`.
@@ -308,70 +354,106 @@ fn elements(raw: &str) -> Result<Option<Vec<Batched<'_>>>, Malformed> {
     Ok(Some(parts))
 }
 
-/// The longest name that is worth expecting.
-const LONGEST: usize = 64;
-
 /// A walk through the document and the trie at once.
 struct Walk<'t, 'a> {
     trie: &'t Trie,
     json: Json<'a>,
     slots: &'t mut Slots<'a>,
     around: Around,
-    usual: Option<(&'t mut Spellings, &'t mut Habit)>,
+    /// What was met on the way, if that is to be learned.
+    walked: Option<Walked>,
 }
 
 impl<'a> Walk<'_, 'a> {
     /// Reads the value that begins at `at`, with `depth` objects and arrays around it, and stands at the node of this index; says
-    /// where it ends. `point`: its beginning, to its sender.
-    fn value(&mut self, index: u16, point: Point, at: usize, depth: u32) -> Result<usize, Malformed> {
+    /// where it ends.
+    fn value(&mut self, index: u16, at: usize, depth: u32) -> Result<usize, Malformed> {
         let node = self.trie.node(usize::from(index));
         let first = self.json.byte(at);
         let (end, empty) = match first {
             _ if node.children.is_empty() => return self.leaf(node.slot, node.whole, at, depth),
-            b'{' => self.object(index, point, at, depth)?,
+            b'{' => {
+                self.open(node, at);
+                self.object(index, at, depth)?
+            }
             b'[' => self.array(node, at, depth)?,
             _ => {
                 let end = self.leaf(node.slot, node.whole, at, depth)?;
                 // What is quoted may be an object or list, spelled out as a text.
                 let begin = self.json.bytes().get(at + 1..end).unwrap_or_default().trim_ascii_start().first();
                 self.around.encoded |= first == b'"' && matches!(begin, Some(b'{' | b'[' | b'\\'));
+                if !matches!(first, b't' | b'f' | b'n') {
+                    self.is_strange();
+                }
                 return Ok(end);
             }
         };
         if let Some(slot) = node.slot {
             let raw = node.whole.then(|| self.json.spelled(at, end));
             self.slots.put(slot, Found::Composite { raw, empty });
+            if let Some(walked) = self.walked.as_mut().filter(|_| node.whole)
+                && let Some(found) = self.slots.put_as(slot)
+            {
+                walked.close(end, found);
+            }
+            if empty {
+                self.is_strange();
+            }
+        }
+        Ok(end)
+    }
+
+    /// Lets an object that begins at `at` stand at `node` before anything that it holds: this is the order for those who read its
+    /// shape again.
+    fn open(&mut self, node: &TrieNode, at: usize) {
+        let (Some(slot), Some(walked)) = (node.slot, &mut self.walked) else { return };
+        if self.slots.put_as(slot).is_some() {
+            walked.is_strange();
+        }
+        self.slots.put(slot, Found::Composite { raw: None, empty: false });
+        walked.open(at + 1, node.whole);
+    }
+
+    /// No other document is to be read as this one.
+    fn is_strange(&mut self) {
+        if let Some(walked) = &mut self.walked {
+            walked.is_strange();
+        }
+    }
+
+    /// Passes over the value that begins at `at`, for which nobody asks; says where it ends.
+    fn skip(&mut self, at: usize, depth: u32) -> Result<usize, Malformed> {
+        let end = self.json.skip(at, depth)?;
+        if let Some(walked) = &mut self.walked {
+            walked.value(self.json.bytes(), (at, end), None, depth);
         }
         Ok(end)
     }
 
     /// Reads the value that begins at `at`, and nothing within it by itself.
-    #[inline(always)]
     fn leaf(&mut self, slot: Option<SlotId>, whole: bool, at: usize, depth: u32) -> Result<usize, Malformed> {
-        let first = self.json.byte(at);
-        let (found, end) = match first {
+        let (found, end) = match self.json.byte(at) {
             b'"' => {
                 let quoted = self.json.quoted(at + 1)?;
-                let end = quoted.end + 1;
-                match (slot, self.json.said(quoted)) {
-                    (Some(slot), Cow::Borrowed(text)) => {
-                        self.slots.put_text(slot, text);
-                        return Ok(end);
-                    }
-                    (_, text) => (Found::Text(text), end),
-                }
+                (Found::Text(self.json.said(quoted)), quoted.end + 1)
             }
             b'{' | b'[' => {
                 let (end, empty) = self.json.skip_within(at, depth)?;
                 (Found::Composite { raw: whole.then(|| self.json.spelled(at, end)), empty }, end)
             }
-            b't' | b'f' => (Found::Bool(first == b't'), self.json.scalar(at)?),
+            first @ (b't' | b'f') => (Found::Bool(first == b't'), self.json.scalar(at)?),
             b'n' => (Found::Null, self.json.scalar(at)?),
             _ => {
                 let end = self.json.scalar(at)?;
                 (Found::Number(json::number(self.json.spelled(at, end))?), end)
             }
         };
+        if let (Some(slot), Some(walked)) = (slot, &mut self.walked) {
+            if self.slots.put_as(slot).is_some() {
+                walked.is_strange();
+            }
+            walked.value(self.json.bytes(), (at, end), Some(whole), depth);
+        }
         if let Some(slot) = slot {
             self.slots.put(slot, found);
         }
@@ -379,8 +461,8 @@ impl<'a> Walk<'_, 'a> {
     }
 
     /// Reads the object that begins at `at` and stands at the node of this index; says where it ends and whether there is nothing
-    /// in it. `point`: its beginning, to its sender.
-    fn object(&mut self, index: u16, mut point: Point, at: usize, depth: u32) -> Result<(usize, bool), Malformed> {
+    /// in it.
+    fn object(&mut self, index: u16, at: usize, depth: u32) -> Result<(usize, bool), Malformed> {
         let mut next = self.json.first(at + 1, b'}', depth)?;
         let (empty, mut seen) = (next.is_err(), 0_u64);
         loop {
@@ -388,9 +470,9 @@ impl<'a> Walk<'_, 'a> {
                 Ok(at) => at,
                 Err(end) => return Ok((end, empty)),
             };
-            let (member, at, within) = self.member(index, &mut point, at)?;
-            let end = match member {
-                None => self.json.skip(at, depth + 1)?,
+            let (name, at) = self.json.member(at)?;
+            let end = match self.named(self.trie.node(usize::from(index)), name).copied() {
+                None => self.skip(at, depth + 1)?,
                 // What stood there before is overwritten.
                 Some(Member { leaf: true, slot, whole, .. }) => self.leaf(slot, whole, at, depth + 1)?,
                 Some(Member { node, child, .. }) => {
@@ -398,56 +480,14 @@ impl<'a> Walk<'_, 'a> {
                     let this = 1 << child.min(63);
                     if seen & this != 0 {
                         self.forget(self.trie.node(usize::from(node)));
+                        self.is_strange();
                     }
                     seen |= this;
-                    self.child(usize::from(child), node, within, at, depth + 1)?
+                    self.child(usize::from(child), node, at, depth + 1)?
                 }
             };
             next = self.json.next(end, b'}')?;
         }
-    }
-
-    /// Reads the name of a member that begins at `at`, of the node of this index. Says which child it is, where its value begins,
-    /// and what its sender calls that; `point` is behind it then.
-    #[inline(always)]
-    fn member(
-        &mut self,
-        index: u16,
-        point: &mut Point,
-        at: usize,
-    ) -> Result<(Option<Member>, usize, Point), Malformed> {
-        if let Some((spellings, habit)) = &mut self.usual
-            && let Some(known) = spellings.guess(habit, *point, index, self.json.bytes(), at)
-        {
-            *point = known.behind();
-            let value = at + known.length;
-            let value = if self.json.byte(value) > b' ' { value } else { self.json.space(value) };
-            return Ok((known.member, value, known.within()));
-        }
-        self.unusual_member(index, point, at)
-    }
-
-    /// As `member`, of one that was not expected.
-    #[inline(never)]
-    fn unusual_member(
-        &mut self,
-        index: u16,
-        point: &mut Point,
-        at: usize,
-    ) -> Result<(Option<Member>, usize, Point), Malformed> {
-        let (name, value) = self.json.member(at)?;
-        let member = self.named(self.trie.node(usize::from(index)), name).copied();
-        // What is spelled otherwise is not expected to come again.
-        let (text, simple) = (self.json.bytes(), !name.escaped && name.end - name.begin <= LONGEST);
-        let within = match &mut self.usual {
-            Some((spellings, habit)) if simple && text.get(name.end + 1) == Some(&b':') => {
-                let known = spellings.learn(habit, *point, index, &text[name.begin - 1..name.end + 2], member);
-                *point = known.behind();
-                known.within()
-            }
-            _ => *point,
-        };
-        Ok((member, value, within))
     }
 
     /// Which child of `node` a member of this name is.
@@ -463,6 +503,7 @@ impl<'a> Walk<'_, 'a> {
     fn array(&mut self, node: &TrieNode, at: usize, depth: u32) -> Result<(usize, bool), Malformed> {
         let mut next = self.json.first(at + 1, b']', depth)?;
         let mut index = 0;
+        self.is_strange();
         loop {
             let at = match next {
                 Ok(at) => at,
@@ -470,10 +511,7 @@ impl<'a> Walk<'_, 'a> {
             };
             let end = match node.children.iter().position(|(name, _)| is_index(name, index)) {
                 None => self.json.skip(at, depth + 1)?,
-                Some(child) => {
-                    // Who sends arrays in the place of objects has no habits there.
-                    self.child(child, node.children[child].1 as u16, Point::BEGIN, at, depth + 1)?
-                }
+                Some(child) => self.child(child, node.children[child].1 as u16, at, depth + 1)?,
             };
             index += 1;
             next = self.json.next(end, b']')?;
@@ -481,14 +519,14 @@ impl<'a> Walk<'_, 'a> {
     }
 
     /// Reads the value that begins at `at` and stands at the node `next`, which is the `child`-th child of its parent.
-    fn child(&mut self, child: usize, next: u16, within: Point, at: usize, depth: u32) -> Result<usize, Malformed> {
+    fn child(&mut self, child: usize, next: u16, at: usize, depth: u32) -> Result<usize, Malformed> {
         // Nothing else can hold the parts of an event.
         if depth == 1 && !self.trie.node(usize::from(next)).children.is_empty() {
             let composite = matches!(self.json.byte(at), b'{' | b'[');
             let bit = bit(child);
             self.around.objects = if composite { self.around.objects | bit } else { self.around.objects & !bit };
         }
-        self.value(next, within, at, depth)
+        self.value(next, at, depth)
     }
 
     /// Takes back what stood at `node` and below: a member of the same name follows.
@@ -508,8 +546,9 @@ fn is_index(name: &str, index: usize) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use crate::canary::{self, Canary};
     use crate::event::{KindId, Number};
 
     /// Interns `pointers` (a trailing `*` asks for the whole value) and reads `text`.
@@ -677,9 +716,59 @@ mod tests {
         }
     }
 
+    pub type Reading<'a> = (Places<'a>, bool, Option<Vec<std::ops::Range<usize>>>);
+
+    /// The places of a document, whether it is `coded`, and its long texts.
+    pub fn read_as_usual<'a>(trie: &Trie, text: &'a str, shapes: &mut Shapes) -> Result<Reading<'a>, String> {
+        let mut slots = Slots::default();
+        let Around { objects, encoded, coded, long, .. } = walk(trie, text, &mut slots, Some(shapes))?;
+        Ok((Places { slots, objects, encoded }, coded, long.all().map(Iterator::collect)))
+    }
+
+    fn read_at_first<'a>(trie: &Trie, text: &'a str) -> Result<Reading<'a>, String> {
+        read_as_usual(trie, text, &mut Shapes::default())
+    }
+
+    /// A name and a value, as they are spelled in JSON: short ones, such as are longer than a mark and hold none, and marks in
+    /// every form.
+    fn members() -> impl proptest::strategy::Strategy<Value = (String, String)> {
+        use base64::Engine as _;
+        use base64::engine::general_purpose::STANDARD;
+        use proptest::prelude::*;
+
+        let mark = Canary { execution: 7, user: 3, iteration: 9 }.encode();
+        let base64 = STANDARD.encode(format!("{{\"prompt\":\"{mark}\"}}"));
+        let said = [
+            "a".to_owned(),
+            "b".to_owned(),
+            "c".to_owned(),
+            mark.clone(),
+            mark.to_uppercase(),
+            format!("(ref {mark}), and {mark}"),
+            format!("{mark}{mark}"),
+            mark[..30].to_owned(),
+            base64,
+            "3fa85f64-5717-4562-b3fc-000000000001".to_owned(),
+            format!("a line\\n{mark}"),
+            format!("\\u0067{}", &mark[1..]),
+            format!("a backslash \\\\{mark}"),
+        ];
+        let text = proptest::sample::select(said.to_vec()).prop_map(|text| format!("\"{text}\""));
+        let leaf = prop_oneof![text.clone(), Just("1.5".to_owned()), Just("null".to_owned())];
+        let value = leaf.prop_recursive(2, 6, 3, move |inner| {
+            let text = text.clone();
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..3).prop_map(|all| format!("[{}]", all.join(","))),
+                (text, inner).prop_map(|(name, value)| format!("{{{name}:{value}}}")),
+            ]
+        });
+        let name = proptest::sample::select(said.to_vec()).prop_map(|text| format!("\"{text}\""));
+        (name, value)
+    }
+
     proptest::proptest! {
         #[test]
-        fn habits_change_nothing_of_what_is_read(
+        fn what_came_before_changes_nothing_of_what_is_read(
             texts in proptest::collection::vec(crate::check::json::tests::documents(), 1..5),
             pointers in proptest::collection::vec("(/([a-c]|[a-c]{2}|0|))*\\*?", 1..8),
         ) {
@@ -687,13 +776,30 @@ mod tests {
             for pointer in &pointers {
                 trie.intern(pointer.trim_end_matches('*'), pointer.ends_with('*')).unwrap();
             }
-            let (mut spellings, mut habit) = (Spellings::default(), Habit::default());
-            // Each of them again and again, with room behind it, so that what is in it is expected.
-            for text in texts.iter().chain(&texts).chain(&texts).map(|text| format!("{text}{:20}", "")) {
-                let mut slots = Slots::default();
-                let around = walk(&trie, &text, &mut slots, Some((&mut spellings, &mut habit)));
-                let usual = around.map(|Around { objects, encoded }| Places { slots, objects, encoded });
-                proptest::prop_assert_eq!(usual, read(&trie, &text), "{}", text);
+            let mut shapes = Shapes::default();
+            // Each of them again and again, once with room behind it.
+            for text in texts.iter().chain(&texts).chain(&texts).flat_map(|text| [text.clone(), format!("{text}{:20}", "")]) {
+                let usual = read_as_usual(&trie, &text, &mut shapes);
+                proptest::prop_assert_eq!(usual, read_at_first(&trie, &text), "{}", text);
+            }
+        }
+
+        #[test]
+        fn long_texts_hold_every_mark_that_the_document_holds(members in proptest::collection::vec(members(), 1..6)) {
+            let members: Vec<_> = members.iter().map(|(name, value)| format!("{name}:{value}")).collect();
+            let text = format!("{{{}}}", members.join(","));
+            let mut trie = Trie::default();
+            ["/a", "/b*", "/c/d"].iter().for_each(|at| assert!(trie.intern(at.trim_end_matches('*'), at.ends_with('*')).is_some()));
+            let mut shapes = Shapes::default();
+            for _ in 0..2 {
+                let (_, coded, long) = read_as_usual(&trie, &text, &mut shapes).unwrap();
+                let Some(long) = long.filter(|_| !coded) else { continue };
+                let within = long.into_iter().flat_map(|long| {
+                    let begin = long.start;
+                    canary::find_in(&text.as_bytes()[long]).map(move |found| found.from(begin)).collect::<Vec<_>>()
+                });
+                let all: Vec<_> = canary::find_in(text.as_bytes()).collect();
+                proptest::prop_assert_eq!(within.collect::<Vec<_>>(), all, "{}", &text);
             }
         }
 

@@ -6,10 +6,12 @@
 //! places and no dialect.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use serde::de::IgnoredAny;
 use wide::u8x16;
 
+use crate::canary;
 use crate::event::Number;
 
 /// How many arrays and objects may stand within one another; `serde_json` has the same limit.
@@ -29,6 +31,42 @@ pub struct Json<'a> {
     /// Of 64 bytes from `base` on, those that are not plain text within quotes: a quote, a backslash, a control character, what
     /// lies behind the end.
     special: u64,
+    /// `\u` stood in a text or name that was read, whatever stood before it.
+    pub coded: bool,
+    /// Where the long texts and names stand that were read.
+    pub long: Long,
+}
+
+/// How many long texts are kept of one document.
+const LONG: usize = 8;
+
+/// Where texts and names stand that are not shorter than `LEAST`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Long {
+    all: [(u32, u32); LONG],
+    count: usize,
+}
+
+impl Long {
+    /// What is shorter than this is none. A mark is not.
+    pub const LEAST: usize = canary::LENGTH;
+
+    /// From where to where each of them goes, in order; `None` if there are more than are kept.
+    pub fn all(&self) -> Option<impl Iterator<Item = Range<usize>>> {
+        let all = self.all.get(..self.count)?.iter();
+        Some(all.map(|(begin, end)| *begin as usize..*end as usize))
+    }
+
+    #[inline(always)]
+    fn add(&mut self, begin: usize, end: usize) {
+        if end - begin >= Long::LEAST {
+            if let Some(next) = self.all.get_mut(self.count) {
+                // Frames are far from 4 GiB.
+                *next = (begin as u32, end as u32);
+            }
+            self.count += 1;
+        }
+    }
 }
 
 /// A text or name, between its quotes.
@@ -45,7 +83,7 @@ pub struct Quoted {
 impl<'a> Json<'a> {
     /// Nothing of `text` was read.
     pub fn new(text: &'a str) -> Json<'a> {
-        Json { text, base: 0, special: special(text.as_bytes(), 0) }
+        Json { text, base: 0, special: special(text.as_bytes(), 0), coded: false, long: Long::default() }
     }
 
     /// All of it.
@@ -88,7 +126,11 @@ impl<'a> Json<'a> {
     /// The text that begins at `begin` and in which nothing is special before `end`.
     #[inline(always)]
     fn ends(&mut self, begin: usize, end: usize) -> Result<Quoted, Malformed> {
-        if self.byte(end) == b'"' { Ok(Quoted { begin, end, escaped: false }) } else { self.escaped(begin, end) }
+        if self.byte(end) != b'"' {
+            return self.escaped(begin, end);
+        }
+        self.long.add(begin, end);
+        Ok(Quoted { begin, end, escaped: false })
     }
 
     /// Reads on at an escape; of anything else that is special no text holds any.
@@ -99,8 +141,10 @@ impl<'a> Json<'a> {
                 (b'\\', b'u') if (2..6).all(|digit| self.byte(end + digit).is_ascii_hexdigit()) => 6,
                 _ => return Err(Malformed),
             };
+            self.coded |= escape == 6 || self.pair(end + 1) == *b"\\u";
             end = self.next_special(end + escape);
         }
+        self.long.add(begin, end);
         Ok(Quoted { begin, end, escaped: true })
     }
 
@@ -113,6 +157,7 @@ impl<'a> Json<'a> {
         let (begin, end) = (at + 1, self.next_special(at + 1));
         // Most names hold no escapes, and most texts no space where it says nothing.
         if self.pair(end) == *b"\":" && self.byte(end + 2) > b' ' {
+            self.long.add(begin, end);
             return Ok((Quoted { begin, end, escaped: false }, end + 2));
         }
         self.spaced_member(begin, end)
@@ -213,7 +258,8 @@ impl<'a> Json<'a> {
     /// What a text or name says, borrowed unless it holds escapes.
     #[inline(always)]
     pub fn said(&self, Quoted { begin, end, escaped }: Quoted) -> Cow<'a, str> {
-        if escaped { Cow::Owned(unescaped(&self.text[begin - 1..=end])) } else { Cow::Borrowed(&self.text[begin..end]) }
+        let text = &self.text[begin..end];
+        if escaped { Cow::Owned(unescaped(text)) } else { Cow::Borrowed(text) }
     }
 
     #[inline]
@@ -221,7 +267,8 @@ impl<'a> Json<'a> {
         if self.text.as_bytes()[at..].first_chunk() == Some(word) { Ok(at + N) } else { Err(Malformed) }
     }
 
-    fn number(&self, mut at: usize) -> Result<usize, Malformed> {
+    /// Passes over the number that begins at `at`; says where it ends.
+    pub fn number(&self, mut at: usize) -> Result<usize, Malformed> {
         at += usize::from(self.byte(at) == b'-');
         at = if self.byte(at) == b'0' { at + 1 } else { self.digits(at)? };
         if self.byte(at) == b'.' {
@@ -267,13 +314,17 @@ impl<'a> Json<'a> {
 #[inline(always)]
 fn special(bytes: &[u8], from: usize) -> u64 {
     let ahead = bytes.get(from..).unwrap_or_default();
-    match ahead.first_chunk() {
-        Some(stretch) => special_of(stretch),
+    if let Some(stretch) = ahead.first_chunk() {
+        return special_of(stretch);
+    }
+    let behind = u64::MAX << ahead.len();
+    match bytes.last_chunk::<64>() {
+        // Those before `from` make room for those behind the end.
+        Some(stretch) => special_of(stretch).checked_shr((64 - ahead.len()) as u32).unwrap_or(0) | behind,
         None => {
-            // Behind the end stand zeros, which are control characters.
             let mut stretch = [0; 64];
             stretch[..ahead.len()].copy_from_slice(ahead);
-            special_of(&stretch)
+            special_of(&stretch) | behind
         }
     }
 }
@@ -294,6 +345,9 @@ fn special_of(stretch: &[u8; 64]) -> u64 {
 /// # Errors
 /// When it is beyond what 64 bits of floating point hold.
 pub fn number(spelled: &str) -> Result<Number, Malformed> {
+    if let Some(number) = short(spelled) {
+        return Ok(Number::Float(number));
+    }
     let whole = !spelled.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E'));
     if whole && let Ok(number) = spelled.parse() {
         return Ok(Number::Unsigned(number));
@@ -305,11 +359,62 @@ pub fn number(spelled: &str) -> Result<Number, Malformed> {
     spelled.parse().ok().filter(|number: &f64| number.is_finite()).map(Number::Float).ok_or(Malformed)
 }
 
-/// What a text with its quotes says.
-fn unescaped(quoted: &str) -> String {
-    let whole = |text: &str| serde_json::from_str(text).ok();
-    // Without half characters, which are rare, nothing of this fails: its escapes were looked at before.
-    whole(quoted).or_else(|| whole(&whole_characters(quoted))).unwrap_or_default()
+/// The number that is spelled with few digits, a point, and no exponent: times in seconds mostly are.
+fn short(spelled: &str) -> Option<f64> {
+    // Powers of ten that are exact; that of 22 is the last one.
+    const TENS: [f64; 10] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
+    let (mut digits, mut fraction, mut point) = (0, 0, false);
+    for byte in spelled.bytes().take(16) {
+        match byte {
+            b'0'..=b'9' => {
+                digits = 10 * digits + u64::from(byte - b'0');
+                fraction += usize::from(point);
+            }
+            b'.' => point = true,
+            _ => return None,
+        }
+    }
+    // Both are exact, so their quotient is the nearest there is (W. D. Clinger, How to read floating point numbers accurately,
+    // PLDI 1990): fifteen digits fit into the 53 bits of a significand.
+    (point && spelled.len() <= 16).then(|| Some(digits as f64 / TENS.get(fraction)?)).flatten()
+}
+
+/// What a text between its quotes says, of which every escape was looked at before.
+fn unescaped(text: &str) -> String {
+    let mut said = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
+        said.push_str(&rest[..at]);
+        let (escaped, length) = match rest.as_bytes()[at + 1] {
+            b'b' => ('\u{8}', 2),
+            b'f' => ('\u{c}', 2),
+            b'n' => ('\n', 2),
+            b'r' => ('\r', 2),
+            b't' => ('\t', 2),
+            b'u' => match (unit(rest, at), unit(rest, at + 6)) {
+                // RFC 8259, section 7: what is beyond the first plane is spelled as two.
+                (Some(upper @ 0xd800..0xdc00), Some(lower @ 0xdc00..0xe000)) => {
+                    let both = 0x10000 + ((u32::from(upper) - 0xd800) << 10 | (u32::from(lower) - 0xdc00));
+                    (char::from_u32(both).unwrap_or(char::REPLACEMENT_CHARACTER), 12)
+                }
+                (code, _) => {
+                    let one = code.and_then(|code| char::from_u32(u32::from(code)));
+                    (one.unwrap_or(char::REPLACEMENT_CHARACTER), 6)
+                }
+            },
+            itself => (char::from(itself), 2),
+        };
+        said.push(escaped);
+        rest = &rest[at + length..];
+    }
+    said.push_str(rest);
+    said
+}
+
+/// The code of the escape `\u` that stands at `at`, if one does.
+fn unit(text: &str, at: usize) -> Option<u16> {
+    let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
+    u16::from_str_radix(digits, 16).ok().filter(|_| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }
 
 /// `text` with U+FFFD in the place of each escape that is half a surrogate pair. Such a text is JSON (RFC 8259, section 8.2),
@@ -318,12 +423,8 @@ pub fn whole_characters(text: &str) -> Cow<'_, str> {
     let mut whole = Cow::Borrowed(text);
     let mut from = 0;
     while let Some(at) = text[from..].find('\\').map(|offset| from + offset) {
-        let unit = |at: usize| {
-            let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
-            u16::from_str_radix(digits, 16).ok().filter(|_| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
-        };
-        from = match unit(at) {
-            Some(0xd800..=0xdbff) if matches!(unit(at + 6), Some(0xdc00..=0xdfff)) => at + 12,
+        from = match unit(text, at) {
+            Some(0xd800..=0xdbff) if matches!(unit(text, at + 6), Some(0xdc00..=0xdfff)) => at + 12,
             Some(0xd800..=0xdfff) => {
                 whole.to_mut().replace_range(at..at + 6, "\\ufffd");
                 at + 6

@@ -5,7 +5,7 @@
 //! | `decode.rs` | the text of a frame, read once along the dialect's places |
 //! | `form.rs` | how a frame holds JSON: as a document, in records, behind a prefix |
 //! | `json.rs` | JSON read in place |
-//! | `habits.rs` | the members that senders write again and again |
+//! | `shapes.rs` | the shapes of frames that came before |
 //! | `escapes.rs` | texts as a reader sees them, for searching |
 //! | `alike.rs` | names that are probably the same, for suggestions |
 //! | `automaton.rs` | the order of one run, along the grammar |
@@ -41,7 +41,6 @@ mod doors;
 pub mod escapes;
 mod flight;
 pub mod form;
-mod habits;
 mod instrument;
 pub mod json;
 mod judgement;
@@ -50,6 +49,7 @@ mod leaks;
 mod ledger;
 mod power;
 mod reach;
+mod shapes;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -85,16 +85,17 @@ use crate::time::Stamp;
 use crate::trace::{Entry, Fact, Frame, NetFailure, Observed, Phase, StepOutcome};
 
 use concern::Concerns;
-use habits::Spellings;
-use lane::{Bench, Lane};
+use lane::{Bench, Lane, Spare};
+use shapes::Shapes;
 
 /// Judges the streams of some users of an execution, each told in the order of its observation.
 #[derive(Debug)]
 pub struct Judge {
     expect: Arc<Expectations>,
     concerns: Concerns,
-    spellings: Spellings,
+    shapes: Shapes,
     room: Slots<'static>,
+    spare: Spare,
     execution: ExecutionId,
     lanes: HashMap<UserNumber, Box<Lane>, FixedState>,
     /// Whose tapes show something wrong, since somebody last asked.
@@ -110,8 +111,9 @@ impl Judge {
         Judge {
             expect,
             concerns: Concerns::default(),
-            spellings: Spellings::default(),
+            shapes: Shapes::default(),
             room: Slots::default(),
+            spare: Spare::default(),
             execution,
             lanes: HashMap::default(),
             alarms: BTreeSet::new(),
@@ -263,21 +265,21 @@ impl Judge {
 
     /// Nothing more will be told. Iterations that had not ended count as interrupted.
     pub fn finish(mut self) -> Judgement {
-        let Judge { expect, concerns, spellings, room, execution, lanes, alarms, out, .. } = &mut self;
+        let Judge { expect, concerns, shapes, room, spare, execution, lanes, alarms, out, .. } = &mut self;
         let mut lanes: Vec<_> = lanes.iter_mut().collect();
         lanes.sort_unstable_by_key(|(user, _)| **user);
         for (_, lane) in lanes {
-            lane.finish(&mut Bench { expect, concerns, spellings, room, execution: *execution, alarms, out });
+            lane.finish(&mut Bench { expect, concerns, shapes, room, spare, execution: *execution, alarms, out });
         }
         out.finish(&expect.dialect.names, concerns.take_census());
         self.out
     }
 
     fn with(&mut self, user: UserNumber, tell: impl FnOnce(&mut Lane, &mut Bench<'_>)) {
-        let Judge { expect, concerns, spellings, room, execution, lanes, alarms, out, .. } = self;
+        let Judge { expect, concerns, shapes, room, spare, execution, lanes, alarms, out, .. } = self;
         let lane = lanes.entry(user).or_insert_with(|| Box::new(Lane::new(user)));
         let before = lane.warms_up().then_some(out.counts);
-        tell(lane, &mut Bench { expect, concerns, spellings, room, execution: *execution, alarms, out });
+        tell(lane, &mut Bench { expect, concerns, shapes, room, spare, execution: *execution, alarms, out });
         if let Some(before) = before {
             out.counts = out.counts.of_warm_up(&before);
         }

@@ -144,13 +144,13 @@ impl Words {
 }
 
 /// How many bytes of a word a key holds.
-pub const KEYED: usize = 16;
+const KEYED: usize = 16;
 
 /// By what a word is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Key {
+struct Key {
     /// Its first bytes, and zeros behind them.
-    pub first: u128,
+    first: u128,
     length: u32,
 }
 
@@ -167,7 +167,7 @@ const KEPT: [u128; KEYED + 1] = {
 impl Key {
     /// That of the word that stands in `text` from `begin` to `end`.
     #[inline(always)]
-    pub fn of(text: &[u8], begin: usize, end: usize) -> Key {
+    fn of(text: &[u8], begin: usize, end: usize) -> Key {
         let length = end - begin;
         let behind = text.get(begin..).and_then(|rest| rest.first_chunk::<KEYED>());
         let around = behind.copied().unwrap_or_else(|| Key::last(text, begin));
@@ -176,21 +176,28 @@ impl Key {
 
     /// Which bits of `first` belong to a word of so many bytes.
     #[inline(always)]
-    pub fn kept(length: usize) -> u128 {
+    fn kept(length: usize) -> u128 {
         KEPT[length.min(KEYED)]
     }
 
     /// What stands from `begin` on, where the text is about to end.
-    #[cold]
     fn last(text: &[u8], begin: usize) -> [u8; KEYED] {
         let mut around = [0; KEYED];
-        around.iter_mut().zip(&text[begin..]).for_each(|(to, from)| *to = *from);
+        let rest = &text[begin..];
+        match rest.first_chunk::<{ KEYED / 2 }>().zip(rest.last_chunk::<{ KEYED / 2 }>()) {
+            // Two halves that may overlap.
+            Some((first, last)) => {
+                around[rest.len() - KEYED / 2..][..KEYED / 2].copy_from_slice(last);
+                around[..KEYED / 2].copy_from_slice(first);
+            }
+            None => around.iter_mut().zip(rest).for_each(|(to, from)| *to = *from),
+        }
         around
     }
 
     /// A number below `count`, or 0, that differs for most words.
     #[inline(always)]
-    pub fn mix(&self, count: usize) -> usize {
+    fn mix(&self, count: usize) -> usize {
         // Fibonacci hashing: the upper bits of the product depend on all bits of the word.
         const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
         let (first, second) = (self.first as u64, (self.first >> 64) as u64);

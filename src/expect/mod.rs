@@ -14,7 +14,7 @@ mod matcher;
 
 pub use answer::AnswerRules;
 pub use budget::{Budget, BudgetName, Level, Reliability, ReliabilityOf, Segment, Statistic};
-pub use dialect::{Dialect, Fields, Form, KEYED, Key, Member, Names, Split, Trie, TrieNode, bit};
+pub use dialect::{Dialect, Fields, Form, Member, Names, Split, Trie, TrieNode, bit};
 pub use doors::{DoorRule, Doors, Misplaced, Refusals};
 pub use exceptions::{Date, Exceptions, Known, RuleChange};
 pub use grammar::{Before, Grammar, Role, Spelled, SpelledSymbol, Symbol, comes_first};

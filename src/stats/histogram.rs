@@ -63,10 +63,13 @@ impl Histogram {
         self.max_us = self.max_us.max(us);
         self.saturated += u64::from(us > HIGHEST_US);
         match &mut self.values {
-            Values::Exact(sorted) if sorted.len() < EXACT_UP_TO => {
-                let at = sorted.partition_point(|&other| other <= us);
-                sorted.insert(at, us);
-            }
+            Values::Exact(sorted) if sorted.len() < EXACT_UP_TO => match sorted.last() {
+                Some(&longest) if longest > us => {
+                    let at = sorted.partition_point(|&other| other <= us);
+                    sorted.insert(at, us);
+                }
+                _ => sorted.push(us),
+            },
             Values::Exact(sorted) => {
                 let mut buckets = into_buckets(sorted);
                 record_clamped(&mut buckets, us);

@@ -28,9 +28,9 @@ use litemap::LiteMap;
 
 use super::concern::{ConcernId, Concerns};
 use super::form::{self, Part};
-use super::habits::{Habit, Spellings};
 use super::judgement::{self, Judgement, Window};
 use super::ledger::Borne;
+use super::shapes::Shapes;
 use super::{copies, decode};
 use crate::canary;
 use crate::event::{Extract, Found, Kind, Slots};
@@ -43,6 +43,7 @@ use crate::trace::{Content, Dial, Direction, Fact, Frame};
 
 use owner::{Came, Marks, Owned};
 use parts::OpenMessages;
+pub use run::Spare;
 use run::{Label, Over, PastRun, Place, Run};
 
 /// What the user must do next.
@@ -82,9 +83,10 @@ pub enum Heard {
 pub(super) struct Bench<'a> {
     pub expect: &'a Expectations,
     pub concerns: &'a mut Concerns,
-    pub spellings: &'a mut Spellings,
+    pub shapes: &'a mut Shapes,
     /// The room that the places of a frame are read into, kept for the next one.
     pub room: &'a mut Slots<'static>,
+    pub spare: &'a mut Spare,
     pub execution: ExecutionId,
     /// Whose streams show something wrong.
     pub alarms: &'a mut BTreeSet<UserNumber>,
@@ -141,8 +143,6 @@ pub(super) struct Lane {
     told_apart: bool,
     /// What the last frame was, in the order of its events.
     pub(super) heard: Vec<Heard>,
-    /// In which order the frames of this user hold what they hold.
-    habit: Habit,
 }
 
 /// The greeting of a connection on which was asked without waiting for it.
@@ -254,7 +254,6 @@ impl Lane {
             recognised: false,
             told_apart: false,
             heard: Vec::new(),
-            habit: Habit::default(),
         }
     }
 
@@ -463,7 +462,7 @@ impl Lane {
         let names = &bench.expect.dialect.names;
         let last = || run.last_label(names);
         let deviation = match run.progress {
-            _ if let Some((event, _)) = &run.degraded => {
+            _ if let Some((event, _)) = run.degraded.as_deref() => {
                 Deviation::DegradedRun { event: event.clone(), unanswered: true }
             }
             _ if now >= run.asked + timeouts.run => Deviation::RunTooLong { limit: timeouts.run, last: last() },
@@ -483,7 +482,7 @@ impl Lane {
                 }
             }
         };
-        let excerpt = run.degraded.as_ref().map(|(_, excerpt)| excerpt.clone());
+        let excerpt = run.degraded.as_deref().map(|(_, excerpt)| excerpt.clone());
         let evidence = run.evidence(names, excerpt);
         self.report(bench, now, deviation, evidence);
         self.end_run(bench, Over { earliest: now, latest: now, good: false, explained: true });
@@ -500,10 +499,17 @@ impl Lane {
 
     fn heard_text(&mut self, bench: &mut Bench<'_>, frame: &Frame<'_>, text: &str) {
         bench.out.counts.texts += 1;
-        let marks = self.marks(bench, frame.at, "frame", text);
+        let dialect = &bench.expect.dialect;
+        let is_document = dialect.forms.first().is_none_or(|form| matches!(form, Form::Json));
+        let whole = is_document
+            .then(|| decode::event_into(dialect, text, std::mem::take(bench.room), Some(&mut *bench.shapes)));
+        let marks = match &whole {
+            Some(Ok(read)) if !read.coded => self.marks_within(bench, frame.at, text, &read.long),
+            _ => self.marks(bench, frame.at, "frame", text),
+        };
         bench.out.counts.canaries += u64::from(marks.mine);
         self.came = Came { own: marks.mine, strange: !marks.foreign.is_empty(), ..Came::default() };
-        self.read(bench, frame, text, marks.mine);
+        self.read(bench, frame, text, marks.mine, whole);
         let Came { events, own, placed, .. } = std::mem::take(&mut self.came);
         if let Some((mark, _)) = marks.foreign.first() {
             self.door_strange(bench, frame.at, mark.owner);
@@ -512,13 +518,17 @@ impl Lane {
         }
     }
 
-    /// What a text frame says. `marked`: with a mark of its receiver.
-    fn read(&mut self, bench: &mut Bench<'_>, frame: &Frame<'_>, text: &str, marked: bool) {
+    /// What a text frame says. `marked`: with a mark of its receiver. `whole`: what was read of it, if it may be one document.
+    fn read(
+        &mut self,
+        bench: &mut Bench<'_>,
+        frame: &Frame<'_>,
+        text: &str,
+        marked: bool,
+        whole: Option<Result<decode::Read<'_>, String>>,
+    ) {
         let (dialect, events) = (&bench.expect.dialect, bench.out.counts.events);
         let place = Place { frame, text, unordered: false, mine: marked };
-        let is_document = dialect.forms.first().is_none_or(|form| matches!(form, Form::Json));
-        let usual = (&mut *bench.spellings, &mut self.habit);
-        let whole = is_document.then(|| decode::event_into(dialect, text, std::mem::take(bench.room), Some(usual)));
         let mine = match whole {
             Some(Ok(mut read)) => {
                 let mine = self.document(bench, place, &mut read, text);

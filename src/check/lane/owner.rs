@@ -9,6 +9,7 @@ use super::{Bench, Lane};
 use crate::canary::{self, Found};
 use crate::check::concern::ConcernId;
 use crate::check::flight::Events;
+use crate::check::json::Long;
 use crate::check::judgement::Judgement;
 use crate::check::ledger::{Borne, ForeignMark, Learned, OpenId, Sighting};
 use crate::check::{copies, escapes};
@@ -26,6 +27,17 @@ impl Lane {
         self.found(bench, at, what, text, canary::find_in_knowing(text.as_bytes(), self.mark))
     }
 
+    /// As `marks`, of a frame in which no character of a mark is escaped and `long` are the long texts.
+    pub(super) fn marks_within(&mut self, bench: &mut Bench<'_>, at: Stamp, text: &str, long: &Long) -> Marks {
+        let (bytes, known) = (text.as_bytes(), self.mark);
+        let Some(long) = long.all() else { return self.marks(bench, at, "frame", text) };
+        let found = long.filter(|within| canary::may_be_in(&bytes[within.clone()])).flat_map(|within| {
+            let begin = within.start;
+            canary::find_in_knowing(&bytes[within], known).map(move |found| found.from(begin))
+        });
+        self.found(bench, at, "frame", text, found)
+    }
+
     /// What the marks that were found in `text` say.
     pub(super) fn found(
         &mut self,
@@ -36,10 +48,10 @@ impl Lane {
         all: impl Iterator<Item = Found>,
     ) -> Marks {
         let mut marks = Marks::default();
-        for found in all {
+        all.for_each(|found| {
             let Ok(mark) = found.canary else {
                 bench.out.counts.canaries_damaged += 1;
-                continue;
+                return;
             };
             let owner = UserNumber(mark.user);
             match (mark.execution == bench.execution.0, owner == self.user || Some(owner) == self.of) {
@@ -64,7 +76,7 @@ impl Lane {
                     }
                 }
             }
-        }
+        });
         marks
     }
 

@@ -44,17 +44,17 @@ pub(super) struct Run {
     /// When the target said that the ask arrived.
     pub(super) acknowledged: Option<Stamp>,
     pub(super) answer: Option<String>,
-    pub(super) answer_frame: Option<Excerpt>,
-    pub(super) failed: Option<(String, Excerpt)>,
+    pub(super) answer_frame: Option<Box<Excerpt>>,
+    pub(super) failed: Option<Box<(String, Excerpt)>>,
     /// The last events of each end that were not good ones, by symbol.
     pub(super) unwell: Vec<(usize, String, Excerpt)>,
     /// Of each end, by symbol, the last event if it did not say the success that is asked for; `None` if it did.
     pub(super) unsaid: Vec<(usize, Option<(String, Excerpt)>)>,
     /// What ended it as failed.
-    pub(super) bad: Option<(String, Evidence)>,
+    pub(super) bad: Option<Box<(String, Evidence)>>,
     /// What completed it after it had failed.
     pub(super) completed: Option<String>,
-    pub(super) degraded: Option<(String, Excerpt)>,
+    pub(super) degraded: Option<Box<(String, Excerpt)>>,
     /// A frame that tells nobody's id and came before one that must precede it.
     pub(super) misplaced: Option<u64>,
     /// Forbidden events that were reported.
@@ -69,6 +69,14 @@ pub(super) struct Run {
     pub(super) unread: usize,
     pub(super) over: Option<Over>,
 }
+
+/// Runs that are over, whose room the next ones take.
+#[derive(Debug, Default)]
+#[expect(clippy::vec_box, reason = "it is the boxes that are used again")]
+pub struct Spare(Vec<Box<Run>>);
+
+/// How many of them are kept at most.
+const SPARE: usize = 16;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Over {
@@ -170,6 +178,14 @@ impl Lane {
         let Some(iteration) = self.iterations.back_mut() else { return };
         connection.asking = !bench.expect.asking.by_request;
         iteration.first_asked.get_or_insert(at);
+        let (spare, marks, automaton) = match bench.spare.0.pop() {
+            None => (None, VecDeque::with_capacity(MARKS_KEPT), Automaton::new()),
+            Some(mut run) => {
+                let (mut marks, automaton) = (std::mem::take(&mut run.marks), std::mem::take(&mut run.automaton));
+                marks.clear();
+                (Some(run), marks, automaton.again())
+            }
+        };
         let mut asked = Run {
             iteration: iteration.iteration,
             turn,
@@ -179,12 +195,12 @@ impl Lane {
             prompt: prompt.to_owned(),
             ids: run.into_iter().map(str::to_owned).collect(),
             named: false,
-            automaton: Automaton::new(),
+            automaton,
             progress: None,
             silence: (Micros::ZERO, Micros::ZERO),
             began: None,
             events: 0,
-            marks: VecDeque::with_capacity(MARKS_KEPT),
+            marks,
             last_frame: None,
             acknowledged: None,
             answer: None,
@@ -205,7 +221,13 @@ impl Lane {
             over: None,
         };
         asked.mark(at, Label::Asked);
-        self.run = Some(Box::new(asked));
+        self.run = Some(match spare {
+            None => Box::new(asked),
+            Some(mut spare) => {
+                *spare = asked;
+                spare
+            }
+        });
         self.stage = Stage::Running;
     }
 
@@ -280,22 +302,25 @@ impl Lane {
             run.progressed(bounds);
         }
         if run.failed.is_none() && bench.concerns[concern].failed.holds(extract, text) {
-            run.failed = Some((label(), excerpt()));
+            run.failed = Some(Box::new((label(), excerpt())));
         }
         if run.degraded.is_none() && bench.concerns[concern].degraded.holds(extract, text) {
-            run.degraded = Some((label(), excerpt()));
+            run.degraded = Some(Box::new((label(), excerpt())));
         }
         let mut sources = bench.concerns[concern].answers.iter();
         if let Some((index, _)) = sources.find(|(_, when)| when.holds(extract, text))
             && let source = &expect.answers[*index]
             && let Some(answer) = said(&expect.dialect.trie, extract, &source.at)
         {
-            match &mut run.answer {
-                Some(whole) if source.append => whole.push_str(&answer),
-                whole => *whole = Some(answer.into_owned()),
+            match (&mut run.answer, answer) {
+                (Some(whole), answer) if source.append => whole.push_str(&answer),
+                // The room of the last one serves this one.
+                (Some(whole), Cow::Borrowed(answer)) => answer.clone_into(whole),
+                (whole, answer) => *whole = Some(answer.into_owned()),
             }
             // An answer that says something is evidence itself.
-            run.answer_frame = run.answer.as_ref().is_none_or(|answer| answer.trim().is_empty()).then(excerpt);
+            let says_nothing = run.answer.as_ref().is_none_or(|answer| answer.trim().is_empty());
+            run.answer_frame = says_nothing.then(|| Box::new(excerpt()));
         }
         if let Some(kind) = kind
             && forbidden
@@ -413,13 +438,13 @@ impl Lane {
         let over = |good, explained| Over { earliest: bounds.0, latest: bounds.1, good, explained };
         if bad {
             // Reported when the run is concluded: what comes after it belongs to it.
-            run.bad = Some((label(), run.evidence(&expect.dialect.names, Some(excerpt()))));
+            run.bad = Some(Box::new((label(), run.evidence(&expect.dialect.names, Some(excerpt())))));
             self.run = Some(run);
             return self.end_run(bench, over(false, true));
         }
         if let Some(good) = ended {
             if !good && run.failed.is_none() {
-                run.failed = run.unwell.pop().map(|(_, event, excerpt)| (event, excerpt));
+                run.failed = run.unwell.pop().map(|(_, event, excerpt)| Box::new((event, excerpt)));
             }
             let good = good && run.failed.is_none();
             self.run = Some(run);
@@ -566,18 +591,18 @@ impl Lane {
     }
 
     /// What only the whole run shows.
-    pub(super) fn conclude_run(&mut self, bench: &mut Bench<'_>, run: Box<Run>) {
+    pub(super) fn conclude_run(&mut self, bench: &mut Bench<'_>, mut run: Box<Run>) {
         let expect = bench.expect;
         let Some(over) = run.over else { return };
         let judged = run.iteration.0 > expect.warm_up;
         bench.out.counts.runs += u64::from(judged);
         let names = &expect.dialect.names;
-        if let Some((event, evidence)) = run.bad.clone() {
+        if let Some((event, evidence)) = run.bad.as_deref().cloned() {
             let deviation = Deviation::FailedRun { event, completed: run.completed.clone() };
             self.report_for(bench, &run, over.latest, deviation, evidence);
         }
         if !over.explained {
-            if let Some((event, excerpt)) = &run.failed {
+            if let Some((event, excerpt)) = run.failed.as_deref() {
                 let deviation = Deviation::FailureInside { event: event.clone() };
                 let evidence = run.evidence(names, Some(excerpt.clone()));
                 self.report_for(bench, &run, over.latest, deviation, evidence);
@@ -590,8 +615,11 @@ impl Lane {
             self.past.pop_front();
             self.own_ids_change();
         }
-        let Run { ids, iteration, connection, .. } = *run;
+        let (ids, iteration, connection) = (std::mem::take(&mut run.ids), run.iteration, run.connection);
         self.past.push_back(PastRun { ids, iteration, connection, over });
+        if bench.spare.0.len() < SPARE {
+            bench.spare.0.push(run);
+        }
         self.tally(bench);
     }
 
@@ -599,7 +627,7 @@ impl Lane {
     fn conclude_good_run(&mut self, bench: &mut Bench<'_>, run: &Run, over: Over) {
         let expect = bench.expect;
         let names = &expect.dialect.names;
-        if let Some((event, excerpt)) = &run.degraded {
+        if let Some((event, excerpt)) = run.degraded.as_deref() {
             let deviation = Deviation::DegradedRun { event: event.clone(), unanswered: false };
             self.report_for(bench, run, over.latest, deviation, run.evidence(names, Some(excerpt.clone())));
         }
@@ -667,7 +695,7 @@ impl Lane {
                     unsaid.map(|(_, excerpt)| excerpt.clone())
                 }
                 Some(answer) if !answer.trim().is_empty() => Some(Excerpt::new(over.latest, "answer", answer)),
-                _ => run.answer_frame.clone(),
+                _ => run.answer_frame.as_deref().cloned(),
             };
             let evidence = run.evidence(&bench.expect.dialect.names, excerpt);
             self.report_for(bench, run, over.latest, deviation, evidence);
