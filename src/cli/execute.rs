@@ -13,7 +13,6 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use rand::TryRng;
 use rand::rngs::SysRng;
-use serde_json::Value as Json;
 use tokio::sync::mpsc;
 
 use super::intervals::Intervals;
@@ -477,7 +476,7 @@ pub fn shared(profile: &Profile, variables: &Variables) -> Shared {
     let mut shared = Shared { variables: variables.clone(), ..Shared::default() };
     let fill = |name: &str| {
         let value = variables.get(name.strip_prefix("env.")?)?;
-        Some(std::borrow::Cow::Owned(Json::from(value.as_str())))
+        Some(value.as_str().into())
     };
     let base = profile.http.as_ref().and_then(|http| http.base.render(&fill).ok());
     shared.http = base.map(|base| base.trim_end_matches('/').to_owned()).unwrap_or_default();

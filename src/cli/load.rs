@@ -6,20 +6,17 @@
 //!
 //! Nothing here starts a backend or opens a connection.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-
-use serde_json::Value as Json;
 
 use super::{faults, reach};
 use crate::backend::Spec;
 use crate::document::context::{closest, listing};
 use crate::document::diagnostic::{Diagnostic, Level, quote};
 use crate::document::merge::{assign, set};
-use crate::document::text::{Hole, Missing, Segment, Text};
+use crate::document::text::{Hole, HoleValue, Missing, Segment, Text};
 use crate::document::tree::{Entry, Key, Number, Scalar, Value};
 use crate::document::values::grouped;
 use crate::document::yaml::MAX_BYTES;
@@ -572,9 +569,8 @@ impl Loader {
         }
     }
 
-    fn lookup<'s>(&'s self, name: &str) -> Option<Cow<'s, Json>> {
-        let value = self.variables.get(name.strip_prefix("env.")?)?;
-        Some(Cow::Owned(Json::String(value.clone())))
+    fn lookup<'s>(&'s self, name: &str) -> Option<HoleValue<'s>> {
+        Some(self.variables.get(name.strip_prefix("env.")?)?.as_str().into())
     }
 
     fn with_variables(&self, text: &Text) -> Result<String, Missing> {
@@ -674,9 +670,9 @@ impl Loader {
         let base = base.transpose().ok()?;
         let fill = |name: &str| match name {
             _ if name.starts_with("env.") => self.lookup(name),
-            "target.http" => base.clone().map(|base| Cow::Owned(Json::String(base))),
+            "target.http" => base.clone().map(HoleValue::from),
             // In a path or query it does not matter, in a host it must not pass for loopback.
-            _ => Some(Cow::Owned(Json::String("x".to_owned()))),
+            _ => Some("x".into()),
         };
         let steps =
             [&profile.ready, &profile.login, &profile.logout, &profile.prepare, &profile.after, &profile.finally];

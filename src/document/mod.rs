@@ -33,8 +33,6 @@ pub(crate) mod testing;
 
 #[cfg(test)]
 mod tests {
-    use std::borrow::Cow;
-
     use super::decode::{decode, one_of, record};
     use super::diagnostic::{Style, render};
     use super::merge::{assign, merge};
@@ -78,7 +76,7 @@ mod tests {
         assert_eq!((scenario.users.value.get(), scenario.users.span.source), (200, flag));
         let rate = scenario.load.map(|Load::Open(open)| open.rate.to_string());
         assert_eq!(rate.as_deref(), Some("9/m"));
-        let prompt = scenario.prompt.render(&|name| (name == "canary").then(|| Cow::Owned("k7".into())));
+        let prompt = scenario.prompt.render(&|name| (name == "canary").then(|| "k7".into()));
         assert_eq!(prompt.as_deref(), Ok("why? k7"));
     }
 }

@@ -99,7 +99,84 @@ pub enum Template {
 }
 
 /// Where values come from: the value of a name, `None` if it has none.
-pub type Lookup<'l> = dyn Fn(&str) -> Option<Cow<'l, Json>> + 'l;
+pub type Lookup<'l> = dyn Fn(&str) -> Option<HoleValue<'l>> + 'l;
+
+/// The value of a name. Most are texts and numbers, which need no JSON value around them.
+#[derive(Debug, Clone, PartialEq)]
+pub enum HoleValue<'l> {
+    /// A text.
+    Text(Cow<'l, str>),
+    /// An integer without a sign.
+    Number(u64),
+    /// Anything that JSON can say.
+    Json(Cow<'l, Json>),
+}
+
+impl<'l> HoleValue<'l> {
+    /// How it stands inside a longer text: text as it is, anything else as compact JSON.
+    pub fn text_form(&self) -> Cow<'_, str> {
+        match self {
+            HoleValue::Number(number) => Cow::Owned(number.to_string()),
+            HoleValue::Text(text) => Cow::Borrowed(text),
+            HoleValue::Json(json) => text_form(json),
+        }
+    }
+
+    /// It, if it is a text.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            HoleValue::Text(text) => Some(text),
+            HoleValue::Number(_) => None,
+            HoleValue::Json(json) => json.as_str(),
+        }
+    }
+
+    /// It, if it is an integer without a sign.
+    pub fn as_u64(&self) -> Option<u64> {
+        match self {
+            HoleValue::Text(_) => None,
+            HoleValue::Number(number) => Some(*number),
+            HoleValue::Json(json) => json.as_u64(),
+        }
+    }
+
+    /// It, as JSON.
+    pub fn into_json(self) -> Json {
+        match self {
+            HoleValue::Text(text) => Json::String(text.into_owned()),
+            HoleValue::Number(number) => number.into(),
+            HoleValue::Json(json) => json.into_owned(),
+        }
+    }
+}
+
+impl Serialize for HoleValue<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            HoleValue::Text(text) => text.serialize(serializer),
+            HoleValue::Number(number) => number.serialize(serializer),
+            HoleValue::Json(json) => json.serialize(serializer),
+        }
+    }
+}
+
+impl<'l> From<&'l str> for HoleValue<'l> {
+    fn from(text: &'l str) -> HoleValue<'l> {
+        HoleValue::Text(Cow::Borrowed(text))
+    }
+}
+
+impl From<String> for HoleValue<'_> {
+    fn from(text: String) -> Self {
+        HoleValue::Text(Cow::Owned(text))
+    }
+}
+
+impl<'l> From<&'l Json> for HoleValue<'l> {
+    fn from(json: &'l Json) -> HoleValue<'l> {
+        HoleValue::Json(Cow::Borrowed(json))
+    }
+}
 
 impl Text {
     /// A text without holes in place of one that stands at `span`.
@@ -164,7 +241,7 @@ impl Text {
         for segment in &self.segments {
             match segment {
                 Segment::Literal(text) => out.push_str(text),
-                Segment::Hole(hole) => out.push_str(&text_form(hole.value(lookup)?.as_ref())),
+                Segment::Hole(hole) => out.push_str(&hole.value(lookup)?.text_form()),
             }
         }
         Ok(out)
@@ -172,23 +249,27 @@ impl Text {
 }
 
 impl Hole {
-    fn value<'l>(&self, lookup: &Lookup<'l>) -> Result<Cow<'l, Json>, Missing> {
-        let default = || self.default.clone().map(|text| Cow::Owned(Json::String(text)));
+    fn value<'l>(&self, lookup: &Lookup<'l>) -> Result<HoleValue<'l>, Missing> {
+        let default = || self.default.clone().map(HoleValue::from);
         let value = lookup(&self.name).or_else(default);
         let value = value.ok_or_else(|| Missing { name: self.name.clone(), span: self.span })?;
-        Ok(self.filters.iter().fold(value, |value, filter| Cow::Owned(Json::String(filter.apply(&value)))))
+        Ok(self.filters.iter().fold(value, |value, filter| filter.apply(&value).into()))
     }
 }
 
 impl Filter {
     const NAMES: [&str; 4] = ["base64url", "json", "urlencode", "pad(n)"];
 
-    fn apply(self, value: &Json) -> String {
+    fn apply(self, value: &HoleValue<'_>) -> String {
         match self {
-            Filter::Base64Url => URL_SAFE_NO_PAD.encode(text_form(value).as_bytes()),
-            Filter::Json => value.to_string(),
-            Filter::UrlEncode => percent_encode(&text_form(value)),
-            Filter::Pad(width) => format!("{:0>width$}", text_form(value)),
+            Filter::Base64Url => URL_SAFE_NO_PAD.encode(value.text_form().as_bytes()),
+            Filter::Json => {
+                let mut json = Vec::new();
+                write_value(value, &mut json);
+                String::from_utf8(json).expect("JSON is text")
+            }
+            Filter::UrlEncode => percent_encode(&value.text_form()),
+            Filter::Pad(width) => format!("{:0>width$}", value.text_form()),
         }
     }
 
@@ -268,7 +349,7 @@ impl Template {
         match self {
             Template::Fixed(value) => write_value(value, out),
             Template::Text(text) => match text.segments.as_slice() {
-                [Segment::Hole(hole)] => write_value(&*hole.value(lookup)?, out),
+                [Segment::Hole(hole)] => write_value(&hole.value(lookup)?, out),
                 _ => write_value(&text.render(lookup)?, out),
             },
             Template::List(items) => {
@@ -494,14 +575,14 @@ mod tests {
     use super::super::yaml::read;
     use super::*;
 
-    fn lookup<'a>(name: &str) -> Option<Cow<'a, Json>> {
-        Some(Cow::Owned(match name {
-            "name" => json!("Ada & Co/ü"),
-            "user.number" => json!(7),
-            "object" => json!({ "a": [1, "x"] }),
-            "quote" => json!("say \"hi\"\n"),
+    fn lookup<'a>(name: &str) -> Option<HoleValue<'a>> {
+        Some(match name {
+            "name" => "Ada & Co/ü".into(),
+            "user.number" => HoleValue::Number(7),
+            "object" => HoleValue::Json(Cow::Owned(json!({ "a": [1, "x"] }))),
+            "quote" => "say \"hi\"\n".into(),
             _ => return None,
-        }))
+        })
     }
 
     fn rendered(text: &str) -> Result<String, Missing> {
@@ -642,7 +723,7 @@ mod tests {
             for verbatim_from in [None, Some(0)] {
                 let scalar = Scalar { text: text.clone(), quoted: true, verbatim_from };
                 if let Some(compiled) = Text::compile(&scalar, span, &mut cx) {
-                    let _ = compiled.render(&|_| Some(Cow::Owned(json!("v"))));
+                    let _ = compiled.render(&|_| Some("v".into()));
                 }
             }
         }

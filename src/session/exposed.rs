@@ -64,7 +64,9 @@ pub async fn listen(bench: &Bench<'_>, planned: PlannedUser, seat: Seat, end: Se
 impl User<'_> {
     /// The emails of users tell them apart as their ids do.
     pub fn tell_email(&mut self) {
-        if let Some(email) = self.values.get(EMAIL).as_deref().and_then(|email| email.as_str()) {
+        if let Some(email) = self.values.get(EMAIL)
+            && let Some(email) = email.as_str()
+        {
             self.line.tell_once(EMAIL, email);
         }
     }

@@ -191,7 +191,7 @@ impl<'a> Line<'a> {
             values.count_message();
             let mine = |name: &str| captured.iter().find(|captured| captured.name == name);
             let lookup = |name: &str| match mine(name) {
-                Some(captured) => Some(Cow::Owned(captured.value.clone())),
+                Some(captured) => Some((&captured.value).into()),
                 None => values.get(name),
             };
             let text = rendered(&reply.message, &lookup);

@@ -480,7 +480,7 @@ impl User<'_> {
     async fn refresh_once(&mut self) -> Result<Option<Brought>, String> {
         let names = self.bench.mission.profile.used_up();
         let held = |user: &Self| -> Vec<(String, Json)> {
-            let value = |name: &String| Some((name.clone(), user.values.get(name)?.into_owned()));
+            let value = |name: &String| Some((name.clone(), user.values.get(name)?.into_json()));
             names.iter().filter_map(value).collect()
         };
         let (before, jar) = (held(self), self.jar.clone());

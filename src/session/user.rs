@@ -351,7 +351,9 @@ impl<'a> User<'a> {
                 values.set(name, rendered);
             }
         }
-        if let Some(Json::String(password)) = values.get("user.password").as_deref() {
+        if let Some(password) = values.get("user.password")
+            && let Some(password) = password.as_str()
+        {
             bench.learn(password, "password", Some(planned.person().0));
         }
         User {

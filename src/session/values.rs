@@ -3,7 +3,6 @@
 //! Which names exist when is enforced before any traffic (`scenario`, `target`); here they only have values. A name without
 //! one is the caller's to deal with. Secrets are values like others: what is sent may hold them, what is told may not.
 
-use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -14,6 +13,7 @@ use serde_json::Value as Json;
 
 use super::clock::Clock;
 use super::steps::ANSWER;
+use crate::document::text::HoleValue;
 use crate::plan::{Ids, PlannedUser};
 
 /// What is the same for all users.
@@ -39,8 +39,51 @@ pub struct Values {
     clock: Clock,
     ids: RefCell<Ids>,
     /// `None` of a name whose value was taken away: most of them come back.
-    named: LiteMap<String, Option<Json>>,
+    named: LiteMap<Box<str>, Option<Given>>,
     counter: Cell<u64>,
+}
+
+/// A value as it is kept: there are many users, and a JSON value takes four times the room of a text.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Given {
+    /// A text.
+    Text(Box<str>),
+    /// An integer without a sign.
+    Number(u64),
+    /// Anything else.
+    Json(Box<Json>),
+}
+
+impl Given {
+    fn value(&self) -> HoleValue<'_> {
+        match self {
+            Given::Text(text) => (&**text).into(),
+            Given::Number(number) => HoleValue::Number(*number),
+            Given::Json(json) => (&**json).into(),
+        }
+    }
+}
+
+impl From<Json> for Given {
+    fn from(json: Json) -> Given {
+        match json {
+            Json::String(text) => text.into(),
+            Json::Number(number) if let Some(number) = number.as_u64() => Given::Number(number),
+            json => Given::Json(Box::new(json)),
+        }
+    }
+}
+
+impl From<String> for Given {
+    fn from(text: String) -> Given {
+        Given::Text(text.into())
+    }
+}
+
+impl From<u32> for Given {
+    fn from(number: u32) -> Given {
+        Given::Number(number.into())
+    }
 }
 
 impl Values {
@@ -54,7 +97,7 @@ impl Values {
     }
 
     /// Gives `name` a value.
-    pub fn set(&mut self, name: &str, value: impl Into<Json>) {
+    pub fn set(&mut self, name: &str, value: impl Into<Given>) {
         self.change(name, Some(value.into()));
     }
 
@@ -64,32 +107,32 @@ impl Values {
     }
 
     /// Gives `name` another value, or none; says what it was.
-    fn change(&mut self, name: &str, value: Option<Json>) -> Option<Json> {
+    fn change(&mut self, name: &str, value: Option<Given>) -> Option<Given> {
         match self.named.get_mut(name) {
             Some(known) => std::mem::replace(known, value),
             None => {
-                self.named.insert(name.to_owned(), value);
+                self.named.insert(name.into(), value);
                 None
             }
         }
     }
 
     /// Other values for these names, until they are put back; says what they were.
-    pub(super) fn replace(&mut self, values: &[(String, Json)]) -> Vec<(String, Option<Json>)> {
+    pub(super) fn replace(&mut self, values: &[(String, Json)]) -> Vec<(String, Option<Given>)> {
         let mut replaced = Vec::new();
         for (name, value) in values {
-            replaced.push((name.clone(), self.change(name, Some(value.clone()))));
+            replaced.push((name.clone(), self.change(name, Some(value.clone().into()))));
         }
         replaced
     }
 
     /// Takes the value of `name` away and says what it was.
-    pub(super) fn take(&mut self, name: &str) -> Option<Json> {
+    pub(super) fn take(&mut self, name: &str) -> Option<Given> {
         self.named.get_mut(name)?.take()
     }
 
     /// Undoes [`Values::replace`].
-    pub(super) fn put_back(&mut self, replaced: Vec<(String, Option<Json>)>) {
+    pub(super) fn put_back(&mut self, replaced: Vec<(String, Option<Given>)>) {
         for (name, value) in replaced.into_iter().rev() {
             self.change(&name, value);
         }
@@ -97,7 +140,8 @@ impl Values {
 
     /// What has been given a value.
     pub(super) fn given(&self) -> Vec<(String, Json)> {
-        self.named.iter().filter_map(|(name, value)| Some((name.clone(), value.clone()?))).collect()
+        let values = self.named.iter().filter_map(|(name, value)| Some((name.to_string(), value.as_ref()?)));
+        values.map(|(name, value)| (name, value.value().into_json())).collect()
     }
 
     /// Whether a name is about a run: what was asked in it, and answered.
@@ -131,22 +175,21 @@ impl Values {
     }
 
     /// The value of `name`, if it has one. `uuid` and `nonce` are new each time.
-    pub fn get(&self, name: &str) -> Option<Cow<'_, Json>> {
-        let text = |text: &str| Cow::Owned(Json::from(text));
+    pub fn get(&self, name: &str) -> Option<HoleValue<'_>> {
         Some(match name {
-            "uuid" => Cow::Owned(self.uuid().into()),
-            "nonce" => Cow::Owned(self.nonce().into()),
-            "counter" => Cow::Owned(self.counter.get().into()),
-            "now.ms" => Cow::Owned((self.now_us() / 1_000).into()),
-            "now.iso" => Cow::Owned(iso(self.now_us()).into()),
-            "target.http" => text(&self.shared.http),
-            "target.socket" => text(&self.shared.socket),
+            "uuid" => self.uuid().into(),
+            "nonce" => self.nonce().into(),
+            "counter" => HoleValue::Number(self.counter.get()),
+            "now.ms" => HoleValue::Number(self.now_us() / 1_000),
+            "now.iso" => iso(self.now_us()).into(),
+            "target.http" => self.shared.http.as_str().into(),
+            "target.socket" => self.shared.socket.as_str().into(),
             _ => match name.strip_prefix("env.") {
-                Some(variable) => text(self.shared.variables.get(variable)?),
-                None => {
-                    let own = self.named.get(name).and_then(Option::as_ref);
-                    Cow::Borrowed(own.or_else(|| self.shared.captured.get()?.get(name))?)
-                }
+                Some(variable) => self.shared.variables.get(variable)?.as_str().into(),
+                None => match self.named.get(name).and_then(Option::as_ref) {
+                    Some(own) => own.value(),
+                    None => self.shared.captured.get()?.get(name)?.into(),
+                },
             },
         })
     }
@@ -196,17 +239,18 @@ mod tests {
     #[test]
     fn names_have_the_values_of_their_user_and_moment() {
         let mut values = values();
-        assert_eq!(values.get("user.number").as_deref(), Some(&Json::from(7)));
-        assert_eq!(values.get("env.STAGE").as_deref(), Some(&Json::from("blue")));
+        assert_eq!(values.get("user.number"), Some(HoleValue::Number(7)));
+        assert_eq!(values.get("env.STAGE"), Some("blue".into()));
         assert_eq!(values.get("env.OTHER"), None);
         assert_eq!(values.get("token"), None);
-        values.set("token", "abc");
-        assert_eq!(values.get("token").as_deref(), Some(&Json::from("abc")));
+        values.set("token", Json::from("abc"));
+        assert_eq!(values.get("token"), Some("abc".into()));
+        assert_eq!(values.given().pop(), Some(("user.number".to_owned(), Json::from(7))));
         values.unset("token");
         assert_eq!(values.get("token"), None);
         assert_ne!(values.get("uuid"), values.get("uuid"), "each is new");
         values.count_message();
-        assert_eq!(values.get("counter").as_deref(), Some(&Json::from(1)));
+        assert_eq!(values.get("counter"), Some(HoleValue::Number(1)));
     }
 
     #[test]

@@ -3,14 +3,13 @@
 
 mod refresh;
 
-use std::borrow::Cow;
-
 use proptest::prelude::*;
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
 use super::*;
 use crate::document::diagnostic::Level;
 use crate::document::testing::{node, plain};
+use crate::document::text::HoleValue;
 use crate::document::{Context, Diagnostic, Sources, read};
 use crate::expect::{Compare, IdRole, IdSource, Unique};
 
@@ -60,8 +59,8 @@ fn check(cases: &[(&str, &[&str])]) {
 }
 
 /// Fills in every name with itself in brackets.
-fn named<'a>(name: &str) -> Option<Cow<'a, Json>> {
-    Some(Cow::Owned(json!(format!("<{name}>"))))
+fn named<'a>(name: &str) -> Option<HoleValue<'a>> {
+    Some(format!("<{name}>").into())
 }
 
 fn filled(text: &Text) -> String {
@@ -159,7 +158,7 @@ fn a_step_says_what_to_send_and_what_to_expect() {
     assert_eq!((login.name.as_str(), login.method), ("POST /login?u=${user.number}", Method::Post));
     assert_eq!((filled(&login.url), filled(&login.headers[0].1)), ("/login?u=<user.number>".into(), "<uuid>".into()));
     let Some(Body::Json(body)) = &login.body else { panic!("a JSON body") };
-    let body = body.render(&|name| (name == "user.index").then_some(Cow::Owned(json!(7))).or(named(name)));
+    let body = body.render(&|name| (name == "user.index").then_some(HoleValue::Number(7)).or(named(name)));
     let expected = json!({ "email": "<user.email>", "index": 7, "team": "<user.team>", "n": 5 });
     assert_eq!(body, Ok(expected.to_string()));
     assert_eq!(login.timeout, Some(Micros::from_secs(3)));

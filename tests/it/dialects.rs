@@ -3,12 +3,12 @@
 //! The frames of `netra.yaml` are those its dossier lists, with invented values; each envelope once, then whole runs of
 //! them before the judge. How a frame is decoded and a run judged is tested where that is done.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use goldenpath::check::decode;
 use goldenpath::check::{Judge, Judgement};
 use goldenpath::document::diagnostic::{Style, render};
+use goldenpath::document::text::HoleValue;
 use goldenpath::document::{Context, Sources, read};
 use goldenpath::event::{Envelope, Extract, Found, Kind, Number};
 use goldenpath::expect::{
@@ -231,7 +231,7 @@ fn heartbeats_are_answered_and_events_are_none() {
     let reply = |text: &str| -> Option<String> {
         let extract = event(&netra, text);
         let index = netra.reads.heartbeats.iter().position(|rule| rule.when.holds(&extract, text))?;
-        let now = |name: &str| (name == "now.ms").then_some(Cow::Owned(serde_json::json!(1_757_239_200_000_u64)));
+        let now = |name: &str| (name == "now.ms").then_some(HoleValue::Number(1_757_239_200_000));
         let reply = netra.replies[index].as_ref().map(|reply| match &reply.message {
             Message::Json(json) => json.render(&now).expect("a value").to_string(),
             Message::Text(text) => text.render(&now).expect("a value"),

@@ -3,7 +3,6 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls::pki_types::CertificateDer;
-use serde_json::Value as Json;
 use url::{Host, Url};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
@@ -32,10 +31,10 @@ pub fn addresses(profile: &Profile, variables: &Variables) -> Addresses {
     let http = shared(profile, variables).http;
     // What a user captures stands in paths and queries, which do not matter here.
     let fill = |name: &str| match name {
-        "target.http" => Some(std::borrow::Cow::Owned(Json::from(http.as_str()))),
+        "target.http" => Some(http.as_str().into()),
         _ => match name.strip_prefix("env.") {
-            Some(name) => variables.get(name).map(|value| std::borrow::Cow::Owned(Json::from(value.as_str()))),
-            None => Some(std::borrow::Cow::Owned(Json::from("x"))),
+            Some(name) => variables.get(name).map(|value| value.as_str().into()),
+            None => Some("x".into()),
         },
     };
     let socket = profile.socket.render(&fill).ok().and_then(|socket| Url::parse(&socket).ok());

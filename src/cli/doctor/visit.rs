@@ -98,7 +98,7 @@ impl Visited {
                 "user.index" => "0".to_owned(),
                 other => variables.get(other.strip_prefix("env.")?)?.clone(),
             };
-            Some(std::borrow::Cow::Owned(serde_json::Value::from(value)))
+            Some(value.into())
         };
         let email = loaded.scenario.users.email.as_ref().and_then(|email| email.render(&name).ok());
         email.unwrap_or_else(|| format!("user {number}"))

@@ -72,7 +72,7 @@ impl Case {
 }
 
 fn written(text: &Text) -> String {
-    let lookup = |name: &str| Some(Cow::Owned(Json::String(format!("<{name}>"))));
+    let lookup = |name: &str| Some(format!("<{name}>").into());
     text.render(&lookup).expect("every name has a value")
 }
 
