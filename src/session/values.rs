@@ -3,6 +3,7 @@
 //! Which names exist when is enforced before any traffic (`scenario`, `target`); here they only have values. A name without
 //! one is the caller's to deal with. Secrets are values like others: what is sent may hold them, what is told may not.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -13,6 +14,8 @@ use serde_json::Value as Json;
 
 use super::clock::Clock;
 use super::steps::ANSWER;
+
+use crate::check::EMAIL;
 use crate::document::text::HoleValue;
 use crate::plan::{Ids, PlannedUser};
 
@@ -32,6 +35,21 @@ pub struct Shared {
 /// How many names most users have: ten of the product's own, and what a login captures.
 const USUAL: usize = 12;
 
+/// Those of the product's own, which need not be spelled out for each user.
+const OWN: [&str; 11] = [
+    "user.index",
+    "user.number",
+    EMAIL,
+    "user.password",
+    "iteration",
+    "canary",
+    "thread_id",
+    "run_id",
+    "turn",
+    "prompt",
+    ANSWER,
+];
+
 /// The values of one user.
 #[derive(Debug)]
 pub struct Values {
@@ -39,7 +57,7 @@ pub struct Values {
     clock: Clock,
     ids: RefCell<Ids>,
     /// `None` of a name whose value was taken away: most of them come back.
-    named: LiteMap<Box<str>, Option<Given>>,
+    named: LiteMap<Cow<'static, str>, Option<Given>>,
     counter: Cell<u64>,
 }
 
@@ -111,7 +129,8 @@ impl Values {
         match self.named.get_mut(name) {
             Some(known) => std::mem::replace(known, value),
             None => {
-                self.named.insert(name.into(), value);
+                let own = OWN.iter().find(|own| **own == name);
+                self.named.insert(own.map_or_else(|| name.to_owned().into(), |own| (*own).into()), value);
                 None
             }
         }
