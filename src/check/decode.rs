@@ -755,7 +755,7 @@ pub(super) mod tests {
         ];
         let text = proptest::sample::select(said.to_vec()).prop_map(|text| format!("\"{text}\""));
         let leaf = prop_oneof![text.clone(), Just("1.5".to_owned()), Just("null".to_owned())];
-        let value = leaf.prop_recursive(2, 6, 3, move |inner| {
+        let value = leaf.clone().prop_recursive(2, 6, 3, move |inner| {
             let text = text.clone();
             prop_oneof![
                 proptest::collection::vec(inner.clone(), 0..3).prop_map(|all| format!("[{}]", all.join(","))),
@@ -763,7 +763,7 @@ pub(super) mod tests {
             ]
         });
         let name = proptest::sample::select(said.to_vec()).prop_map(|text| format!("\"{text}\""));
-        (name, value)
+        (name, prop_oneof![Just("null".to_owned()), leaf, value])
     }
 
     proptest::proptest! {

@@ -79,6 +79,9 @@ pub struct Shape(u16);
 const NONE: u16 = u16::MAX;
 /// How many steps are known. When there are more, all of them are forgotten: shapes of yesterday make room for those of today.
 const STEPS: usize = 4096;
+/// Of how many values and of which length of a way shapes are learned: frames of events have a few dozen, and short names.
+const VALUES: usize = 256;
+const LONGEST: usize = 512;
 /// How many steps may begin at one point: where more came, members are named by values, and no two documents are alike.
 const TURNS: usize = 24;
 /// How long the bracket is that a way to an object or array ends with.
@@ -251,26 +254,27 @@ impl Shapes {
     }
 
     fn add(&mut self, text: &[u8], walked: &Walked, slots: &Slots<'_>, objects: u32) {
-        if self.steps.len() + walked.values.len() >= STEPS {
-            *self = Shapes::default();
-        }
-        let (mut step, mut from) = (0, 0);
-        for (begin, end, to) in &walked.values {
+        let (mut from, mut ways) = (0, Vec::with_capacity(walked.values.len() + 1));
+        let end = (text.len(), text.len(), To::End(self.ends.len() as u16));
+        for (begin, end, to) in walked.values.iter().chain([&end]) {
             let bracket = if let To::Composite { .. } = to { BRACKET } else { 0 };
-            let way = &text[from..begin + bracket];
-            // Of what is escaped and of what is long is told where it is read, and a way is not.
-            if way.len() >= Long::LEAST && way.split(|byte| *byte == b'"').any(|name| name.len() >= Long::LEAST)
-                || way.contains(&b'\\')
-            {
-                return;
-            }
-            let Some(next) = self.step(step, way, *to) else { return };
-            (step, from) = (next, *end);
+            ways.push((&text[from..begin + bracket], *to));
+            from = *end;
         }
-        let end = To::End(self.ends.len() as u16);
-        if self.step(step, &text[from..], end).is_some() {
-            self.ends.push(End { layout: slots.layout(), objects, named: None });
+        if ways.len() > VALUES || !ways.iter().all(|(way, _)| can_be_learned(way)) {
+            return;
         }
+        if self.steps.len() + ways.len() > STEPS {
+            *self = Shapes::default();
+            // Of none that were known, it is the first.
+            ways.last_mut().expect("every document ends").1 = To::End(0);
+        }
+        let mut step = 0;
+        for (way, to) in ways {
+            let Some(next) = self.step(step, way, to) else { return };
+            step = next;
+        }
+        self.ends.push(End { layout: slots.layout(), objects, named: None });
     }
 
     /// The step behind that of this index, which is made if there is none; `None` if there are too many.
@@ -293,6 +297,12 @@ impl Shapes {
         self.steps.push(Step::new(way, to));
         Some(new)
     }
+}
+
+/// Of what is escaped and of what is long is told where it is read, and a way is not.
+fn can_be_learned(way: &[u8]) -> bool {
+    let long = || way.split(|byte| *byte == b'"').any(|name| name.len() >= Long::LEAST);
+    way.len() <= LONGEST && !way.contains(&b'\\') && (way.len() < Long::LEAST || !long())
 }
 
 #[cfg(test)]
@@ -357,6 +367,8 @@ mod tests {
             // What is escaped or long is looked at.
             r#"{"\u0061":1}"#,
             r#"{"0123456789012345678901234567890123456789":1}"#,
+            r#"{"a":1,"\u0061":null}"#,
+            r#"{"a":1,"0123456789012345678901234567890123456789":true}"#,
         ] {
             assert_eq!(known(&[text, text]), 0, "{text}");
         }
@@ -369,6 +381,18 @@ mod tests {
             // Names are values here, so that no two are alike.
             let text = format!(r#"{{"a":{n},"{n}":{{}},"b":"{n}"}}"#);
             assert_eq!(read_as_usual(&trie, &text, &mut shapes).map(|(usual, ..)| usual), read(&trie, &text));
+        }
+        assert!(shapes.steps.len() < 4 * TURNS, "{}", shapes.steps.len());
+        // More values than steps have numbers, and a way that is longer than all others together.
+        for text in [format!("[{}1]", "1,".repeat(70_000)), format!(r#"{{"a":1{}}}"#, r#","a":true"#.repeat(70_000))] {
+            assert_eq!(read_as_usual(&trie, &text, &mut shapes).map(|(usual, ..)| usual), read(&trie, &text));
+        }
+        for value in ["1", "true"] {
+            let members: Vec<_> = (0..70_000).map(|n| format!(r#""{n}":{value}"#)).collect();
+            let text = format!("{{{}}}", members.join(","));
+            for _ in 0..2 {
+                assert_eq!(read_as_usual(&trie, &text, &mut shapes).map(|(usual, ..)| usual), read(&trie, &text));
+            }
         }
         assert!(shapes.steps.len() < 4 * TURNS, "{}", shapes.steps.len());
         for n in 0..2_000 {
