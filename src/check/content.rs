@@ -100,18 +100,40 @@ fn marks(text: &str, mark: Option<canary::Known>) -> impl Iterator<Item = Canary
 }
 
 fn words(text: &str) -> Vec<String> {
-    spelled(text, None).map(str::to_lowercase).collect()
+    spelled(text).map(str::to_lowercase).collect()
 }
 
-/// The words as they are spelled; `mark` is one that probably stands among them.
-fn spelled(text: &str, mark: Option<canary::Known>) -> impl Iterator<Item = &str> {
+/// The words as they are spelled.
+fn spelled(text: &str) -> impl Iterator<Item = &str> {
+    unmarked(text, None).flat_map(words_of)
+}
+
+/// How many words there are, counted up to `most`; `mark` is one that probably stands among them.
+fn count(text: &str, mark: Option<canary::Known>, most: usize) -> usize {
+    unmarked(text, mark).fold(0, |count, part| {
+        let left = most - count;
+        if !part.is_ascii() {
+            return count + words_of(part).take(left).count();
+        }
+        let mut within = false;
+        let begins = part.bytes().filter(|byte| {
+            let word = byte.is_ascii_alphanumeric() || *byte == b'$';
+            !std::mem::replace(&mut within, word) && word
+        });
+        count + begins.take(left).count()
+    })
+}
+
+/// What stands between marks.
+fn unmarked(text: &str, mark: Option<canary::Known>) -> impl Iterator<Item = &str> {
     // Marks are ASCII, so they begin and end between characters.
     let marks = canary::find_in_knowing(text.as_bytes(), mark).map(|found| (found.at, found.at + found.len));
     let mut from = 0;
-    let parts =
-        marks.chain([(text.len(), text.len())]).map(move |(at, end)| &text[std::mem::replace(&mut from, end)..at]);
-    let words = |part| str::split(part, |c: char| !c.is_alphanumeric() && !CURRENCIES.contains(&c));
-    parts.flat_map(words).filter(|word| !word.is_empty())
+    marks.chain([(text.len(), text.len())]).map(move |(at, end)| &text[std::mem::replace(&mut from, end)..at])
+}
+
+fn words_of(part: &str) -> impl Iterator<Item = &str> {
+    part.split(|c: char| !c.is_alphanumeric() && !CURRENCIES.contains(&c)).filter(|word| !word.is_empty())
 }
 
 /// The object or list that `answer` is, if it is one.
@@ -158,10 +180,10 @@ fn collect_leaves<'v>(value: &'v serde_json::Value, leaves: &mut Vec<&'v serde_j
 /// The share of the answer's words that repeat the prompt in its order, if it is at least `from` and they are most of the
 /// prompt. The words repeated are the longest common subsequence, so a changed or dropped word hides no echo.
 fn echo(prompt: &str, answer: &str, mark: Option<canary::Known>, from: f64) -> Option<f64> {
-    let asked = spelled(prompt, mark).count();
+    let asked = count(prompt, mark, usize::MAX);
     // With more words than this the rest is an answer, whatever stands before it; this keeps the comparison short, too.
     let most = (asked as f64 / from) as usize + 1;
-    let answered = spelled(answer, mark).take(most + 1).count();
+    let answered = count(answer, mark, most + 1);
     if asked < WORDS_TO_ECHO || asked as f64 / (answered as f64) < from {
         return None;
     }
@@ -296,6 +318,14 @@ mod tests {
             judge("As an AI I would cut 3 nodes"),
             [r#"the answer holds "As an AI", which (?i)as an ai forbids"#]
         );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn as_many_words_are_counted_as_there_are(text in "([a-z]{0,3}|[ ,.$€é1-]|\\PC){0,30}", marked: bool, most in 0_usize..20) {
+            let text = if marked { format!("{text} {}{text}", mark(3)) } else { text };
+            proptest::prop_assert_eq!(count(&text, None, most), spelled(&text).take(most).count());
+        }
     }
 
     #[test]

@@ -169,8 +169,10 @@ impl Lane {
                 own_asked(bench.out, rule.role, value, self.user);
             }
         }
-        if let Some(thread) = thread {
-            self.captured.insert(THREAD.to_owned(), thread.to_owned());
+        match (thread, self.captured.get_mut(THREAD)) {
+            (Some(thread), Some(known)) => thread.clone_into(known),
+            (Some(thread), None) => drop(self.captured.insert(THREAD.to_owned(), thread.to_owned())),
+            (None, _) => {}
         }
         self.own_ids_change();
         let early = self.asked_early(bench, at);
