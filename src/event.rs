@@ -244,19 +244,6 @@ impl<'a> Slots<'a> {
         }
     }
 
-    /// As `put`, of a text that is borrowed: most of what stands in a frame is, and nothing is copied on the way.
-    #[inline(never)]
-    pub fn put_text(&mut self, slot: SlotId, text: &'a str) {
-        match &mut self.entry[usize::from(slot.0)] {
-            entry @ 0 => {
-                self.filled.add(slot, true);
-                self.found.push(Found::Text(Cow::Borrowed(text)));
-                *entry = self.found.len() as u16;
-            }
-            _ => self.put(slot, Found::Text(Cow::Borrowed(text))),
-        }
-    }
-
     /// Forgets everything; what is pushed next stands where `lay_out` lets it stand.
     #[inline(always)]
     pub fn begin(&mut self) {

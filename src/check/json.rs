@@ -361,10 +361,13 @@ pub fn number(spelled: &str) -> Result<Number, Malformed> {
 
 /// The number that is spelled with few digits, a point, and no exponent: times in seconds mostly are.
 fn short(spelled: &str) -> Option<f64> {
-    // Powers of ten that are exact; that of 22 is the last one.
+    // Powers of ten are exact up to that of 22.
     const TENS: [f64; 10] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
+    if spelled.len() > 16 {
+        return None;
+    }
     let (mut digits, mut fraction, mut point) = (0, 0, false);
-    for byte in spelled.bytes().take(16) {
+    for byte in spelled.bytes() {
         match byte {
             b'0'..=b'9' => {
                 digits = 10 * digits + u64::from(byte - b'0');
@@ -376,7 +379,7 @@ fn short(spelled: &str) -> Option<f64> {
     }
     // Both are exact, so their quotient is the nearest there is (W. D. Clinger, How to read floating point numbers accurately,
     // PLDI 1990): fifteen digits fit into the 53 bits of a significand.
-    (point && spelled.len() <= 16).then(|| Some(digits as f64 / TENS.get(fraction)?)).flatten()
+    TENS.get(fraction).filter(|_| point).map(|ten| digits as f64 / ten)
 }
 
 /// What a text between its quotes says, of which every escape was looked at before.

@@ -68,7 +68,7 @@ struct End {
     layout: Layout,
     objects: u32,
     /// What the last document of this shape was called and what that means.
-    named: Option<(Box<str>, Kind, Envelope)>,
+    named: Option<(String, Kind, Envelope)>,
 }
 
 /// A shape that is known.
@@ -124,6 +124,18 @@ impl Walked {
             Ok(found) => self.values.push((at, at, To::Close(found))),
             Err(_) => self.strange = true,
         }
+    }
+
+    /// The ways of the document `text`, each with what it leads to; `None` is its end.
+    fn ways<'t>(&self, text: &'t [u8]) -> impl Iterator<Item = (&'t [u8], Option<To>)> {
+        let values = self.values.iter().map(|(begin, end, to)| {
+            let bracket = if let To::Composite { .. } = to { BRACKET } else { 0 };
+            (begin + bracket, *end, Some(*to))
+        });
+        let mut from = 0;
+        values
+            .chain([(text.len(), text.len(), None)])
+            .map(move |(to, next, what)| (&text[std::mem::replace(&mut from, next)..to], what))
     }
 
     /// What the document means is more than what is told of its values.
@@ -236,7 +248,10 @@ impl Shapes {
 
     /// A document of this shape was called `name`.
     pub fn name(&mut self, Shape(end): Shape, name: &str, kind: Kind, envelope: Envelope) {
-        self.ends[usize::from(end)].named = Some((name.into(), kind, envelope));
+        // Events of several names may come in turn in one shape; none of them takes room of its own.
+        let named = self.ends[usize::from(end)].named.get_or_insert((String::new(), kind, envelope));
+        name.clone_into(&mut named.0);
+        (named.1, named.2) = (kind, envelope);
     }
 
     /// Nothing is walked through yet.
@@ -254,24 +269,15 @@ impl Shapes {
     }
 
     fn add(&mut self, text: &[u8], walked: &Walked, slots: &Slots<'_>, objects: u32) {
-        let (mut from, mut ways) = (0, Vec::with_capacity(walked.values.len() + 1));
-        let end = (text.len(), text.len(), To::End(self.ends.len() as u16));
-        for (begin, end, to) in walked.values.iter().chain([&end]) {
-            let bracket = if let To::Composite { .. } = to { BRACKET } else { 0 };
-            ways.push((&text[from..begin + bracket], *to));
-            from = *end;
-        }
-        if ways.len() > VALUES || !ways.iter().all(|(way, _)| can_be_learned(way)) {
+        if walked.values.len() >= VALUES || !walked.ways(text).all(|(way, _)| can_be_learned(way)) {
             return;
         }
-        if self.steps.len() + ways.len() > STEPS {
+        if self.steps.len() + walked.values.len() >= STEPS {
             *self = Shapes::default();
-            // Of none that were known, it is the first.
-            ways.last_mut().expect("every document ends").1 = To::End(0);
         }
-        let mut step = 0;
-        for (way, to) in ways {
-            let Some(next) = self.step(step, way, to) else { return };
+        let (mut step, end) = (0, To::End(self.ends.len() as u16));
+        for (way, to) in walked.ways(text) {
+            let Some(next) = self.step(step, way, to.unwrap_or(end)) else { return };
             step = next;
         }
         self.ends.push(End { layout: slots.layout(), objects, named: None });

@@ -118,7 +118,7 @@ impl<'l> HoleValue<'l> {
         match self {
             HoleValue::Number(number) => Cow::Owned(number.to_string()),
             HoleValue::Text(text) => Cow::Borrowed(text),
-            HoleValue::Json(json) => text_form(json),
+            HoleValue::Json(json) => json.as_str().map_or_else(|| json.to_string().into(), Cow::Borrowed),
         }
     }
 
@@ -263,11 +263,7 @@ impl Filter {
     fn apply(self, value: &HoleValue<'_>) -> String {
         match self {
             Filter::Base64Url => URL_SAFE_NO_PAD.encode(value.text_form().as_bytes()),
-            Filter::Json => {
-                let mut json = Vec::new();
-                write_value(value, &mut json);
-                String::from_utf8(json).expect("JSON is text")
-            }
+            Filter::Json => serde_json::to_string(value).expect("memory takes every byte"),
             Filter::UrlEncode => percent_encode(&value.text_form()),
             Filter::Pad(width) => format!("{:0>width$}", value.text_form()),
         }
@@ -425,14 +421,6 @@ impl Decode for Template {
 /// `text` written so that compiling it gives it back: every `${` escaped.
 pub fn escape(text: &str) -> String {
     text.replace("${", "$${")
-}
-
-/// How a value stands inside a longer text: text as it is, anything else as compact JSON.
-fn text_form(value: &Json) -> Cow<'_, str> {
-    match value {
-        Json::String(text) => Cow::Borrowed(text),
-        other => Cow::Owned(other.to_string()),
-    }
 }
 
 fn percent_encode(text: &str) -> String {

@@ -171,13 +171,7 @@ impl Key {
         let length = end - begin;
         let behind = text.get(begin..).and_then(|rest| rest.first_chunk::<KEYED>());
         let around = behind.copied().unwrap_or_else(|| Key::last(text, begin));
-        Key { first: u128::from_le_bytes(around) & Key::kept(length), length: length as u32 }
-    }
-
-    /// Which bits of `first` belong to a word of so many bytes.
-    #[inline(always)]
-    fn kept(length: usize) -> u128 {
-        KEPT[length.min(KEYED)]
+        Key { first: u128::from_le_bytes(around) & KEPT[length.min(KEYED)], length: length as u32 }
     }
 
     /// What stands from `begin` on, where the text is about to end.
