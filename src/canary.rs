@@ -123,7 +123,8 @@ impl Known {
 impl Canary {
     /// The mark: always [`LENGTH`] symbols, lower case.
     pub fn encode(self) -> String {
-        self.encode_with(self.check()).iter().copied().map(char::from).collect()
+        let mark = self.encode_with(self.check());
+        std::str::from_utf8(&mark).expect("symbols are ASCII").to_owned()
     }
 
     fn encode_with(self, check: u64) -> [u8; LENGTH] {

@@ -3,7 +3,6 @@
 //! Which names exist when is enforced before any traffic (`scenario`, `target`); here they only have values. A name without
 //! one is the caller's to deal with. Secrets are values like others: what is sent may hold them, what is told may not.
 
-use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -11,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use jiff::Timestamp;
 use litemap::LiteMap;
 use serde_json::Value as Json;
+use uuid::Uuid;
 
 use super::clock::Clock;
 use super::steps::ANSWER;
@@ -32,10 +32,7 @@ pub struct Shared {
     pub captured: OnceLock<BTreeMap<String, Json>>,
 }
 
-/// How many names most users have: ten of the product's own, and what a login captures.
-const USUAL: usize = 12;
-
-/// Those of the product's own, which need not be spelled out for each user.
+/// The product's own names, which every user has: their values are found without a search.
 const OWN: [&str; 11] = [
     "user.index",
     "user.number",
@@ -56,8 +53,10 @@ pub struct Values {
     shared: Arc<Shared>,
     clock: Clock,
     ids: RefCell<Ids>,
-    /// `None` of a name whose value was taken away: most of them come back.
-    named: LiteMap<Cow<'static, str>, Option<Given>>,
+    /// By their places in `OWN`.
+    own: [Option<Given>; OWN.len()],
+    /// What was captured. `None` of a name whose value was taken away: most of them come back.
+    captured: LiteMap<Box<str>, Option<Given>>,
     counter: Cell<u64>,
 }
 
@@ -107,8 +106,8 @@ impl From<u32> for Given {
 impl Values {
     /// Of a user that has done nothing yet.
     pub fn new(shared: Arc<Shared>, clock: Clock, ids: Ids, user: PlannedUser) -> Values {
-        let named = LiteMap::with_capacity(USUAL);
-        let mut values = Values { shared, clock, ids: RefCell::new(ids), named, counter: Cell::new(0) };
+        let (own, captured) = (Default::default(), LiteMap::new());
+        let mut values = Values { shared, clock, ids: RefCell::new(ids), own, captured, counter: Cell::new(0) };
         values.set("user.index", user.index);
         values.set("user.number", user.person().0);
         values
@@ -126,13 +125,17 @@ impl Values {
 
     /// Gives `name` another value, or none; says what it was.
     fn change(&mut self, name: &str, value: Option<Given>) -> Option<Given> {
-        match self.named.get_mut(name) {
+        match self.place(name) {
             Some(known) => std::mem::replace(known, value),
-            None => {
-                let own = OWN.iter().find(|own| **own == name);
-                self.named.insert(own.map_or_else(|| name.to_owned().into(), |own| (*own).into()), value);
-                None
-            }
+            None => self.captured.insert(name.into(), value).flatten(),
+        }
+    }
+
+    /// Where the value of `name` is kept, if it ever had one.
+    fn place(&mut self, name: &str) -> Option<&mut Option<Given>> {
+        match own(name) {
+            Some(own) => Some(&mut self.own[own]),
+            None => self.captured.get_mut(name),
         }
     }
 
@@ -147,7 +150,7 @@ impl Values {
 
     /// Takes the value of `name` away and says what it was.
     pub(super) fn take(&mut self, name: &str) -> Option<Given> {
-        self.named.get_mut(name)?.take()
+        self.place(name)?.take()
     }
 
     /// Undoes [`Values::replace`].
@@ -159,8 +162,9 @@ impl Values {
 
     /// What has been given a value.
     pub(super) fn given(&self) -> Vec<(String, Json)> {
-        let values = self.named.iter().filter_map(|(name, value)| Some((name.to_string(), value.as_ref()?)));
-        values.map(|(name, value)| (name, value.value().into_json())).collect()
+        let own = OWN.into_iter().zip(&self.own);
+        let all = own.chain(self.captured.iter().map(|(name, value)| (&**name, value)));
+        all.filter_map(|(name, value)| Some((name.to_owned(), value.as_ref()?.value().into_json()))).collect()
     }
 
     /// Whether a name is about a run: what was asked in it, and answered.
@@ -180,7 +184,8 @@ impl Values {
 
     /// A new id of this user's own.
     pub fn uuid(&self) -> String {
-        self.ids.borrow_mut().uuid().to_string()
+        let uuid = self.ids.borrow_mut().uuid();
+        uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned()
     }
 
     /// 16 hexadecimal digits of this user's own.
@@ -195,6 +200,9 @@ impl Values {
 
     /// The value of `name`, if it has one. `uuid` and `nonce` are new each time.
     pub fn get(&self, name: &str) -> Option<HoleValue<'_>> {
+        if let Some(own) = own(name) {
+            return self.own[own].as_ref().map(Given::value);
+        }
         Some(match name {
             "uuid" => self.uuid().into(),
             "nonce" => self.nonce().into(),
@@ -205,8 +213,8 @@ impl Values {
             "target.socket" => self.shared.socket.as_str().into(),
             _ => match name.strip_prefix("env.") {
                 Some(variable) => self.shared.variables.get(variable)?.as_str().into(),
-                None => match self.named.get(name).and_then(Option::as_ref) {
-                    Some(own) => own.value(),
+                None => match self.captured.get(name).and_then(Option::as_ref) {
+                    Some(captured) => captured.value(),
                     None => self.shared.captured.get()?.get(name)?.into(),
                 },
             },
@@ -216,6 +224,12 @@ impl Values {
     fn now_us(&self) -> u64 {
         self.clock.wall(self.clock.now())
     }
+}
+
+/// The place of `name` among the product's own.
+#[inline]
+fn own(name: &str) -> Option<usize> {
+    OWN.iter().position(|own| *own == name)
 }
 
 /// RFC 3339 in UTC with milliseconds.
@@ -264,7 +278,8 @@ mod tests {
         assert_eq!(values.get("token"), None);
         values.set("token", Json::from("abc"));
         assert_eq!(values.get("token"), Some("abc".into()));
-        assert_eq!(values.given().pop(), Some(("user.number".to_owned(), Json::from(7))));
+        let given = [("user.index", 0.into()), ("user.number", 7.into()), ("token", Json::from("abc"))];
+        assert_eq!(values.given(), given.map(|(name, value)| (name.to_owned(), value)));
         values.unset("token");
         assert_eq!(values.get("token"), None);
         assert_ne!(values.get("uuid"), values.get("uuid"), "each is new");
