@@ -98,6 +98,28 @@ pub enum Template {
     Map(Vec<(String, Template)>),
 }
 
+/// A JSON text with holes, as messages are made of it: anew for every ask.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JsonText {
+    /// As they were written.
+    texts: Vec<Text>,
+    /// What it consists of, in order; neighbouring literals are one.
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Part {
+    /// Stands for itself.
+    Literal(String),
+    /// A value.
+    Value(Hole),
+    /// A part of a string.
+    Within(Hole),
+}
+
+/// How long most values are, in bytes: ids and marks.
+const USUAL: usize = 40;
+
 /// Where values come from: the value of a name, `None` if it has none.
 pub type Lookup<'l> = dyn Fn(&str) -> Option<HoleValue<'l>> + 'l;
 
@@ -237,7 +259,11 @@ impl Text {
     ///
     /// The first hole without a value and without a default.
     pub fn render(&self, lookup: &Lookup<'_>) -> Result<String, Missing> {
-        let mut out = String::new();
+        let room = |segment: &Segment| match segment {
+            Segment::Literal(text) => text.len(),
+            Segment::Hole(_) => USUAL,
+        };
+        let mut out = String::with_capacity(self.segments.iter().map(room).sum());
         for segment in &self.segments {
             match segment {
                 Segment::Literal(text) => out.push_str(text),
@@ -329,44 +355,121 @@ impl Template {
         }
     }
 
-    /// The compact JSON with every hole filled in; a text that is exactly one hole gives the value with its type. No value is built
-    /// in between, for messages are made anew for every ask.
+    /// Made to be filled in many times.
+    pub fn compile(&self) -> JsonText {
+        let mut text = JsonText { texts: self.texts().into_iter().cloned().collect(), parts: Vec::new() };
+        self.write(&mut text);
+        text
+    }
+
+    fn write(&self, text: &mut JsonText) {
+        match self {
+            Template::Fixed(value) => text.literal(value),
+            Template::Text(Text { segments, .. }) => match segments.as_slice() {
+                [Segment::Hole(hole)] => text.parts.push(Part::Value(hole.clone())),
+                segments => text.string(segments),
+            },
+            Template::List(items) => {
+                text.sign("[");
+                for (index, item) in items.iter().enumerate() {
+                    text.sign(if index == 0 { "" } else { "," });
+                    item.write(text);
+                }
+                text.sign("]");
+            }
+            Template::Map(entries) => {
+                text.sign("{");
+                for (index, (key, value)) in entries.iter().enumerate() {
+                    text.sign(if index == 0 { "" } else { "," });
+                    text.literal(key);
+                    text.sign(":");
+                    value.write(text);
+                }
+                text.sign("}");
+            }
+        }
+    }
+}
+
+impl JsonText {
+    /// The texts in it, in order.
+    pub fn texts(&self) -> Vec<&Text> {
+        self.texts.iter().collect()
+    }
+
+    /// The compact JSON with every hole filled in; a text that is exactly one hole gives the value with its type.
     ///
     /// # Errors
     ///
     /// The first hole without a value and without a default.
     pub fn render(&self, lookup: &Lookup<'_>) -> Result<String, Missing> {
-        let mut out = Vec::new();
-        self.write(lookup, &mut out)?;
+        let room = |part: &Part| match part {
+            Part::Literal(text) => text.len(),
+            Part::Value(_) | Part::Within(_) => USUAL,
+        };
+        let mut out = Vec::with_capacity(self.parts.iter().map(room).sum());
+        for part in &self.parts {
+            match part {
+                Part::Literal(text) => out.extend_from_slice(text.as_bytes()),
+                Part::Value(hole) => match hole.value(lookup)? {
+                    HoleValue::Text(text) => write_string(&text, &mut out),
+                    value => write_value(&value, &mut out),
+                },
+                Part::Within(hole) => write_within(&hole.value(lookup)?.text_form(), &mut out),
+            }
+        }
         Ok(String::from_utf8(out).expect("what is made of texts is text"))
     }
 
-    fn write(&self, lookup: &Lookup<'_>, out: &mut Vec<u8>) -> Result<(), Missing> {
-        match self {
-            Template::Fixed(value) => write_value(value, out),
-            Template::Text(text) => match text.segments.as_slice() {
-                [Segment::Hole(hole)] => write_value(&hole.value(lookup)?, out),
-                _ => write_value(&text.render(lookup)?, out),
-            },
-            Template::List(items) => {
-                for (index, item) in items.iter().enumerate() {
-                    out.push(if index == 0 { b'[' } else { b',' });
-                    item.write(lookup, out)?;
+    /// Adds what stands between values.
+    fn sign(&mut self, sign: &str) {
+        match self.parts.last_mut() {
+            Some(Part::Literal(last)) => last.push_str(sign),
+            _ => self.parts.push(Part::Literal(sign.to_owned())),
+        }
+    }
+
+    /// Adds a value without holes.
+    fn literal(&mut self, value: &(impl Serialize + ?Sized)) {
+        self.sign(&serde_json::to_string(value).expect("names are texts and memory takes every byte"));
+    }
+
+    /// Adds a string that may have holes.
+    fn string(&mut self, segments: &[Segment]) {
+        self.sign("\"");
+        for segment in segments {
+            match segment {
+                Segment::Literal(text) => {
+                    let mut escaped = Vec::new();
+                    write_within(text, &mut escaped);
+                    self.sign(&String::from_utf8(escaped).expect("what is made of text is text"));
                 }
-                out.extend_from_slice(if items.is_empty() { b"[]" } else { b"]" });
-            }
-            Template::Map(entries) => {
-                for (index, (key, value)) in entries.iter().enumerate() {
-                    out.push(if index == 0 { b'{' } else { b',' });
-                    write_value(key, out);
-                    out.push(b':');
-                    value.write(lookup, out)?;
-                }
-                out.extend_from_slice(if entries.is_empty() { b"{}" } else { b"}" });
+                Segment::Hole(hole) => self.parts.push(Part::Within(hole.clone())),
             }
         }
-        Ok(())
+        self.sign("\"");
     }
+}
+
+/// Writes a JSON string.
+fn write_string(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    write_within(text, out);
+    out.push(b'"');
+}
+
+/// Writes a part of a JSON string (RFC 8259, section 7).
+fn write_within(text: &str, out: &mut Vec<u8>) {
+    // Seldom is anything escaped. Without an early end many bytes are looked at at once.
+    let escapes = text.bytes().fold(false, |any, byte| any | (byte < b' ') | (byte == b'"') | (byte == b'\\'));
+    if !escapes {
+        out.extend_from_slice(text.as_bytes());
+        return;
+    }
+    let begin = out.len();
+    write_value(text, out);
+    out.remove(begin);
+    out.pop();
 }
 
 /// Its compact JSON.
@@ -610,7 +713,7 @@ mod tests {
         );
         let expected =
             json!({ "id": 7, "text": "n7", "all": { "a": [1, "x"] }, "padded": "07", "list": [1, null, "5"] });
-        assert_eq!(template.render(&lookup), Ok(expected.to_string()));
+        assert_eq!(template.compile().render(&lookup), Ok(expected.to_string()));
         assert_eq!(template.texts().len(), 5);
     }
 
@@ -631,9 +734,9 @@ mod tests {
             ("{}", json!({})),
             ("[]", json!([])),
         ] {
-            assert_eq!(value::<Template>(written).render(&lookup), Ok(expected.to_string()), "{written}");
+            assert_eq!(value::<Template>(written).compile().render(&lookup), Ok(expected.to_string()), "{written}");
         }
-        let missing = value::<Template>("[1, {a: '${none}'}]").render(&lookup);
+        let missing = value::<Template>("[1, {a: '${none}'}]").compile().render(&lookup);
         assert_eq!(missing.map_err(|missing| missing.name), Err("none".to_owned()));
     }
 
@@ -714,6 +817,13 @@ mod tests {
                     let _ = compiled.render(&|_| Some("v".into()));
                 }
             }
+        }
+
+        #[test]
+        fn what_is_filled_in_is_escaped_wherever_it_stands(text in "(\"|\\\\|[\u{0}-\u{1f}]|\\PC){0,40}") {
+            let json = value::<Template>("['${x}', 'a\"${x}é${x}']").compile();
+            let expected = json!([text, format!("a\"{text}é{text}")]).to_string();
+            prop_assert_eq!(json.render(&|_| Some(text.as_str().into())), Ok(expected));
         }
 
         #[test]

@@ -310,7 +310,7 @@ pub(super) fn rendered<'l>(message: &Message, lookup: &Lookup<'l>) -> String {
 /// The text of a message; `None` while a name in it has no value.
 fn filled<'l>(message: &Message, lookup: &Lookup<'l>) -> Option<String> {
     match message {
-        Message::Json(template) => template.render(lookup).ok(),
+        Message::Json(json) => json.render(lookup).ok(),
         Message::Text(text) => text.render(lookup).ok(),
     }
 }

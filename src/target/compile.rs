@@ -16,7 +16,7 @@ use super::{
 use crate::document::decode::decode;
 use crate::document::diagnostic::quote;
 use crate::document::merge::merge;
-use crate::document::text::{Segment, Template, Text};
+use crate::document::text::{JsonText, Segment, Template, Text};
 use crate::document::values::Table;
 use crate::document::{Context, Diagnostic, Node, Spanned};
 use crate::event::SlotId;
@@ -121,7 +121,7 @@ impl Compiler<'_> {
         rules.extend(ignored.into_iter().map(|when| silent(when, Means::Ignored)));
         let (replies, heartbeats) = rules.into_iter().unzip();
         let leave = file.leave.into_iter().map(|message| match message {
-            format::Leave::Send(template) => Message::Json(self.template(template, Moment::Message)),
+            format::Leave::Send(template) => Message::Json(self.json_text(template, Moment::Message)),
             format::Leave::SendText(text) => {
                 self.check(&text, Moment::Message);
                 Message::Text(text)
@@ -325,7 +325,7 @@ impl Compiler<'_> {
                 self.scope.advance(count);
                 (ScriptStep::Wait(captures), expectation)
             }
-            format::ScriptStep::Send(template) => send(Message::Json(self.template(template, Moment::Message))),
+            format::ScriptStep::Send(template) => send(Message::Json(self.json_text(template, Moment::Message))),
             format::ScriptStep::SendText(text) => {
                 self.check(&text, Moment::Message);
                 send(Message::Text(text))
@@ -344,7 +344,7 @@ impl Compiler<'_> {
         let names: Vec<Spanned<String>> = rule.capture.0.iter().map(|(name, _)| name.clone()).collect();
         let captures = self.frame_captures(rule.capture, &mut dialect.trie);
         self.scope.set_local(names.iter().map(|name| name.value.clone()).collect());
-        let reply = rule.reply.map(|reply| (reply.span, Message::Json(self.template(reply, Moment::Message))));
+        let reply = rule.reply.map(|reply| (reply.span, Message::Json(self.json_text(reply, Moment::Message))));
         let reply_text = rule.reply_text.map(|text| {
             self.check(&text, Moment::Message);
             (text.span, Message::Text(text))
@@ -386,6 +386,8 @@ impl Compiler<'_> {
             format::Ask::Send(send) => self.matchers(&send.accepted.0, dialect),
             format::Ask::Step(_) => Vec::new(),
         };
+        let json = if let format::Ask::Send(send) = &ask.value { send.send.as_ref() } else { None };
+        let unread = json.is_some_and(|json| refers_to_a_file(&json.value));
         let (ask, span, refused) = match ask.value {
             format::Ask::Step(step) => {
                 let span = step.span;
@@ -394,7 +396,7 @@ impl Compiler<'_> {
             }
             format::Ask::Send(format::AskBySocket { send: Some(send), send_text: None, refused, .. }) => {
                 let span = send.span;
-                (Some(Ask::Send(Message::Json(self.template(send, Moment::Ask)))), span, refused.0)
+                (Some(Ask::Send(Message::Json(self.json_text(send, Moment::Ask)))), span, refused.0)
             }
             format::Ask::Send(format::AskBySocket { send: None, send_text: Some(text), refused, .. }) => {
                 self.check(&text, Moment::Ask);
@@ -419,7 +421,6 @@ impl Compiler<'_> {
             // After a mistake nobody asks.
             return (Ask::Send(Message::Text(Text::literal("", span))), asking, accepted);
         };
-        let unread = matches!(&ask, Ask::Send(Message::Json(json)) if refers_to_a_file(json));
         if !unread && !ask.texts().iter().any(|text| text.holes().any(|hole| hole.name == "prompt")) {
             let mistake = Diagnostic::mistake(span, "the ask does not send `${prompt}`");
             self.mistake(mistake.help("put it where the target reads the user's text"));
@@ -436,13 +437,13 @@ impl Compiler<'_> {
         checked.collect()
     }
 
-    fn template(&mut self, template: Spanned<Template>, moment: Moment) -> Template {
+    fn json_text(&mut self, template: Spanned<Template>, moment: Moment) -> JsonText {
         for text in template.value.texts() {
             self.check(text, moment);
         }
         // What a file holds stands in its place by now; why it could not be read was told.
         self.clean &= !refers_to_a_file(&template.value);
-        template.value
+        template.value.compile()
     }
 
     fn above_zero(&mut self, length: Spanned<Micros>, key: &str) -> Option<Micros> {

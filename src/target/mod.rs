@@ -26,7 +26,7 @@ pub use format::{Echo, Held};
 pub use money::{Cost, Money};
 use regex::Regex;
 
-use crate::document::text::{Template, Text};
+use crate::document::text::{JsonText, Text};
 use crate::document::values::Rate;
 use crate::document::{Span, Spanned};
 use crate::event::SlotId;
@@ -171,7 +171,7 @@ pub struct Step {
 #[derive(Debug, Clone)]
 pub enum Body {
     /// As `application/json`.
-    Json(Template),
+    Json(JsonText),
     /// As `application/x-www-form-urlencoded`.
     Form(Vec<(String, Text)>),
     /// As `text/plain`.
@@ -316,7 +316,7 @@ pub enum ScriptStep {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Message {
     /// As JSON.
-    Json(Template),
+    Json(JsonText),
     /// As it is.
     Text(Text),
 }
@@ -455,7 +455,7 @@ impl Message {
     /// Every text of the message.
     pub fn texts(&self) -> Vec<&Text> {
         match self {
-            Message::Json(template) => template.texts(),
+            Message::Json(json) => json.texts(),
             Message::Text(text) => vec![text],
         }
     }
@@ -479,7 +479,7 @@ impl Step {
         texts.extend(values(&self.headers).chain(values(&self.query)));
         match &self.body {
             None => {}
-            Some(Body::Json(template)) => texts.extend(template.texts()),
+            Some(Body::Json(json)) => texts.extend(json.texts()),
             Some(Body::Form(fields)) => texts.extend(values(fields)),
             Some(Body::Text(text)) => texts.push(text),
             Some(Body::File(_)) => {}

@@ -175,7 +175,7 @@ impl Compiler<'_> {
             let mistake = Diagnostic::mistake(place, format!("`{one}` and `{other}` exclude each other"));
             self.mistake(mistake.also(span, "the other stands here").help("a request has one body"));
         }
-        let json = json.map(|json| Body::Json(self.template(json, moment)));
+        let json = json.map(|json| Body::Json(self.json_text(json, moment)));
         let form = form.map(|form| Body::Form(self.pairs(form.value, moment)));
         let text = text.map(|text| {
             self.check(&text.value, moment);
