@@ -19,15 +19,16 @@ pub(super) mod wire;
 
 use std::borrow::Cow;
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::io;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
-use futures_util::{FutureExt, SinkExt, Stream, StreamExt};
+use futures_util::FutureExt;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig, WebSocketContext};
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 use url::Url;
 
@@ -104,7 +105,7 @@ pub async fn dial(request: &DialRequest, net: &Net) -> Dialed {
         Ok((mut wire, peer)) => {
             let answer = upgrade(&mut wire, request, &peer, deadline).await;
             let socket = match answer.outcome {
-                Dial::Upgraded { .. } => Some(Box::new(Socket::open(wire, answer.leftover, request, net.clock).await)),
+                Dial::Upgraded { .. } => Some(Box::new(Socket::open(wire, answer.leftover, request, net.clock))),
                 _ => None,
             };
             (answer.outcome, socket, answer.headers)
@@ -121,13 +122,17 @@ pub async fn dial(request: &DialRequest, net: &Net) -> Dialed {
 /// An open WebSocket.
 #[derive(Debug)]
 pub struct Socket {
-    stream: WebSocketStream<Wire>,
+    wire: Wire,
+    protocol: WebSocketContext,
+    /// The stream did not take all of what was written.
+    full: bool,
     clock: Clock,
     connection: Connection,
     max_frame: u64,
-    /// A frame that ends the connection was handed out. It is never read again: tungstenite panics on a read after a
-    /// capacity error.
+    /// A frame that ends the connection was handed out.
     ended: bool,
+    /// A read failed. There is no other: tungstenite panics on a read after a capacity error.
+    failed: bool,
 }
 
 /// Something received, with its stamps. The text stands where it was read to; [`Received::frame`] borrows it.
@@ -196,7 +201,7 @@ impl Received {
 }
 
 impl Socket {
-    async fn open(wire: Wire, leftover: Vec<u8>, request: &DialRequest, clock: Clock) -> Socket {
+    fn open(wire: Wire, leftover: Vec<u8>, request: &DialRequest, clock: Clock) -> Socket {
         let limit = usize::try_from(request.max_frame).ok();
         let config = WebSocketConfig::default()
             .read_buffer_size(BUFFER)
@@ -204,11 +209,14 @@ impl Socket {
             .max_message_size(limit)
             .max_frame_size(limit);
         Socket {
-            stream: WebSocketStream::from_partially_read(wire, leftover, Role::Client, Some(config)).await,
+            wire,
+            protocol: WebSocketContext::from_partially_read(leftover, Role::Client, Some(config)),
+            full: false,
             clock,
             connection: request.connection,
             max_frame: request.max_frame,
             ended: false,
+            failed: false,
         }
     }
 
@@ -234,7 +242,7 @@ impl Socket {
             if let Poll::Ready(received) = self.poll_next(cx) {
                 return Poll::Ready(Some(received));
             }
-            match self.stream.get_mut().tcp().is_empty() {
+            match self.wire.tcp().is_empty() {
                 Ok(true) => Poll::Ready(None),
                 // The loop's next look finds it as well and wakes this task.
                 Ok(false) => Poll::Pending,
@@ -255,19 +263,22 @@ impl Socket {
     /// When the connection is gone, or the target does not take the message in time.
     pub async fn send_text(&mut self, text: String, within: Micros) -> Result<(), NetFailure> {
         let bytes = text.len();
-        let doing = |socket: &Socket| format!("sending {bytes} bytes to {}", socket.stream.get_ref().peer);
+        let doing = |socket: &Socket| format!("sending {bytes} bytes to {}", socket.wire.peer);
         let closed = |doing| NetFailure { doing, error: "the connection is closed".to_owned(), hung: false };
         if self.ended {
             return Err(closed(doing(self)));
         }
-        let sending = self.stream.send(Message::text(text));
-        let sent = match within {
-            // A timer would wait for the next tick of its clock.
-            Micros::ZERO => sending.now_or_never().ok_or(()),
-            within => timeout(within.to_std(), sending).await.map_err(drop),
+        let sent = {
+            let mut sending = pin!(self.write(Message::text(text)));
+            // Most messages go out at once, and need no timer.
+            match (&mut sending).now_or_never() {
+                Some(sent) => Ok(sent),
+                None if within == Micros::ZERO => Err(()),
+                None => timeout(within.to_std(), sending).await.map_err(drop),
+            }
         };
         match sent {
-            Ok(Ok(())) => match &self.stream.get_ref().tcp_ref().write_error {
+            Ok(Ok(())) => match &self.wire.tcp_ref().write_error {
                 None => Ok(()),
                 Some(error) => Err(failure::failed(doing(self), error)),
             },
@@ -285,13 +296,13 @@ impl Socket {
         let good_bye = async {
             if !self.ended {
                 let close = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::from_static("") };
-                if self.stream.close(Some(close)).await.is_err() {
+                if self.write(Message::Close(Some(close))).await.is_err() {
                     return;
                 }
             }
-            while let Some(Ok(_)) = self.stream.next().await {}
+            while !self.failed && poll_fn(|cx| self.read(cx)).await.is_ok() {}
         };
-        // A target that does not hang up is hung up on; after an error the stream ends at once.
+        // A target that does not hang up is hung up on.
         let _ = timeout(within.to_std(), good_bye).await;
     }
 
@@ -301,7 +312,7 @@ impl Socket {
     }
 
     fn last_read(&self) -> Read {
-        self.stream.get_ref().tcp_ref().last
+        self.wire.tcp_ref().last
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Received> {
@@ -309,17 +320,19 @@ impl Socket {
             return Poll::Pending;
         }
         loop {
-            let Poll::Ready(next) = Pin::new(&mut self.stream).poll_next(cx) else { return Poll::Pending };
+            let Poll::Ready(next) = self.read(cx) else { return Poll::Pending };
             let body = match next {
-                Some(Ok(Message::Text(text))) => Body::Text(text),
-                Some(Ok(Message::Binary(bytes))) => Body::Binary(bytes),
-                Some(Ok(Message::Ping(_))) => Body::Ping,
-                Some(Ok(Message::Pong(_))) => Body::Pong,
-                Some(Ok(Message::Close(close))) => Body::Close(close),
+                Ok(Message::Text(text)) => Body::Text(text),
+                Ok(Message::Binary(bytes)) => Body::Binary(bytes),
+                Ok(Message::Ping(_)) => Body::Ping,
+                Ok(Message::Pong(_)) => Body::Pong,
+                Ok(Message::Close(close)) => Body::Close(close),
                 // Raw frames are only ever written.
-                Some(Ok(Message::Frame(_))) => continue,
-                None => return Poll::Ready(self.lost("the connection is closed".to_owned())),
-                Some(Err(error)) => match error {
+                Ok(Message::Frame(_)) => continue,
+                Err(error) => match error {
+                    Error::ConnectionClosed | Error::AlreadyClosed => {
+                        return Poll::Ready(self.lost("the connection is closed".to_owned()));
+                    }
                     Error::Capacity(_) => Body::TooLarge(self.max_frame),
                     Error::Utf8(_) => Body::Violation("text that is not valid UTF-8".to_owned()),
                     Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
@@ -331,6 +344,49 @@ impl Socket {
                 },
             };
             return Poll::Ready(self.received(body));
+        }
+    }
+
+    /// Writes a message, behind whatever was not taken before, and waits until the system has taken all of it.
+    async fn write(&mut self, message: Message) -> Result<(), Error> {
+        if self.full {
+            self.flush().await?;
+        }
+        let mut message = Some(message);
+        let written = poll_fn(|cx| {
+            let Some(message) = message.take() else { return Poll::Ready(Ok(())) };
+            match self.poll(cx, |protocol, stream| protocol.write(stream, message)) {
+                Poll::Ready(written) => Poll::Ready(written),
+                // It is kept and goes out when there is room.
+                Poll::Pending => Poll::Ready(Ok(())),
+            }
+        });
+        written.await?;
+        self.flush().await
+    }
+
+    async fn flush(&mut self) -> Result<(), Error> {
+        self.full = true;
+        poll_fn(|cx| self.poll(cx, |protocol, stream| protocol.flush(stream))).await?;
+        self.full = false;
+        Ok(())
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Error>> {
+        let read = self.poll(cx, |protocol, stream| protocol.read(stream));
+        self.failed |= matches!(read, Poll::Ready(Err(_)));
+        read
+    }
+
+    /// What tungstenite does at once; pending where the stream has to be waited for.
+    fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        act: impl FnOnce(&mut WebSocketContext, &mut AtOnce<'_, '_, '_>) -> Result<T, Error>,
+    ) -> Poll<Result<T, Error>> {
+        match act(&mut self.protocol, &mut AtOnce { wire: &mut self.wire, cx }) {
+            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+            done => Poll::Ready(done),
         }
     }
 
@@ -346,5 +402,36 @@ impl Socket {
         let now = self.clock.now();
         let received = self.received(Body::Lost(error));
         Received { at: now, read_at: now, ..received }
+    }
+}
+
+/// The stream as tungstenite wants it: something is done at once, or the task is woken when it can be.
+struct AtOnce<'w, 'c, 't> {
+    wire: &'w mut Wire,
+    cx: &'c mut Context<'t>,
+}
+
+impl io::Read for AtOnce<'_, '_, '_> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let mut room = ReadBuf::new(room);
+        at_once(Pin::new(&mut *self.wire).poll_read(self.cx, &mut room))?;
+        Ok(room.filled().len())
+    }
+}
+
+impl io::Write for AtOnce<'_, '_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        at_once(Pin::new(&mut *self.wire).poll_write(self.cx, bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        at_once(Pin::new(&mut *self.wire).poll_flush(self.cx))
+    }
+}
+
+fn at_once<T>(polled: Poll<io::Result<T>>) -> io::Result<T> {
+    match polled {
+        Poll::Ready(done) => done,
+        Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
     }
 }

@@ -65,7 +65,7 @@ async fn contents_of(bytes: &[u8]) -> Vec<Content<'static>> {
 
 /// Returns when the kernel has something for this socket, without letting the runtime know.
 fn arrived(socket: &mut Socket) {
-    while matches!(socket.stream.get_mut().tcp().is_empty(), Ok(true)) {
+    while matches!(socket.wire.tcp().is_empty(), Ok(true)) {
         std::thread::yield_now();
     }
 }
@@ -278,7 +278,7 @@ fn a_stamp_that_cannot_be_is_not_believed() {
     runtime.block_on(async {
         let (mut socket, _far) = open(b"").await;
         let clock = socket.clock;
-        let tcp = socket.stream.get_mut().tcp();
+        let tcp = socket.wire.tcp();
         let unstamped = |tcp: &Stamping| tcp.unstamped.load(Ordering::Relaxed);
         let before = unstamped(tcp);
         let now = clock.now() + Micros::from_secs(100);
