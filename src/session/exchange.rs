@@ -3,6 +3,7 @@
 //! An exchange has no task of its own: it goes on while somebody waits for what it brings, which spares a task, and the switches
 //! between two, for every request. Over which connection a request goes, and what its failure means, is `http`'s.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -28,8 +29,9 @@ const IDLE: Duration = Duration::from_secs(2);
 /// How long a connection must have stood idle before it is used again. A target that hangs up behind its answer without having said
 /// so (RFC 9112, section 9.5) does it at once, but its good-bye may arrive after the answer was read.
 pub(super) const SETTLED: Duration = Duration::from_millis(10);
-/// Unused connections kept per address and thread; more would take descriptors from the users' sockets.
-pub const IDLE_CONNECTIONS: usize = 16;
+/// Unused connections kept per address and thread; more would take descriptors from the users' sockets. Of several thousand
+/// logins a second so many stand idle at once, with what `SETTLED` asks for.
+pub const IDLE_CONNECTIONS: usize = 64;
 
 /// A request as it is sent.
 pub(super) type Message = Request<Full<Bytes>>;
@@ -101,8 +103,8 @@ pub(super) struct Idle(Arc<Mutex<Standing>>);
 
 #[derive(Debug, Default)]
 struct Standing {
-    /// The longest idle first, each with the address it leads to.
-    wires: Vec<(Instant, String, HttpWire)>,
+    /// By the address they lead to: the longest idle first.
+    wires: BTreeMap<String, VecDeque<(Instant, HttpWire)>>,
     /// Somebody is there who hangs up when the time has come.
     watched: bool,
 }
@@ -113,10 +115,10 @@ impl Idle {
     pub(super) fn take(&self, address: &str) -> Option<HttpWire> {
         let (mut standing, now) = (self.lock(), Instant::now());
         standing.forget(now);
+        let wires = standing.wires.get_mut(address)?;
         loop {
-            let mut wires = standing.wires.iter();
-            let last = wires.rposition(|(since, to, _)| to == address && *since + SETTLED <= now)?;
-            let (_, _, wire) = standing.wires.remove(last);
+            let settled = wires.partition_point(|(since, _)| *since + SETTLED <= now);
+            let (_, wire) = wires.remove(settled.checked_sub(1)?)?;
             if wire::is_empty(wire.tcp_ref()).is_ok_and(|empty| empty) {
                 return Some(wire);
             }
@@ -126,10 +128,11 @@ impl Idle {
     /// Keeps a connection to `address`, if there are not enough of them.
     pub(super) fn keep(&self, address: String, wire: HttpWire) {
         let mut standing = self.lock();
-        if standing.wires.iter().filter(|(_, to, _)| *to == address).count() >= IDLE_CONNECTIONS {
+        let wires = standing.wires.entry(address).or_default();
+        if wires.len() >= IDLE_CONNECTIONS {
             return hang_up(wire);
         }
-        standing.wires.push((Instant::now(), address, wire));
+        wires.push_back((Instant::now(), wire));
         if !std::mem::replace(&mut standing.watched, true) {
             tokio::spawn(watch(Arc::downgrade(&self.0)));
         }
@@ -137,7 +140,7 @@ impl Idle {
 
     #[cfg(test)]
     pub(super) fn count(&self) -> usize {
-        self.lock().wires.len()
+        self.lock().wires.values().map(VecDeque::len).sum()
     }
 
     fn lock(&self) -> MutexGuard<'_, Standing> {
@@ -148,14 +151,19 @@ impl Idle {
 impl Standing {
     /// Hangs up where nothing was to be done for too long, as of `now`.
     fn forget(&mut self, now: Instant) {
-        let late = self.wires.partition_point(|(since, ..)| *since + IDLE <= now);
-        self.wires.drain(..late).for_each(|(_, _, wire)| hang_up(wire));
+        for wires in self.wires.values_mut() {
+            while let Some((_, wire)) = wires.pop_front_if(|(since, _)| *since + IDLE <= now) {
+                hang_up(wire);
+            }
+        }
     }
 }
 
 /// Says good-bye, where TLS is spoken, and waits for nothing.
 fn hang_up(mut wire: HttpWire) {
-    let _ = wire.shutdown().now_or_never();
+    if wire.is_tls() {
+        let _ = wire.shutdown().now_or_never();
+    }
 }
 
 /// Hangs up in time, until nothing stands idle.
@@ -164,11 +172,12 @@ async fn watch(idle: Weak<Mutex<Standing>>) {
         let next = {
             let mut standing = idle.lock();
             standing.forget(Instant::now());
-            let Some((since, ..)) = standing.wires.first() else {
+            let first = standing.wires.values().filter_map(|wires| wires.front());
+            let Some(since) = first.map(|(since, _)| *since).min() else {
                 standing.watched = false;
                 return;
             };
-            *since + IDLE
+            since + IDLE
         };
         drop(idle);
         sleep_until(next).await;

@@ -41,6 +41,10 @@ impl<S> Wire<S> {
         }
     }
 
+    pub(in crate::session) fn is_tls(&self) -> bool {
+        matches!(self.layer, Layer::Tls(_))
+    }
+
     pub(in crate::session) fn tcp_ref(&self) -> &S {
         match &self.layer {
             Layer::Plain(tcp) => tcp,
