@@ -48,6 +48,7 @@ use crate::session::kernel;
 use crate::session::probe::knock_at_doors;
 use crate::session::recorder::{Recorder, Tapes};
 use crate::session::tls::Tls;
+use crate::session::urls::Urls;
 use crate::session::user::{Bench, Mission, User, drive, make_ready};
 use crate::session::values::Shared;
 use crate::target::Profile;
@@ -387,11 +388,10 @@ fn drive_all(mission: &Mission, net: &Net, hooks: Hooks) -> (Judgement, Vec<Shar
         told();
         bench.finish()
     });
-    for result in results {
-        match result {
-            Ok(part) => judgement = judgement.merge(part),
-            Err(failure) => broke.push(failure),
-        }
+    let parts = results.into_iter().filter_map(|result| result.map_err(|failure| broke.push(failure)).ok());
+    if let Some(users) = parts.reduce(Judgement::merge) {
+        // What little the readiness brought goes to what the users did.
+        judgement = users.merge(judgement);
     }
     let over = net.clock.now();
     if plan.load.deadline.as_ref().is_some_and(|deadline| over.since(Stamp::ZERO) > deadline.after) {
@@ -455,6 +455,7 @@ fn bench<'a>(mission: &'a Mission, net: &Net, tape: u32) -> Bench<'a> {
         mission,
         net: net.clone(),
         http: Http::new(net, mission.expect.timeouts.connect),
+        urls: Urls::default(),
         judge: RefCell::new(Judge::new(Arc::clone(&mission.expect), mission.plan.execution)),
         failing: Cell::new(0),
         watched: Cell::default(),
