@@ -26,6 +26,7 @@ pub mod tls;
 mod token;
 pub mod transport;
 mod upgrade;
+pub mod urls;
 pub mod user;
 pub mod values;
 

@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 
 use serde_json::Value as Json;
 use tokio::time::sleep_until;
-use url::Url;
 
 use super::Net;
 use super::cookies::Jar;
 use super::http::{Http, HttpAnswer, HttpRequest};
+use super::urls::Urls;
 use super::values::Values;
 use crate::canary::{self, Canary};
 use crate::check::{decode, escapes};
@@ -42,6 +42,7 @@ pub(super) const ANSWER: &str = "run.answer";
 pub(super) struct Requester<'a> {
     pub net: &'a Net,
     pub http: &'a Http,
+    pub urls: &'a Urls,
     pub profile: &'a Profile,
     /// Where paths begin.
     pub base: &'a str,
@@ -205,7 +206,7 @@ impl Requester<'_> {
         let render = |text: &Text| text.render(&lookup).map_err(missing);
         let written = render(&step.url)?;
         let url = absolute(self.base, &written);
-        let mut url = Url::parse(&url).map_err(|error| format!("{url} is not a URL: {error}"))?;
+        let mut url = self.urls.parse(&url).map_err(|error| format!("{url} is not a URL: {error}"))?;
         for (name, text) in &step.query {
             let value = render(text)?;
             url.query_pairs_mut().append_pair(name, &value);

@@ -12,7 +12,6 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use serde_json::Value as Json;
 use tokio::time::{Instant, sleep};
-use url::Url;
 
 use super::Net;
 use super::cookies::{Jar, over_http};
@@ -24,6 +23,7 @@ use super::recorder::{Recorder, Tapes};
 use super::renewal::Renewal;
 use super::steps::{ANSWER, Captured, Performed, Requester, can, found, marks_of, scrubbed, told, words_of};
 use super::transport::{self, DialRequest};
+use super::urls::Urls;
 use super::values::{Shared, Values};
 use crate::canary::Canary;
 use crate::check::{EMAIL, Judge, Judgement, Move};
@@ -111,6 +111,8 @@ pub struct Bench<'a> {
     pub net: Net,
     /// This thread's HTTP client.
     pub http: Http,
+    /// The addresses that this thread's users go to.
+    pub urls: Urls,
     /// This thread's judge.
     pub judge: RefCell<Judge>,
     /// This thread's tape: what its judge is told.
@@ -273,6 +275,7 @@ impl<'a> Bench<'a> {
         Requester {
             net: &self.net,
             http: &self.http,
+            urls: &self.urls,
             profile: &self.mission.profile,
             base: &self.mission.shared.http,
             headers,
@@ -660,7 +663,7 @@ impl<'a> User<'a> {
     /// The cookies that go to the socket.
     pub(super) fn cookies(&self) -> Option<String> {
         let socket = self.bench.mission.profile.socket.render(&|name| self.values.get(name)).ok()?;
-        self.jar.header(&Url::parse(&socket).ok()?)
+        self.jar.header(&self.bench.urls.parse(&socket).ok()?)
     }
 
     /// Does `steps` until one fails; says whether all succeeded.
@@ -775,7 +778,7 @@ impl<'a> User<'a> {
             rendered.map_err(|missing| format!("${{{}}} has no value", missing.name))
         };
         let socket = render(&mission.profile.socket)?;
-        let mut url = Url::parse(&socket).map_err(|error| format!("{socket} is not a URL: {error}"))?;
+        let mut url = self.bench.urls.parse(&socket).map_err(|error| format!("{socket} is not a URL: {error}"))?;
         for (name, text) in &connect.query {
             let value = render(text)?;
             url.query_pairs_mut().append_pair(name, &value);
