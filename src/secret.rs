@@ -198,7 +198,7 @@ impl Scrubber {
         }
         self.needles.insert(bytes.into(), needle);
         if self.filter.is_full() {
-            self.filter = Filter::with_bits(self.filter.bits + 1);
+            self.filter = Filter::with_bits(self.filter.bits + MORE_BITS);
             self.needles.keys().for_each(|bytes| self.filter.note(bytes));
         } else {
             self.filter.note(bytes);
@@ -302,10 +302,12 @@ struct Filter {
     noted: usize,
 }
 
-/// The fewest: 4 KiB.
-const LEAST_BITS: u32 = 15;
-/// The most: 1 MiB, enough for ten thousand tokens. Beyond them more is looked up in vain.
-const MOST_BITS: u32 = 23;
+/// The fewest: 32 KiB.
+const LEAST_BITS: u32 = 18;
+/// The most: 512 KiB, enough for five thousand tokens. Beyond them more is looked up in vain.
+const MOST_BITS: u32 = 22;
+/// By so many more when it is full: all that it holds is noted anew.
+const MORE_BITS: u32 = 2;
 /// Places for each window at least: of texts without secrets one window in sixty is looked up.
 const PLACES_EACH: usize = 16;
 

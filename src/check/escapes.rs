@@ -39,14 +39,16 @@ pub fn plain(text: &str) -> Cow<'_, str> {
 
 /// Words of a text that are made like identities, each as often as it stands there.
 pub fn words(text: &str) -> impl Iterator<Item = &str> {
-    let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '@' | '+');
-    let words = text.split(move |c| !inner(c)).map(|word| word.trim_matches(['.', '-', '_', '+']));
+    let inner = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'@' | b'+');
+    // They are ASCII, and so begin and end between characters.
+    let words = text.as_bytes().split(move |byte| !inner(byte)).filter(|word| word.len() >= SHORTEST);
+    let words = words.filter_map(|word| std::str::from_utf8(word).ok());
     let made_so = |word: &&str| {
         let (digits, letters) =
             (word.bytes().any(|b| b.is_ascii_digit()), word.bytes().any(|b| b.is_ascii_alphabetic()));
         (SHORTEST..=LONGEST).contains(&word.len()) && (digits && letters || word.contains('@'))
     };
-    words.filter(made_so)
+    words.map(|word| word.trim_matches(['.', '-', '_', '+'])).filter(made_so)
 }
 
 #[cfg(test)]

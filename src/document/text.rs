@@ -117,8 +117,8 @@ enum Part {
     Within(Hole),
 }
 
-/// How long most values are, in bytes: ids and marks.
-const USUAL: usize = 40;
+/// How long values are, in bytes, one with the other: most are ids, a few are prompts.
+const USUAL: usize = 64;
 
 /// Where values come from: the value of a name, `None` if it has none.
 pub type Lookup<'l> = dyn Fn(&str) -> Option<HoleValue<'l>> + 'l;
