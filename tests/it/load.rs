@@ -210,7 +210,7 @@ fn a_dry_run_says_when_users_begin_and_what_the_machine_needs() {
     ] {
         assert!(shown.lines().any(|shown| shown == line), "{line}\n{shown}");
     }
-    assert!(shown.contains("machine    up to 84 connections"), "{shown}");
+    assert!(shown.contains("machine    up to 132 connections"), "{shown}");
     let held = "{ closed: { iterations: 3, think_time: { from: 1s, to: 2s } }, hold: 10s }";
     let (_, ended) = run("count: 2", held, &["--dry-run"]);
     let shown = ended.exits(0).stdout;
@@ -320,7 +320,7 @@ fn what_was_summed_up_outlives_a_kill() {
 fn what_the_machine_cannot_do_is_refused_before_any_traffic() {
     let (place, ended) = run("count: 900000", "{ closed: { iterations: 1 } }", &[]);
     let told = ended.exits(2).stderr;
-    assert!(told.contains("900000 users: up to 1800296 open files are needed, and this process may open"), "{told}");
+    assert!(told.contains("900000 users: up to 1800392 open files are needed, and this process may open"), "{told}");
     assert_eq!(place.names(), ["scenario.yaml"]);
 }
 
