@@ -32,19 +32,30 @@ pub fn default_folder(scenario: &str, execution: &report::Execution) -> PathBuf 
 /// When the folder or a file cannot be written; what stood there before is unchanged, and no half of a file is left.
 pub fn save(folder: &Path, report: &Report, comparison: Option<&Comparison>) -> anyhow::Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("failed to make the folder {}", folder.display()))?;
-    let mut files = vec![
+    let files = [
         (REPORT, report::to_json(report)),
         ("summary.md", report::markdown(report, report::SUMMARY_BYTES)),
         ("junit.xml", report::junit(report)),
-        ("report.html", report::html(report)),
     ];
-    if let Some(comparison) = comparison {
-        files.push(("compare.json", report::comparison_to_json(comparison)));
-        files.push(("compare.html", report::comparison_html(comparison)));
-        files.push(("compare.md", report::comparison_markdown(comparison)));
-    }
+    // The disk takes its time, and so do pages.
+    let (texts, pages) = std::thread::scope(|scope| {
+        let writing = scope.spawn(|| write(folder, &files));
+        let mut pages = vec![("report.html", report::html(report))];
+        if let Some(comparison) = comparison {
+            pages.push(("compare.json", report::comparison_to_json(comparison)));
+            pages.push(("compare.html", report::comparison_html(comparison)));
+            pages.push(("compare.md", report::comparison_markdown(comparison)));
+        }
+        let written = write(folder, &pages);
+        (writing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), written)
+    });
+    texts.and(pages)
+}
+
+/// Writes these files, each that there is room for.
+fn write(folder: &Path, files: &[(&str, String)]) -> anyhow::Result<()> {
     let written = files.iter().map(|(name, text)| Part::write(folder.join(name), text.as_bytes()));
-    // All of them before the disk is waited for, which then takes them at once. Each that there is room for is kept.
+    // All of them before the disk is waited for, which then takes them at once.
     let parts: Vec<anyhow::Result<Part>> = written.collect();
     parts.into_iter().map(|part| part.and_then(Part::keep)).fold(Ok(()), anyhow::Result::and)
 }

@@ -92,7 +92,7 @@ fn write_value(out: &mut String, value: &Value, depth: usize) {
             });
         }
         Value::String(text) => write_text(out, text),
-        plain => out.push_str(&plain.to_string()),
+        plain => write!(out, "{plain}").expect("a string takes any text"),
     }
 }
 
@@ -103,8 +103,10 @@ fn write_block<I>(
     items: impl Iterator<Item = I>,
     mut write_item: impl FnMut(&mut String, I),
 ) {
-    let indent =
-        |out: &mut String, depth: usize| out.extend(std::iter::once('\n').chain(std::iter::repeat_n(' ', 2 * depth)));
+    let indent = |out: &mut String, depth: usize| {
+        out.push('\n');
+        out.extend(std::iter::repeat_n("  ", depth));
+    };
     out.push(open);
     for (index, item) in items.enumerate() {
         out.push_str(if index == 0 { "" } else { "," });
@@ -116,6 +118,11 @@ fn write_block<I>(
 }
 
 fn write_text(out: &mut String, text: &str) {
+    let quiet = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    if text.bytes().all(quiet) {
+        out.extend(["\"", text, "\""]);
+        return;
+    }
     // serde_json escapes quotes, backslashes and the C0 controls; what is hostile beyond these is left to us.
     for c in Value::from(text).to_string().chars() {
         if is_hostile(c) {
