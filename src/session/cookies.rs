@@ -19,11 +19,12 @@ impl Jar {
         self.0.borrow_mut().clear();
     }
 
-    /// Keeps what an answer from `url` sets. A cookie that is not one, or not for this host, is left aside, as browsers do.
+    /// Keeps what an answer from `url` sets; a socket's address counts as that of the same host over HTTP. A cookie that is not one, or not for this host, is left aside, as browsers do.
     pub fn keep(&self, url: &Url, headers: &[(String, String)]) {
-        let mut store = self.0.borrow_mut();
-        for (_, line) in headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie")) {
-            let _ = store.parse(line, url);
+        let mut lines = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie")).peekable();
+        if lines.peek().is_some() {
+            let (mut store, url) = (self.0.borrow_mut(), over_http(url));
+            lines.for_each(|(_, line)| drop(store.parse(line, &url)));
         }
     }
 
@@ -49,7 +50,7 @@ impl Jar {
 }
 
 /// The address over HTTP that a socket's address stands for, where cookies are concerned.
-pub(super) fn over_http(url: &Url) -> Url {
+fn over_http(url: &Url) -> Url {
     let mut url = url.clone();
     let scheme = match url.scheme() {
         "ws" => "http",

@@ -133,8 +133,9 @@ fn request_text(request: &DialRequest, key: &str) -> Result<String, String> {
 
 /// It does not break the request apart, and it is not one of those that make the upgrade.
 fn may_be_sent(name: &str, value: &str) -> bool {
-    let lower = name.to_ascii_lowercase();
-    let ours = matches!(lower.as_str(), "upgrade" | "connection") || lower.starts_with("sec-websocket-");
+    const OURS: &str = "sec-websocket-";
+    let begins = name.get(..OURS.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(OURS));
+    let ours = begins || ["upgrade", "connection"].iter().any(|ours| name.eq_ignore_ascii_case(ours));
     let token = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':');
     token && !ours && !value.contains(['\r', '\n', '\0'])
 }

@@ -12,9 +12,10 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use serde_json::Value as Json;
 use tokio::time::{Instant, sleep};
+use uuid::Uuid;
 
 use super::Net;
-use super::cookies::{Jar, over_http};
+use super::cookies::Jar;
 use super::exposed::{Place, Places};
 use super::http::Http;
 use super::line::{GOOD_BYE, Line, Watched, rendered};
@@ -193,8 +194,8 @@ impl<'a> Bench<'a> {
 
     /// Learns a captured value that must not be shown.
     pub(super) fn guard(&self, captured: &Captured, user: Option<u32>) {
-        for spelling in captured.spellings().iter().filter(|_| captured.secret) {
-            self.learn(spelling, &captured.name, user);
+        if captured.secret {
+            captured.spellings().iter().for_each(|spelling| self.learn(spelling, &captured.name, user));
         }
     }
 
@@ -750,7 +751,7 @@ impl<'a> User<'a> {
             }
         };
         let dialed = Box::pin(transport::dial(&request, &self.bench.net)).await;
-        self.jar.keep(&over_http(&request.url), &dialed.headers);
+        self.jar.keep(&request.url, &dialed.headers);
         let outcome = self.scrub_dial(dialed.outcome);
         self.line.connect(dialed.socket);
         self.is_fresh();
@@ -933,21 +934,22 @@ impl<'a> User<'a> {
 /// What lets an iteration be found in the target's logs: a trace of its own (W3C Trace Context, section 3.2).
 #[derive(Debug, Clone, Copy, Default)]
 struct Trace {
-    id: [u64; 2],
+    id: Uuid,
     parent: u64,
 }
 
 impl Trace {
     fn new(values: &Values) -> Trace {
-        Trace { id: [values.bits(), values.bits()], parent: values.bits() }
+        Trace { id: Uuid::from_u64_pair(values.bits(), values.bits()), parent: values.bits() }
     }
 
     /// What a request says of it, and of who asks.
     fn headers(self, mission: &Mission) -> Vec<(String, String)> {
-        let Trace { id: [high, low], parent } = self;
+        let mut room = Uuid::encode_buffer();
+        let id = self.id.simple().encode_lower(&mut room);
         vec![
             ("User-Agent".to_owned(), mission.user_agent.clone()),
-            ("traceparent".to_owned(), format!("00-{high:016x}{low:016x}-{parent:016x}-01")),
+            ("traceparent".to_owned(), ["00-", id, "-", &format!("{:016x}", self.parent), "-01"].concat()),
         ]
     }
 }
