@@ -12,11 +12,9 @@
 mod block;
 mod reader;
 
-use std::borrow::Cow;
-
 use serde::{Deserialize, Serialize};
 
-use super::{Content, Fact, Frame};
+use super::{Content, Direction, Fact, Frame};
 use crate::identity::UserNumber;
 use crate::time::Stamp;
 
@@ -133,44 +131,60 @@ pub fn write_entry(out: &mut Vec<u8>, user: Option<UserNumber>, observed: &Obser
     write(out, &line);
 }
 
-/// Appends the line of a message, as any other would be spelled. Messages are most of a tape, and most of what they hold are quotes,
-/// each of which costs `serde_json` more than all that stands between two.
+/// Appends the line of a message, as any other would be spelled. Messages are most of a tape: what is the same in all of them is not
+/// looked for each time.
 fn write_text(out: &mut Vec<u8>, user: Option<UserNumber>, frame: &Frame<'_>, text: &str) {
-    const END: &[u8] = b"\"}}}\n";
-    let around = Frame { content: Content::Text(Cow::Borrowed("")), ..*frame };
-    write(out, &Written { user, frame: Some(&around), fact: None, quiet: None, left_out: None });
-    // What a frame is stands last in it, and a frame last in its line.
-    out.truncate(out.len() - END.len());
-    out.reserve(text.len() + text.len() / 4);
-    let mut from = 0;
-    for (at, byte) in text.bytes().enumerate().filter(|(_, byte)| IS_ESCAPED[usize::from(*byte)]) {
-        out.extend_from_slice(&text.as_bytes()[from..at]);
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            _ => {
-                let quoted = serde_json::to_string(&char::from(byte)).expect("a character is a text");
-                out.extend_from_slice(quoted.trim_matches('"').as_bytes());
-            }
+    let Frame { connection, direction, at, read_at, not_before, content: _ } = frame;
+    let mut put = |name: &str, number: u64| {
+        out.extend_from_slice(name.as_bytes());
+        serde_json::to_writer(&mut *out, &number).expect("a number, into memory");
+    };
+    match user {
+        Some(user) => {
+            put("{\"user\":", user.0.into());
+            put(",\"frame\":{\"connection\":", connection.0.into());
         }
-        from = at + 1;
+        None => put("{\"frame\":{\"connection\":", connection.0.into()),
     }
-    out.extend_from_slice(&text.as_bytes()[from..]);
-    out.extend_from_slice(END);
+    match direction {
+        Direction::Received => put(",\"direction\":\"received\",\"at\":", at.0),
+        Direction::Sent => put(",\"direction\":\"sent\",\"at\":", at.0),
+    }
+    put(",\"read_at\":", read_at.0);
+    put(",\"not_before\":", not_before.0);
+    out.extend_from_slice(b",\"content\":{\"text\":\"");
+    text.as_bytes().chunks(PART).for_each(|part| write_escaped(out, part));
+    out.extend_from_slice(b"\"}}}\n");
 }
 
-/// Which bytes a text between quotes does not hold as they are (RFC 8259, section 7).
-const IS_ESCAPED: [bool; 256] = {
-    let mut escaped = [false; 256];
-    let mut byte = 0;
-    while byte < b' ' as usize {
-        escaped[byte] = true;
-        byte += 1;
+/// How many bytes of a text are escaped at once.
+const PART: usize = 32;
+
+/// Appends what stands for a part of a text between quotes (RFC 8259, section 7).
+fn write_escaped(out: &mut Vec<u8>, part: &[u8]) {
+    let mut room = [0; 2 * PART];
+    let (mut filled, mut controls) = (0, false);
+    for byte in part {
+        // Most of what is escaped are quotes, every few bytes one. To write what is overwritten again is quicker than to ask.
+        room[filled % room.len()] = b'\\';
+        filled += usize::from(matches!(byte, b'"' | b'\\'));
+        room[filled % room.len()] = *byte;
+        filled += 1;
+        controls |= *byte < b' ';
     }
-    escaped[b'"' as usize] = true;
-    escaped[b'\\' as usize] = true;
-    escaped
-};
+    if !controls {
+        return out.extend_from_slice(&room[..filled]);
+    }
+    for byte in part {
+        match byte {
+            b'"' | b'\\' | 0..b' ' => {
+                let quoted = serde_json::to_string(&char::from(*byte)).expect("a character is a text");
+                out.extend_from_slice(&quoted.as_bytes()[1..quoted.len() - 1]);
+            }
+            byte => out.push(*byte),
+        }
+    }
+}
 
 /// Appends the line that says how many entries of `user` are not kept.
 pub fn write_left_out(out: &mut Vec<u8>, user: UserNumber, entries: u64) {
