@@ -174,7 +174,8 @@ async fn watch(idle: Weak<Mutex<Standing>>) {
             standing.forget(Instant::now());
             let first = standing.wires.values().filter_map(|wires| wires.front());
             let Some(since) = first.map(|(since, _)| *since).min() else {
-                standing.watched = false;
+                // Nor are addresses kept to which nothing leads any more.
+                *standing = Standing::default();
                 return;
             };
             since + IDLE
