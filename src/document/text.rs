@@ -289,7 +289,7 @@ impl Filter {
     fn apply(self, value: &HoleValue<'_>) -> String {
         match self {
             Filter::Base64Url => URL_SAFE_NO_PAD.encode(value.text_form().as_bytes()),
-            Filter::Json => serde_json::to_string(value).expect("memory takes every byte"),
+            Filter::Json => compact(value),
             Filter::UrlEncode => percent_encode(&value.text_form()),
             Filter::Pad(width) => format!("{:0>width$}", value.text_form()),
         }
@@ -407,18 +407,18 @@ impl JsonText {
             Part::Literal(text) => text.len(),
             Part::Value(_) | Part::Within(_) => USUAL,
         };
-        let mut out = Vec::with_capacity(self.parts.iter().map(room).sum());
+        let mut out = String::with_capacity(self.parts.iter().map(room).sum());
         for part in &self.parts {
             match part {
-                Part::Literal(text) => out.extend_from_slice(text.as_bytes()),
+                Part::Literal(text) => out.push_str(text),
                 Part::Value(hole) => match hole.value(lookup)? {
-                    HoleValue::Text(text) => write_string(&text, &mut out),
-                    value => write_value(&value, &mut out),
+                    HoleValue::Text(text) => out.extend(["\"", &between_quotes(&text), "\""]),
+                    value => out.push_str(&compact(&value)),
                 },
-                Part::Within(hole) => write_within(&hole.value(lookup)?.text_form(), &mut out),
+                Part::Within(hole) => out.push_str(&between_quotes(&hole.value(lookup)?.text_form())),
             }
         }
-        Ok(String::from_utf8(out).expect("what is made of texts is text"))
+        Ok(out)
     }
 
     /// Adds what stands between values.
@@ -431,7 +431,7 @@ impl JsonText {
 
     /// Adds a value without holes.
     fn literal(&mut self, value: &(impl Serialize + ?Sized)) {
-        self.sign(&serde_json::to_string(value).expect("names are texts and memory takes every byte"));
+        self.sign(&compact(value));
     }
 
     /// Adds a string that may have holes.
@@ -439,11 +439,7 @@ impl JsonText {
         self.sign("\"");
         for segment in segments {
             match segment {
-                Segment::Literal(text) => {
-                    let mut escaped = Vec::new();
-                    write_within(text, &mut escaped);
-                    self.sign(&String::from_utf8(escaped).expect("what is made of text is text"));
-                }
+                Segment::Literal(text) => self.sign(&between_quotes(text)),
                 Segment::Hole(hole) => self.parts.push(Part::Within(hole.clone())),
             }
         }
@@ -451,30 +447,20 @@ impl JsonText {
     }
 }
 
-/// Writes a JSON string.
-fn write_string(text: &str, out: &mut Vec<u8>) {
-    out.push(b'"');
-    write_within(text, out);
-    out.push(b'"');
-}
-
-/// Writes a part of a JSON string (RFC 8259, section 7).
-fn write_within(text: &str, out: &mut Vec<u8>) {
+/// What stands between the quotes of a JSON string (RFC 8259, section 7).
+fn between_quotes(text: &str) -> Cow<'_, str> {
     // Seldom is anything escaped. Without an early end many bytes are looked at at once.
     let escapes = text.bytes().fold(false, |any, byte| any | (byte < b' ') | (byte == b'"') | (byte == b'\\'));
     if !escapes {
-        out.extend_from_slice(text.as_bytes());
-        return;
+        return Cow::Borrowed(text);
     }
-    let begin = out.len();
-    write_value(text, out);
-    out.remove(begin);
-    out.pop();
+    let quoted = compact(text);
+    Cow::Owned(quoted[1..quoted.len() - 1].to_owned())
 }
 
 /// Its compact JSON.
-fn write_value(value: &(impl Serialize + ?Sized), out: &mut Vec<u8>) {
-    serde_json::to_writer(out, value).expect("names are texts and memory takes every byte");
+fn compact(value: &(impl Serialize + ?Sized)) -> String {
+    serde_json::to_string(value).expect("names are texts and memory takes every byte")
 }
 
 impl Decode for Text {

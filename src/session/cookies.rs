@@ -19,7 +19,8 @@ impl Jar {
         self.0.borrow_mut().clear();
     }
 
-    /// Keeps what an answer from `url` sets; a socket's address counts as that of the same host over HTTP. A cookie that is not one, or not for this host, is left aside, as browsers do.
+    /// Keeps what an answer from `url` sets; a socket's address counts as that of the same host over HTTP. A cookie that is not
+    /// one, or not for this host, is left aside, as browsers do.
     pub fn keep(&self, url: &Url, headers: &[(String, String)]) {
         let mut lines = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie")).peekable();
         if lines.peek().is_some() {

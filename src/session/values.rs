@@ -14,7 +14,6 @@ use uuid::Uuid;
 
 use super::clock::Clock;
 use super::steps::ANSWER;
-
 use crate::check::EMAIL;
 use crate::document::text::HoleValue;
 use crate::plan::{Ids, PlannedUser};
