@@ -95,6 +95,8 @@ pub struct Recorder {
     tapes: Arc<Tapes>,
     head: Head,
     block: Vec<u8>,
+    /// Where blocks are compressed.
+    packed: Vec<u8>,
     users: BTreeMap<UserNumber, Waiting>,
 }
 
@@ -204,7 +206,13 @@ impl Waiting {
 impl Recorder {
     /// A tape with nothing on it. Each judge of an execution has a number of its own: 0 that of the readiness.
     pub fn new(tapes: Arc<Tapes>, tape: u32) -> Recorder {
-        Recorder { tapes, head: Head { tape, sequence: 0 }, block: Vec::new(), users: BTreeMap::new() }
+        Recorder {
+            tapes,
+            head: Head { tape, sequence: 0 },
+            block: Vec::new(),
+            packed: Vec::new(),
+            users: BTreeMap::new(),
+        }
     }
 
     /// A judge was told this of `user`, or of the target's readiness.
@@ -237,10 +245,11 @@ impl Recorder {
         if self.block.is_empty() {
             return;
         }
-        let block = recording::encode(Kind::Tape, &std::mem::take(&mut self.block));
-        let block = block.expect("a block is handed on long before it has a GiB");
-        self.tapes.written.fetch_add(block.len() as u64, Ordering::Relaxed);
-        (self.tapes.append)(&block);
+        let packed = recording::encode_within(Kind::Tape, &self.block, &mut self.packed);
+        let packed = packed.expect("a block is handed on long before it has a GiB");
+        self.tapes.written.fetch_add(packed.len() as u64, Ordering::Relaxed);
+        (self.tapes.append)(packed);
+        self.block.clear();
         self.head.sequence += 1;
     }
 

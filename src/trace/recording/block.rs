@@ -48,21 +48,31 @@ pub fn preface() -> Vec<u8> {
 
 /// The bytes of a block, to be appended with one write. Of more than 1 GiB there is none.
 pub fn encode(kind: Kind, content: &[u8]) -> Option<Vec<u8>> {
+    let mut room = Vec::new();
+    let length = encode_within(kind, content, &mut room)?.len();
+    room.truncate(length);
+    Some(room)
+}
+
+/// As [`encode`], within `room`, which is made larger where that is needed and can be used again.
+pub fn encode_within<'r>(kind: Kind, content: &[u8], room: &'r mut Vec<u8>) -> Option<&'r [u8]> {
     if content.len() > MOST {
         return None;
     }
-    let mut bytes = vec![0; HEAD + lz4_flex::block::get_maximum_output_size(content.len())];
-    let packed = lz4_flex::block::compress_into(content, &mut bytes[HEAD..]).expect("the output is large enough");
-    bytes.truncate(HEAD + packed);
-    let mut head = Vec::with_capacity(HEAD);
-    head.extend_from_slice(&MARK);
-    head.push(kind.letter());
-    for number in [packed as u32, content.len() as u32, crc32fast::hash(&bytes[HEAD..])] {
-        head.extend_from_slice(&number.to_le_bytes());
+    let most = HEAD + lz4_flex::block::get_maximum_output_size(content.len());
+    if room.len() < most {
+        room.resize(most, 0);
     }
-    head.extend_from_slice(&crc32fast::hash(&head).to_le_bytes());
-    bytes[..HEAD].copy_from_slice(&head);
-    Some(bytes)
+    let (head, packed) = room.split_at_mut(HEAD);
+    let length = lz4_flex::block::compress_into(content, packed).expect("the output is large enough");
+    head[..MARK.len()].copy_from_slice(&MARK);
+    head[MARK.len()] = kind.letter();
+    let numbers = [length as u32, content.len() as u32, crc32fast::hash(&packed[..length])];
+    let at = MARK.len() + 1;
+    head[at..HEAD - 4].copy_from_slice(numbers.map(u32::to_le_bytes).as_flattened());
+    let checksum = crc32fast::hash(&head[..HEAD - 4]);
+    head[HEAD - 4..].copy_from_slice(&checksum.to_le_bytes());
+    Some(&room[..HEAD + length])
 }
 
 /// The head of a block, whose lengths can be believed.

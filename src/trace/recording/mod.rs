@@ -13,12 +13,13 @@ mod block;
 mod reader;
 
 use serde::{Deserialize, Serialize};
+use wide::u8x16;
 
 use super::{Content, Direction, Fact, Frame};
 use crate::identity::UserNumber;
 use crate::time::Stamp;
 
-pub use block::{Kind, encode, preface};
+pub use block::{Kind, encode, encode_within, preface};
 pub use reader::{Part, Reader, Tail, Unreadable, Why};
 
 /// The version of the format that this build writes and reads.
@@ -162,27 +163,49 @@ const PART: usize = 32;
 
 /// Appends what stands for a part of a text between quotes (RFC 8259, section 7).
 fn write_escaped(out: &mut Vec<u8>, part: &[u8]) {
-    let mut room = [0; 2 * PART];
-    let (mut filled, mut controls) = (0, false);
-    for byte in part {
-        // Most of what is escaped are quotes, every few bytes one. To write what is overwritten again is quicker than to ask.
-        room[filled % room.len()] = b'\\';
-        filled += usize::from(matches!(byte, b'"' | b'\\'));
-        room[filled % room.len()] = *byte;
-        filled += 1;
-        controls |= *byte < b' ';
+    // With room behind it: to copy more than is wanted is quicker than to ask how much.
+    let mut source = [b' '; 2 * PART];
+    match part.first_chunk::<PART>() {
+        Some(whole) => source[..PART].copy_from_slice(whole),
+        None => source[..part.len()].copy_from_slice(part),
     }
-    if !controls {
-        return out.extend_from_slice(&room[..filled]);
+    let [controls, mut quoted] = marked(&source);
+    if controls != 0 {
+        return part.iter().for_each(|byte| write_one(out, *byte));
     }
-    for byte in part {
-        match byte {
-            b'"' | b'\\' | 0..b' ' => {
-                let quoted = serde_json::to_string(&char::from(*byte)).expect("a character is a text");
-                out.extend_from_slice(&quoted.as_bytes()[1..quoted.len() - 1]);
-            }
-            byte => out.push(*byte),
+    let (mut room, mut filled, mut begin) = ([0; 3 * PART], 0, 0);
+    while quoted != 0 {
+        let at = quoted.trailing_zeros() as usize;
+        quoted &= quoted - 1;
+        room[filled..filled + PART].copy_from_slice(&source[begin..begin + PART]);
+        filled += at - begin;
+        room[filled] = b'\\';
+        (filled, begin) = (filled + 1, at);
+    }
+    room[filled..filled + PART].copy_from_slice(&source[begin..begin + PART]);
+    let before = out.len();
+    out.extend_from_slice(&room);
+    out.truncate(before + filled + part.len() - begin);
+}
+
+/// Of the first bytes one bit each, from the lowest on: those below the space, and quotes and backslashes.
+fn marked(bytes: &[u8; 2 * PART]) -> [u32; 2] {
+    let (quote, backslash, control) = (u8x16::splat(b'"'), u8x16::splat(b'\\'), u8x16::splat(b' ' - 1));
+    let (halves, _) = bytes.as_chunks();
+    halves[..2].iter().rev().fold([0, 0], |[controls, quoted], half| {
+        let half = u8x16::new(*half);
+        let (low, marks) = (half.min(control).simd_eq(half), half.simd_eq(quote) | half.simd_eq(backslash));
+        [controls << 16 | low.to_bitmask(), quoted << 16 | marks.to_bitmask()]
+    })
+}
+
+fn write_one(out: &mut Vec<u8>, byte: u8) {
+    match byte {
+        b'"' | b'\\' | 0..b' ' => {
+            let quoted = serde_json::to_string(&char::from(byte)).expect("a character is a text");
+            out.extend_from_slice(&quoted.as_bytes()[1..quoted.len() - 1]);
         }
+        byte => out.push(byte),
     }
 }
 
