@@ -294,17 +294,17 @@ fn drive_all(mission: &Mission, net: &Net, hooks: Hooks) -> (Judgement, Vec<Shar
     if probes {
         two_together(&mut divided);
     }
-    let all = divided.iter().map(Vec::len).sum::<usize>();
+    let counts = || divided.iter().map(Vec::len);
     // Beside those of the users one for each thread's clock; and those at which who only listens waits for the others.
-    let mut seats = start_gate(all + divided.len(), &mission.stop);
-    let mut ends = start_gate(all, &mission.stop).into_iter();
+    let seats = start_gate(counts().map(|users| users + 1), &mission.stop);
+    let ends = start_gate(counts(), &mission.stop);
     let mut shards = Vec::new();
     // Closed when every thread's users are done; the first thread waits for it with its probes.
     let (working, worked) = mpsc::channel::<()>(1);
     let mut worked = Some(worked).filter(|_| probes);
-    for users in divided {
-        let own = seats.split_off(seats.len() - users.len()).into_iter().zip(&mut ends);
-        let (clock, users) = (seats.pop(), users.into_iter().zip(own).collect());
+    for (users, (mut seats, ends)) in divided.into_iter().zip(seats.into_iter().zip(ends)) {
+        let clock = seats.pop();
+        let users = users.into_iter().zip(seats.into_iter().zip(ends)).collect();
         shards.push(Share { clock, users, working: working.clone(), worked: worked.take() });
     }
     drop(working);

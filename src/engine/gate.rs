@@ -1,18 +1,24 @@
 //! The start that all users of all threads make together.
 //!
-//! So that first asks overlap: isolation can only be shown by users who are busy at the same time.
+//! So that first asks overlap: isolation can only be shown by users who are busy at the same time. On each thread only so many go
+//! at once, and who has gone lets the next one go: else what answers the first of thousands would be read when all others have
+//! asked.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::Notify;
+use tokio::sync::Semaphore;
 
 use super::stop::{Level, Stop};
+
+/// How many users of one thread go at once: about as many as have their turn between two looks at what has arrived.
+const AT_ONCE: usize = 64;
 
 /// One user's place at the start. Dropping it counts the user out, so that nobody waits for one who failed.
 #[derive(Debug)]
 pub struct Seat {
     shared: Arc<Shared>,
+    thread: usize,
     stop: Stop,
     counted: bool,
 }
@@ -26,16 +32,20 @@ pub enum Opened {
     Stopped,
 }
 
-/// The seats of a start at which `count` users meet.
-pub fn start_gate(count: usize, stop: &Stop) -> Vec<Seat> {
-    let shared = Arc::new(Shared { missing: AtomicUsize::new(count), opened: Notify::new() });
-    (0..count).map(|_| Seat { shared: Arc::clone(&shared), stop: stop.clone(), counted: false }).collect()
+/// The seats of a start at which so many users of each thread meet, by thread.
+pub fn start_gate(counts: impl IntoIterator<Item = usize>, stop: &Stop) -> Vec<Vec<Seat>> {
+    let counts: Vec<usize> = counts.into_iter().collect();
+    let doors = counts.iter().map(|_| Semaphore::new(0)).collect();
+    let shared = Arc::new(Shared { missing: AtomicUsize::new(counts.iter().sum()), doors });
+    let seat = |thread| Seat { shared: Arc::clone(&shared), thread, stop: stop.clone(), counted: false };
+    counts.iter().enumerate().map(|(thread, count)| (0..*count).map(|_| seat(thread)).collect()).collect()
 }
 
 #[derive(Debug)]
 struct Shared {
     missing: AtomicUsize,
-    opened: Notify,
+    /// Where each thread's users go through.
+    doors: Vec<Semaphore>,
 }
 
 impl Seat {
@@ -46,13 +56,13 @@ impl Seat {
         tokio::select! {
             biased;
             () = self.stop.reached(Level::Drain) => Opened::Stopped,
-            () = self.shared.open() => Opened::Together,
+            () = self.shared.go(self.thread) => Opened::Together,
         }
     }
 
     fn count(&mut self) {
         if !std::mem::replace(&mut self.counted, true) && self.shared.missing.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.shared.opened.notify_waiters();
+            self.shared.doors.iter().for_each(|door| door.add_permits(AT_ONCE));
         }
     }
 }
@@ -64,15 +74,9 @@ impl Drop for Seat {
 }
 
 impl Shared {
-    async fn open(&self) {
-        loop {
-            let mut opened = std::pin::pin!(self.opened.notified());
-            opened.as_mut().enable();
-            if self.missing.load(Ordering::Acquire) == 0 {
-                return;
-            }
-            opened.await;
-        }
+    async fn go(&self, thread: usize) {
+        // Given back at once, it is the next one's. Nobody closes the door.
+        drop(self.doors[thread].acquire().await);
     }
 }
 
@@ -84,7 +88,7 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_starts_before_the_last_one_has_arrived() {
-        let mut seats = start_gate(3, &Stop::new());
+        let mut seats = start_gate([3], &Stop::new()).remove(0);
         let last = seats.pop().unwrap();
         let mut waiting: Vec<_> = seats.into_iter().map(|seat| Box::pin(seat.arrive())).collect();
         assert!(waiting.iter_mut().all(|user| user.as_mut().now_or_never().is_none()));
@@ -94,9 +98,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn of_thousands_only_so_many_go_before_others_have_their_turn() {
+        let seats = start_gate([2 * AT_ONCE + 1], &Stop::new()).remove(0);
+        let mut users: Vec<_> = seats.into_iter().map(|seat| Box::pin(seat.arrive())).collect();
+        assert!(
+            users.iter_mut().all(|user| user.as_mut().now_or_never().is_none()),
+            "the last one to come is behind all others"
+        );
+        let (first, later) = users.split_at_mut(AT_ONCE);
+        assert!(later.iter_mut().all(|user| user.as_mut().now_or_never().is_none()));
+        for user in first.iter_mut().chain(later) {
+            assert_eq!(user.as_mut().now_or_never(), Some(Opened::Together));
+        }
+    }
+
     #[tokio::test]
     async fn a_user_who_fails_keeps_nobody_waiting() {
-        let mut seats = start_gate(2, &Stop::new());
+        let mut seats = start_gate([2], &Stop::new()).remove(0);
         let failing = seats.pop().unwrap();
         let mut waiting = Box::pin(seats.pop().unwrap().arrive());
         assert!(waiting.as_mut().now_or_never().is_none());
@@ -107,7 +126,7 @@ mod tests {
     #[tokio::test]
     async fn a_stop_opens_the_gate_for_nobody_to_start() {
         let stop = Stop::new();
-        let mut seats = start_gate(2, &stop);
+        let mut seats = start_gate([2], &stop).remove(0);
         let mut waiting = Box::pin(seats.pop().unwrap().arrive());
         assert!(waiting.as_mut().now_or_never().is_none());
         stop.raise();
@@ -117,10 +136,10 @@ mod tests {
 
     #[test]
     fn users_of_several_threads_start_together() {
-        let mut seats = start_gate(40, &Stop::new());
-        let threads: Vec<_> = (0..4)
-            .map(|_| {
-                let seats = seats.split_off(seats.len() - 10);
+        // More than go at once.
+        let threads: Vec<_> = start_gate([3 * AT_ONCE, AT_ONCE, 1, 0], &Stop::new())
+            .into_iter()
+            .map(|seats| {
                 std::thread::spawn(move || {
                     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
                     // A quarter of them fails before.
