@@ -3,12 +3,8 @@
 //! So that status, headers and body of a refusal are kept, that a greeting glued to the answer is not lost, and that a target
 //! which does not echo the subprotocol can be talked to. It reports; whether a missing echo matters is the judge's business.
 
-use std::io;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rand::TryRng;
-use rand::rngs::SysRng;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -55,7 +51,8 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     deadline: Instant,
 ) -> Result<Answer, NetFailure> {
     let asking = || format!("asking {peer} for the upgrade");
-    let key = new_key().map_err(|error| failure::failed("making a websocket key".to_owned(), &error))?;
+    // 16 bytes at random for each connection (RFC 6455, section 4.1, item 7).
+    let key = STANDARD.encode(rand::random::<[u8; 16]>());
     let text = request_text(request, &key).map_err(|error| NetFailure { doing: asking(), error, hung: false })?;
     stream.write_all(text.as_bytes()).await.map_err(|error| failure::failed(asking(), &error))?;
     stream.flush().await.map_err(|error| failure::failed(asking(), &error))?;
@@ -103,16 +100,20 @@ fn invalid(why: impl Into<String>) -> Answer {
     ended(Dial::Invalid { why: why.into() })
 }
 
+/// More bytes than most requests for an upgrade have.
+const USUAL: usize = 512;
+
 /// # Errors
 ///
 /// When a header would break the request apart.
 fn request_text(request: &DialRequest, key: &str) -> Result<String, String> {
     let url = &request.url;
-    let mut text = format!("GET {} HTTP/1.1\r\n", &url[url::Position::BeforePath..url::Position::AfterQuery]);
+    let mut text = String::with_capacity(USUAL);
+    text.extend(["GET ", &url[url::Position::BeforePath..url::Position::AfterQuery], " HTTP/1.1\r\n"]);
     let mut line = |name: &str, value: &str| text.extend([name, ": ", value, "\r\n"]);
     let chosen = |name: &str| request.headers.iter().any(|(chosen, _)| chosen.eq_ignore_ascii_case(name));
     if !chosen("host") {
-        line("Host", &authority(url));
+        line("Host", authority(url));
     }
     line("Upgrade", "websocket");
     line("Connection", "Upgrade");
@@ -141,8 +142,8 @@ fn may_be_sent(name: &str, value: &str) -> bool {
 }
 
 /// Host and port as a `Host` header has them: without the scheme's own port.
-fn authority(url: &Url) -> String {
-    url[url::Position::BeforeHost..url::Position::AfterPort].to_owned()
+fn authority(url: &Url) -> &str {
+    &url[url::Position::BeforeHost..url::Position::AfterPort]
 }
 
 pub(super) struct Head {
@@ -302,13 +303,6 @@ fn dechunk(mut raw: &[u8]) -> (Vec<u8>, bool) {
         }
     }
     (data, false)
-}
-
-/// 16 random bytes (RFC 6455, section 4.1, item 7).
-fn new_key() -> Result<String, io::Error> {
-    let mut nonce = [0; 16];
-    SysRng.try_fill_bytes(&mut nonce).map_err(io::Error::other)?;
-    Ok(STANDARD.encode(nonce))
 }
 
 #[cfg(test)]
