@@ -5,7 +5,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::pin::pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
@@ -824,36 +825,39 @@ impl<'a> User<'a> {
         let Mission { plan, stop, .. } = self.bench.mission;
         let behind = self.behind();
         let mut gate = pin!(async {
-            let opened = seat.arrive().await;
             let held = plan.load.hold + behind;
-            if opened == Opened::Together && held > Micros::ZERO {
+            if seat.arrive().await == Opened::Together && held > Micros::ZERO {
                 tokio::select! {
                     () = sleep(held.to_std()) => {}
-                    () = stop.reached(Level::Drain) => return Opened::Stopped,
+                    () = stop.reached(Level::Drain) => {}
                 }
             }
-            opened
         });
-        loop {
-            let opened = tokio::select! {
+        let mut opened = false;
+        while !opened {
+            tokio::select! {
                 biased;
-                opened = &mut gate => Some(opened),
+                () = &mut gate => opened = true,
                 () = self.renewal_due(true) => {
-                    self.renew_on_the_way().await;
-                    None
+                    beside(gate.as_mut(), &mut opened, pin!(self.renew_on_the_way())).await;
                 }
-                () = self.line.listen() => None,
-            };
+                () = self.line.listen() => {}
+            }
             self.adopt();
-            match (opened, self.line.next_move()) {
-                (Some(Opened::Together | Opened::Stopped), _) => return true,
-                (None, Move::Reply(rule)) => self.line.reply(rule, &self.values).await,
+            if opened {
+                break;
+            }
+            match self.line.next_move() {
+                Move::Reply(rule) => {
+                    beside(gate.as_mut(), &mut opened, pin!(self.line.reply(rule, &self.values))).await;
+                }
                 // A connection that was replaced is greeted anew.
-                (None, Move::Script(step)) => self.script(step).await,
-                (None, Move::Ask(_) | Move::Listen) => {}
-                (None, Move::Linger { .. } | Move::Settled { .. }) => return false,
+                Move::Script(step) => beside(gate.as_mut(), &mut opened, pin!(self.script(step))).await,
+                Move::Ask(_) | Move::Listen => {}
+                Move::Linger { .. } | Move::Settled { .. } => return false,
             }
         }
+        true
     }
 
     pub(super) async fn script(&mut self, step: usize) {
@@ -931,6 +935,20 @@ impl<'a> User<'a> {
     }
 }
 
+/// Does something else while a user waits at a gate, and notes whether it opened: who was let through lets the next one through, and
+/// must not keep him waiting for an answer.
+async fn beside<T>(
+    mut gate: Pin<&mut impl Future>,
+    opened: &mut bool,
+    mut other: Pin<&mut impl Future<Output = T>>,
+) -> T {
+    poll_fn(|cx| {
+        *opened = *opened || gate.as_mut().poll(cx).is_ready();
+        other.as_mut().poll(cx)
+    })
+    .await
+}
+
 /// What lets an iteration be found in the target's logs: a trace of its own (W3C Trace Context, section 3.2).
 #[derive(Debug, Clone, Copy, Default)]
 struct Trace {
@@ -956,4 +974,31 @@ impl Trace {
 
 fn succeeded(fact: &Fact) -> bool {
     matches!(fact, Fact::Step { outcome: StepOutcome::Good { .. }, .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use tokio::time::sleep_until as until;
+
+    use super::*;
+    use crate::engine::start_gate;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_busy_when_the_gate_opens_keeps_nobody_waiting() {
+        // More than go at once, and all but the last one are busy for a while.
+        let mut seats = start_gate([200], &Stop::new()).remove(0);
+        let last = seats.pop().expect("a seat");
+        let begun = Instant::now();
+        let busy = seats.into_iter().map(|seat| async {
+            let (mut gate, mut opened) = (pin!(seat.arrive()), false);
+            beside(gate.as_mut(), &mut opened, pin!(until(begun + GOOD_BYE.to_std()))).await;
+            assert!(opened);
+            begun.elapsed()
+        });
+        let going = last.arrive().map(|_| begun.elapsed());
+        let (busy, waited) = tokio::join!(futures_util::future::join_all(busy), going);
+        assert_eq!(waited, std::time::Duration::ZERO);
+        assert!(busy.iter().all(|took| *took >= GOOD_BYE.to_std()));
+    }
 }
