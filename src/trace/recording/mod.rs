@@ -402,6 +402,19 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn whole_parts_of_what_is_escaped_are_spelled_as_by_anybody_else() {
+        for text in ["\"", "\\", "a\"", "\"a", "\n", "\u{1f}", " ", "\u{7f}", "ä", "\u{ff}\""] {
+            for times in [1, PART / 2, PART - 1, PART, PART + 1, 3 * PART] {
+                let text = text.repeat(times);
+                let mut spelled = Vec::new();
+                text.as_bytes().chunks(PART).for_each(|part| write_escaped(&mut spelled, part));
+                let quoted = serde_json::to_string(&text).unwrap();
+                assert_eq!(String::from_utf8(spelled).unwrap(), quoted[1..quoted.len() - 1], "{text:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_line_of_two_things_or_none_is_refused() {
         for text in ["{}", r#"{"user":1}"#, r#"{"user":1,"quiet":3,"left_out":4}"#, r#"{"left_out":4}"#] {
             assert!(Line::read(text.as_bytes()).is_err(), "{text}");
