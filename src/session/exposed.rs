@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, sleep_until};
 
-use super::user::{Bench, User};
+use super::user::{Bench, User, beside};
 use crate::check::{EMAIL, Move};
 use crate::engine::{Level, Opened, Seat};
 use crate::identity::Iteration;
@@ -88,7 +88,7 @@ impl User<'_> {
                 sleep(quiet.to_std()).await;
             }
         };
-        let mut over = pin!(over);
+        let (mut over, mut ended) = (pin!(over), false);
         let reconnects = self.bench.mission.profile.refresh.as_ref().is_some_and(|refresh| refresh.reconnects);
         loop {
             let mut is_over = true;
@@ -105,9 +105,15 @@ impl User<'_> {
             if is_over {
                 break;
             }
-            self.renew_on_the_way().await;
-            if !self.greeted().await {
+            let renewing = async {
+                self.renew_on_the_way().await;
+                self.greeted().await
+            };
+            if !beside(over.as_mut(), &mut ended, pin!(renewing)).await {
                 return;
+            }
+            if ended {
+                break;
             }
         }
         // What arrived before the end is still heard.

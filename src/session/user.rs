@@ -403,15 +403,15 @@ impl<'a> User<'a> {
 
     /// Listens and answers until something else is done.
     pub(super) async fn listen_until(&mut self, other: impl Future<Output = ()>) {
-        let mut other = pin!(other);
-        loop {
+        let (mut other, mut done) = (pin!(other), false);
+        while !done {
             tokio::select! {
                 biased;
                 () = &mut other => return,
                 () = self.line.listen(), if !self.line.dead => {}
             }
             while let Move::Reply(rule) = self.line.next_move() {
-                self.line.reply(rule, &self.values).await;
+                beside(other.as_mut(), &mut done, pin!(self.line.reply(rule, &self.values))).await;
             }
         }
     }
@@ -935,16 +935,16 @@ impl<'a> User<'a> {
     }
 }
 
-/// Does something else while a user waits at a gate, and notes whether it opened: who was let through lets the next one through, and
-/// must not keep him waiting for an answer.
-async fn beside<T>(
-    mut gate: Pin<&mut impl Future>,
-    opened: &mut bool,
-    mut other: Pin<&mut impl Future<Output = T>>,
+/// Does `act` while a user waits for something, and notes whether that is done: at a gate, who was let through lets the next one
+/// through, and must not keep him waiting for an answer.
+pub(super) async fn beside<T>(
+    mut waiting: Pin<&mut impl Future>,
+    done: &mut bool,
+    mut act: Pin<&mut impl Future<Output = T>>,
 ) -> T {
     poll_fn(|cx| {
-        *opened = *opened || gate.as_mut().poll(cx).is_ready();
-        other.as_mut().poll(cx)
+        *done = *done || waiting.as_mut().poll(cx).is_ready();
+        act.as_mut().poll(cx)
     })
     .await
 }
