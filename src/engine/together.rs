@@ -1,5 +1,9 @@
 //! Many users on one thread, each of whom goes on as soon as something happened for him.
 //!
+//! Who is under way goes before who has not begun. If thousands began at once, each would be come back to when all others had been
+//! gone through, and the caches would hold nothing of him any more; and what is timed of his login would be the harness's own
+//! queue. A target that is slower than the harness has them all under way as soon as if they had begun together.
+//!
 //! Tokio lets a task do 128 things between two looks at what is ready (`tokio::task::coop`), and counts those of all users
 //! together where they are one task. Beyond the first few dozen each would be asked in vain, and again after the next look. Here
 //! the users' turns are counted instead, so that a look comes as often and nobody is asked in vain. Whoever can go on
@@ -7,31 +11,53 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::task::coop::unconstrained;
+use tokio::task::{coop::unconstrained, yield_now};
 
 /// Turns between two looks, as many as tokio has between those of tasks (`event_interval`).
 const TURNS: u32 = 61;
 
-/// Runs `users` until all are done and gives what `keep` keeps of what each brings back, in the order in which they come.
+/// How many users begin between two looks.
+const BEGINNERS: u32 = 16;
+
+/// Runs `users` until all are done and gives what `keep` keeps of what each brings back, in the order in which they come. Each is
+/// made when he begins.
 pub async fn all_together<F: Future, T>(
     users: impl IntoIterator<Item = F>,
     keep: impl Fn(F::Output) -> Option<T>,
 ) -> Vec<T> {
     let left = Rc::new(Cell::new(0));
-    let member = |user| Member { user: Box::pin(user), left: Rc::clone(&left) };
-    let mut members: FuturesUnordered<_> = users.into_iter().map(member).collect();
+    let mut coming = users.into_iter().map(|user| Member { user: Box::pin(user), left: Rc::clone(&left) });
+    let mut members = FuturesUnordered::new();
     let mut kept = Vec::new();
     let all = poll_fn(|cx| {
         left.set(TURNS);
-        while let Some(brought) = ready!(members.poll_next_unpin(cx)) {
-            kept.extend(keep(brought));
+        let mut begun = 0;
+        loop {
+            let polled = members.poll_next_unpin(cx);
+            if let Poll::Ready(Some(brought)) = polled {
+                kept.extend(keep(brought));
+                continue;
+            }
+            // Nobody under way can go on, or all turns are taken. If that never ends, users begin all the same.
+            let (most, taken) = if left.get() == 0 { (1, true) } else { (BEGINNERS, false) };
+            if begun < most {
+                match coming.next() {
+                    Some(user) => members.push(user),
+                    None => return polled.map(|_| ()),
+                }
+                begun += 1;
+            } else if taken {
+                return Poll::Pending;
+            } else {
+                // Asked again after the next look.
+                return pin!(yield_now()).poll(cx);
+            }
         }
-        Poll::Ready(())
     });
     unconstrained(all).await;
     kept
@@ -60,16 +86,20 @@ impl<F: Future> Future for Member<F> {
 
 #[cfg(test)]
 mod tests {
-    use std::pin::pin;
-
     use tokio::sync::Semaphore;
 
     use super::*;
 
     #[tokio::test]
     async fn nobody_is_asked_in_vain_and_looks_come_in_between() {
-        let (looks, asked, permits) = (Cell::new(0), Cell::new(0), Semaphore::new(1));
+        let (looks, begun, asked) = (Cell::new(0), Cell::new(0), Cell::new(0));
+        let (everybody, permits) = (Semaphore::new(0), Semaphore::new(1));
         let users = (0..200).map(|_| async {
+            begun.set(begun.get() + 1);
+            if begun.get() == 200 {
+                everybody.close();
+            }
+            assert!(everybody.acquire().await.is_err());
             let mut doing = pin!(async {
                 // Things that tokio counts: four of each user, more of all than a task may do at a time.
                 for _ in 0..4 {
@@ -95,7 +125,44 @@ mod tests {
         };
         assert_eq!(asked.get(), 200);
         let between: Vec<_> = done.chunk_by(|one, next| one == next).map(<[i32]>::len).collect();
-        assert_eq!(between, [61, 61, 61, 17]);
+        // The last eight took as many turns to begin, and he who let all others go had not waited.
+        assert_eq!(between, [61 - 8 + 1, 61, 61, 24]);
+    }
+
+    #[tokio::test]
+    async fn who_is_under_way_goes_before_who_has_not_begun() {
+        let (under_way, most) = (Cell::new(0), Cell::new(0));
+        let users = (0..200).map(|_| async {
+            under_way.set(under_way.get() + 1);
+            most.set(most.get().max(under_way.get()));
+            // Can go on from the next look on.
+            tokio::task::yield_now().await;
+            under_way.set(under_way.get() - 1);
+        });
+        all_together(users, Some).await;
+        assert_eq!(most.get(), BEGINNERS);
+    }
+
+    #[tokio::test]
+    async fn all_begin_where_nobody_rests() {
+        let begun = Cell::new(0);
+        let users = (0..200).map(|_| async {
+            begun.set(begun.get() + 1);
+            poll_fn(|cx| match begun.get() {
+                200 => Poll::Ready(()),
+                _ => {
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                }
+            })
+            .await;
+        });
+        assert_eq!(all_together(users, Some).await.len(), 200);
+    }
+
+    #[tokio::test]
+    async fn nobody_is_done_at_once() {
+        assert!(all_together([].map(|(): ()| std::future::ready(())), Some).await.is_empty());
     }
 
     #[tokio::test]
