@@ -263,15 +263,21 @@ impl Judge {
         found + if concern == Concern::Isolation && fails { foreign.count() as u64 } else { 0 }
     }
 
-    /// Nothing more will be told. Iterations that had not ended count as interrupted.
-    pub fn finish(mut self) -> Judgement {
-        let Judge { expect, concerns, shapes, room, spare, execution, lanes, alarms, out, .. } = &mut self;
-        let mut lanes: Vec<_> = lanes.iter_mut().collect();
-        lanes.sort_unstable_by_key(|(user, _)| **user);
-        for (_, lane) in lanes {
+    /// Nothing more will be told of `user`, so that nothing of him needs to be kept but what came of it. An iteration that had not
+    /// ended counts as interrupted.
+    pub fn leave(&mut self, user: UserNumber) {
+        let Judge { expect, concerns, shapes, room, spare, execution, lanes, alarms, out, .. } = self;
+        if let Some(mut lane) = lanes.remove(&user) {
             lane.finish(&mut Bench { expect, concerns, shapes, room, spare, execution: *execution, alarms, out });
         }
-        out.finish(&expect.dialect.names, concerns.take_census());
+    }
+
+    /// Nothing more will be told: whoever is there leaves.
+    pub fn finish(mut self) -> Judgement {
+        let mut users: Vec<_> = self.lanes.keys().copied().collect();
+        users.sort_unstable();
+        users.into_iter().for_each(|user| self.leave(user));
+        self.out.finish(&self.expect.dialect.names, self.concerns.take_census());
         self.out
     }
 

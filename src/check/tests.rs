@@ -205,7 +205,14 @@ fn ms(at: u64) -> Stamp {
     Stamp(at * 1_000)
 }
 
+/// What is made of `streams`, whether or not users leave as soon as nothing more comes of them.
 fn judge(expect: &Arc<Expectations>, streams: &[Stream]) -> Judgement {
+    let judgement = judged(expect, streams, false);
+    assert_eq!(judged(expect, streams, true), judgement);
+    judgement
+}
+
+fn judged(expect: &Arc<Expectations>, streams: &[Stream], leaving: bool) -> Judgement {
     let mut judge = Judge::new(expect.clone(), EXECUTION);
     // Users are observed side by side: entry by entry in order of time, each user's in its own order.
     let mut next = vec![0; streams.len()];
@@ -216,6 +223,9 @@ fn judge(expect: &Arc<Expectations>, streams: &[Stream]) -> Judgement {
         let stream = &streams[first];
         judge.replay(&Entry { user: Some(stream.user), observed: stream.entries[next[first]].clone() });
         next[first] += 1;
+        if leaving && next[first] == stream.entries.len() {
+            judge.leave(stream.user);
+        }
     }
 }
 

@@ -49,7 +49,7 @@ use crate::session::probe::knock_at_doors;
 use crate::session::recorder::{Recorder, Tapes};
 use crate::session::tls::Tls;
 use crate::session::urls::Urls;
-use crate::session::user::{Bench, Mission, User, drive, make_ready};
+use crate::session::user::{Bench, Mission, drive, make_ready};
 use crate::session::values::Shared;
 use crate::target::Profile;
 use crate::time::{Micros, Stamp};
@@ -324,6 +324,7 @@ fn drive_all(mission: &Mission, net: &Net, hooks: Hooks) -> (Judgement, Vec<Shar
         };
         let asking = users.iter().filter(|(user, _)| user.listens.is_none()).map(|(user, _)| user.number);
         let pair = if worked.is_some() { pair_of(mission, asking) } else { None };
+        let pair = &pair;
         let driving = users.into_iter().map(|(user, (seat, end))| {
             let (bench, desk) = (&bench, &desk);
             async move {
@@ -339,14 +340,17 @@ fn drive_all(mission: &Mission, net: &Net, hooks: Hooks) -> (Judgement, Vec<Shar
                     }
                     None => Turns::open(desk, &mission.stop),
                 };
-                let driven = drive(bench, user, seat, turns).await;
+                let (user, walked) = drive(bench, user, seat, turns).await;
                 drop(end);
-                Some(driven)
+                // Only who will be needed is kept.
+                if pair.is_some_and(|pair| pair.contains(&user.number())) {
+                    return Some((user, walked));
+                }
+                bench.judge.borrow_mut().leave(user.number());
+                None
             }
         });
-        // Only who will be needed is kept.
-        let needed = |user: &User<'_>| pair.is_some_and(|pair| pair.contains(&user.number()));
-        let driving = engine::all_together(driving, |driven| driven.filter(|(user, _)| needed(user)));
+        let driving = engine::all_together(driving);
         let working = async {
             let ((), mut driven) = tokio::join!(serving, driving);
             drop(working);

@@ -24,12 +24,9 @@ const TURNS: u32 = 61;
 /// How many users begin between two looks.
 const BEGINNERS: u32 = 16;
 
-/// Runs `users` until all are done and gives what `keep` keeps of what each brings back, in the order in which they come. Each is
-/// made when he begins.
-pub async fn all_together<F: Future, T>(
-    users: impl IntoIterator<Item = F>,
-    keep: impl Fn(F::Output) -> Option<T>,
-) -> Vec<T> {
+/// Runs `users` until all are done and gives what some of them bring back, in the order in which they come. Each is made when he
+/// begins.
+pub async fn all_together<T>(users: impl IntoIterator<Item = impl Future<Output = Option<T>>>) -> Vec<T> {
     let left = Rc::new(Cell::new(0));
     let mut coming = users.into_iter().map(|user| Member { user: Box::pin(user), left: Rc::clone(&left) });
     let mut members = FuturesUnordered::new();
@@ -40,7 +37,7 @@ pub async fn all_together<F: Future, T>(
         loop {
             let polled = members.poll_next_unpin(cx);
             if let Poll::Ready(Some(brought)) = polled {
-                kept.extend(keep(brought));
+                kept.extend(brought);
                 continue;
             }
             // Nobody under way can go on, or all turns are taken. If that never ends, users begin all the same.
@@ -105,7 +102,7 @@ mod tests {
                 for _ in 0..4 {
                     drop(permits.acquire().await);
                 }
-                looks.get()
+                Some(looks.get())
             });
             poll_fn(|cx| {
                 asked.set(asked.get() + 1);
@@ -121,7 +118,7 @@ mod tests {
         let done = tokio::select! {
             biased;
             () = looking => Vec::new(),
-            done = all_together(users, Some) => done,
+            done = all_together(users) => done,
         };
         assert_eq!(asked.get(), 200);
         let between: Vec<_> = done.chunk_by(|one, next| one == next).map(<[i32]>::len).collect();
@@ -138,8 +135,9 @@ mod tests {
             // Can go on from the next look on.
             tokio::task::yield_now().await;
             under_way.set(under_way.get() - 1);
+            None::<()>
         });
-        all_together(users, Some).await;
+        all_together(users).await;
         assert_eq!(most.get(), BEGINNERS);
     }
 
@@ -156,13 +154,15 @@ mod tests {
                 }
             })
             .await;
+            Some(())
         });
-        assert_eq!(all_together(users, Some).await.len(), 200);
+        assert_eq!(all_together(users).await.len(), 200);
     }
 
     #[tokio::test]
     async fn nobody_is_done_at_once() {
-        assert!(all_together([].map(|(): ()| std::future::ready(())), Some).await.is_empty());
+        let nobody: [std::future::Ready<Option<()>>; 0] = [];
+        assert!(all_together(nobody).await.is_empty());
     }
 
     #[tokio::test]
@@ -171,9 +171,9 @@ mod tests {
             for _ in 0..user {
                 tokio::task::yield_now().await;
             }
-            user
+            (user != 2).then_some(user)
         };
-        let kept = all_together([3, 0, 2, 1].map(turns), |user| (user != 2).then_some(user)).await;
+        let kept = all_together([3, 0, 2, 1].map(turns)).await;
         assert_eq!(kept, [0, 1, 3]);
     }
 }
