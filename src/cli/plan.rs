@@ -148,10 +148,13 @@ fn load(load: &Load) -> Vec<(&'static str, String)> {
     let mut begin = Vec::new();
     let mut least = load.hold;
     match &load.work {
-        Work::Closed { iterations, think } => {
+        Work::Closed { iterations, think, together } => {
             begin.push(format!("{} of each user, as soon as it is done", counted((*iterations).into(), "iteration")));
             if think.to > Micros::ZERO {
                 begin.push(format!("after {} of thinking", pause(*think)));
+            }
+            if !together {
+                begin.push("the first as soon as it is greeted, whatever others do".to_owned());
             }
             if load.warm_up > 0 {
                 let before = counted(load.warm_up.into(), "iteration");

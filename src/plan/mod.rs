@@ -259,7 +259,7 @@ mod tests {
     }
 
     fn closed(think: Think) -> Load {
-        Load { work: Work::Closed { iterations: 3, think }, ..Load::default() }
+        Load { work: Work::Closed { iterations: 3, think, together: true }, ..Load::default() }
     }
 
     fn open(poisson: bool) -> Load {

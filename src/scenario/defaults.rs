@@ -38,6 +38,8 @@ defaults! {
     "users.session" SESSION: &str = "fresh", text;
     /// How often each user walks the golden path.
     "load.closed.iterations" ITERATIONS: u32 = 1, text;
+    /// Whether first asks start together, once all users are greeted.
+    "load.closed.together" TOGETHER: bool = true, text;
     /// The share of arrivals that may find no free user.
     "load.open.dropped_at_most" DROPPED_AT_MOST: f64 = 0.001, percent;
     /// Which events a run must have, and in which order.

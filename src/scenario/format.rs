@@ -198,12 +198,15 @@ record! {
 }
 
 record! {
-    /// Each user repeats; the first asks start together once all users are greeted.
+    /// Each user repeats.
     pub struct ClosedDef {
         /// How often each user walks the golden path. Default: 1.
         pub iterations: Option<Spanned<Whole<1, 1_000_000>>>,
         /// How long each user pauses between two iterations. Default: not at all.
         pub think_time: Option<ThinkDef>,
+        /// The first asks start together, once all users are greeted. With `false` each user asks as soon as it is greeted. Default:
+        /// true.
+        pub together: Option<Spanned<bool>>,
     }
 }
 

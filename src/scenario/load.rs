@@ -54,6 +54,8 @@ pub enum Work {
         iterations: u32,
         /// How long each user pauses between two iterations.
         think: Think,
+        /// Whether first asks start together, once all users are greeted.
+        together: bool,
     },
     /// By the clock, whoever is free.
     Open(Open),
@@ -106,7 +108,8 @@ pub struct Ends {
 impl Default for Load {
     /// One iteration of each user.
     fn default() -> Load {
-        let work = Work::Closed { iterations: defaults::ITERATIONS, think: Think::default() };
+        let (iterations, think, together) = (defaults::ITERATIONS, Think::default(), defaults::TOGETHER);
+        let work = Work::Closed { iterations, think, together };
         let (hold, ends, exposure) = (Micros::ZERO, Ends::default(), Exposure::default());
         Load { work, warm_up: 0, hold, deadline: None, ends, intervals: None, exposure }
     }
@@ -146,6 +149,11 @@ impl Open {
 }
 
 impl Load {
+    /// Whether users wait for one another before they ask for the first time.
+    pub fn starts_together(&self) -> bool {
+        matches!(self.work, Work::Closed { together: true, .. })
+    }
+
     /// Iterations of `users` users together, as far as they are known beforehand, without those that warm up.
     pub fn iterations(&self, users: u32) -> u64 {
         match &self.work {

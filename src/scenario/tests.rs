@@ -46,7 +46,7 @@ fn a_small_scenario_gets_every_default() {
     assert_eq!((scenario.name.as_str(), scenario.tags.len()), ("small", 0));
     assert_eq!(scenario.target.profile, ProfileRef::Embedded);
     assert_eq!((scenario.users.count, scenario.users.first), (5, 1));
-    assert_eq!(scenario.load.work, Work::Closed { iterations: 1, think: Think::default() });
+    assert_eq!(scenario.load.work, Work::Closed { iterations: 1, think: Think::default(), together: true });
     assert_eq!((scenario.load.hold, &scenario.load.deadline), (Micros::ZERO, &None));
     assert!(scenario.fresh_sessions());
     assert_eq!(scenario.timeouts.run, Micros::from_secs(120));

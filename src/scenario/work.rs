@@ -77,7 +77,8 @@ pub fn amount(load: &LoadDef) -> Option<Span> {
 fn closed(written: &ClosedDef) -> Work {
     let narrow = |given: u64| u32::try_from(given).unwrap_or(u32::MAX);
     let iterations = written.iterations.map_or(defaults::ITERATIONS, |given| narrow(given.value.get()));
-    Work::Closed { iterations, think: written.think_time.as_ref().map(think).unwrap_or_default() }
+    let think = written.think_time.as_ref().map(think).unwrap_or_default();
+    Work::Closed { iterations, think, together: written.together.map_or(defaults::TOGETHER, |together| together.value) }
 }
 
 /// How long is paused.
@@ -134,6 +135,10 @@ pub fn check(written: Option<&LoadDef>, users: Option<&UsersDef>, cx: &mut Conte
     if let (Some(users), Some(exposure)) = (users, written.and_then(|load| load.exposure.as_ref())) {
         check_exposure(exposure, written, users, cx);
     }
+    if let (Some(witnesses), Some(apart)) = (users.and_then(|users| users.witnesses), written.and_then(apart)) {
+        let mistake = Diagnostic::mistake(witnesses.span, "witnesses connect before anybody asks");
+        cx.report(mistake.also(apart, "who waits for nobody").help("remove one of them"));
+    }
     if let Some(users) = users {
         check_count(written.and_then(|load| load.open.as_ref()), users, cx);
     }
@@ -157,6 +162,14 @@ fn check_load(load: &LoadDef, cx: &mut Context) {
     if let (Some(warm_up), Some(exposure)) = (load.warm_up, &load.exposure) {
         let mistake = Diagnostic::mistake(warm_up.span, "how users meet is for all of their iterations");
         cx.report(mistake.also(exposure.span, "how they meet").help("remove one of the two"));
+    }
+    if let (Some(apart), Some(other)) = (apart(load), load.exposure.as_ref()) {
+        let mistake = Diagnostic::mistake(apart, "how users meet is said already");
+        cx.report(mistake.also(other.span, "here").help("remove one of the two"));
+    }
+    if let (Some(apart), Some(hold)) = (apart(load), load.hold) {
+        let mistake = Diagnostic::mistake(hold.span, "nobody is held who asks without having waited for the others");
+        cx.report(mistake.also(apart, "because of this").help("remove one of them"));
     }
     for (time, what) in [(load.hold, "a hold"), (load.deadline, "a deadline")] {
         if let Some(time) = time.filter(|time| time.value == Micros::ZERO) {
@@ -190,6 +203,12 @@ fn check_load(load: &LoadDef, cx: &mut Context) {
     if let Some(open) = &load.open {
         check_open(open, cx);
     }
+}
+
+/// Where it is written that users wait for nobody.
+fn apart(load: &LoadDef) -> Option<Span> {
+    let together = load.closed.as_ref()?.value.together?;
+    (!together.value).then_some(together.span)
 }
 
 /// Reports a pause that cannot be drawn.

@@ -172,8 +172,8 @@ pub async fn drive<'a>(
 ) -> (User<'a>, u32) {
     let mut last = 0;
     let mut user = User::new(bench, planned, seat);
-    if bench.mission.plan.iterations().is_none() {
-        // The clock starts when everybody is here; who it sends asks at once.
+    if !bench.mission.plan.load.starts_together() {
+        // Whoever waits for all, as an open load's clock does, does not wait for this one any more.
         user.seat = None;
     }
     while let Some(turn) = user.wait_for(&mut turns).await {

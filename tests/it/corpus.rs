@@ -98,6 +98,7 @@ const BEYOND_A_SCHEMA: &[(&str, &[&str])] = &[
             "load-idle",
             "load-intervals",
             "load-no-rate",
+            "load-not-together",
             "load-nobody-begins",
             "load-open-empty",
             "load-warm-up-exposure",

@@ -161,6 +161,18 @@ fn connections_are_held_before_the_first_ask() {
 }
 
 #[test]
+fn who_is_told_not_to_wait_asks_while_others_still_log_in() {
+    for (together, code, verdict) in [(true, 0, "pass"), (false, 4, "inconclusive")] {
+        let load = format!("{{ closed: {{ iterations: 1, together: {together} }} }}");
+        let more = ["--set", "expect.isolation.min_overlap=100%", "--fault", "login-slow:first=1,by=2s"];
+        let (place, ended) = run("count: 2", &load, &more);
+        ended.exits(code);
+        let report = report(&place);
+        assert_eq!((report.claim("isolation"), report.count("runs_good")), (Some(verdict), 2), "{together}");
+    }
+}
+
+#[test]
 fn what_is_not_over_at_the_deadline_is_cut_and_fails() {
     let (place, ended) = run("count: 2", "{ closed: { iterations: 1000 }, deadline: 400ms }", &[]);
     ended.exits(1);
