@@ -78,7 +78,8 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
             }
             Parsed::Partial => {
                 let room = (HEAD_LIMIT - read.len()) as u64;
-                read.reserve(2048);
+                // Most answers are shorter; what a read may fill is cleared before.
+                read.reserve(1024);
                 let got = (&mut *stream).take(room).read_buf(&mut read).await;
                 if got.map_err(|error| failure::failed(reading(), &error))? == 0 {
                     let error = match read.len() {
