@@ -41,19 +41,16 @@ pub async fn all_together<T>(users: impl IntoIterator<Item = impl Future<Output 
                 continue;
             }
             // Nobody under way can go on, or all turns are taken. If that never ends, users begin all the same.
-            let (most, taken) = if left.get() == 0 { (1, true) } else { (BEGINNERS, false) };
-            if begun < most {
-                match coming.next() {
-                    Some(user) => members.push(user),
-                    None => return polled.map(|_| ()),
-                }
-                begun += 1;
-            } else if taken {
-                return Poll::Pending;
-            } else {
-                // Asked again after the next look.
+            let most = if left.get() == 0 { 1 } else { BEGINNERS };
+            if begun >= most {
+                // Goes on after the next look, whatever it brings: those under way may wait for those who have not begun.
                 return pin!(yield_now()).poll(cx);
             }
+            match coming.next() {
+                Some(user) => members.push(user),
+                None => return polled.map(|_| ()),
+            }
+            begun += 1;
         }
     });
     unconstrained(all).await;
@@ -139,6 +136,27 @@ mod tests {
         });
         all_together(users).await;
         assert_eq!(most.get(), BEGINNERS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_begin_where_the_last_turn_is_taken_and_nobody_can_go_on() {
+        let (some, everybody) = (Semaphore::new(0), Semaphore::new(0));
+        let third = 3 * BEGINNERS;
+        let (some, everybody) = (&some, &everybody);
+        let users = (0..200).map(|nth| async move {
+            if nth == third {
+                some.close();
+            } else if nth == 199 {
+                everybody.close();
+            } else if nth < TURNS - BEGINNERS {
+                // Take with those who begin as many turns as there are.
+                assert!(some.acquire().await.is_err());
+            }
+            assert!(everybody.acquire().await.is_err());
+            Some(())
+        });
+        let all = tokio::time::timeout(std::time::Duration::from_secs(1), all_together(users)).await;
+        assert_eq!(all.map(|done| done.len()), Ok(200));
     }
 
     #[tokio::test]
