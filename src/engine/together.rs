@@ -80,6 +80,9 @@ impl<F: Future> Future for Member<F> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use tokio::sync::Semaphore;
 
     use super::*;
@@ -140,20 +143,29 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn all_begin_where_the_last_turn_is_taken_and_nobody_can_go_on() {
-        let (some, everybody) = (Semaphore::new(0), Semaphore::new(0));
-        let third = 3 * BEGINNERS;
-        let (some, everybody) = (&some, &everybody);
-        let users = (0..200).map(|nth| async move {
-            if nth == third {
-                some.close();
-            } else if nth == 199 {
-                everybody.close();
-            } else if nth < TURNS - BEGINNERS {
-                // Take with those who begin as many turns as there are.
-                assert!(some.acquire().await.is_err());
+        let (some, everybody) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+        let begun = Arc::new(AtomicU32::new(0));
+        let (opened, counted) = (Arc::clone(&some), Arc::clone(&begun));
+        // Between two looks, so that nobody is woken while it is somebody's turn.
+        tokio::spawn(async move {
+            while counted.load(Ordering::Relaxed) < 3 * BEGINNERS {
+                yield_now().await;
             }
-            assert!(everybody.acquire().await.is_err());
-            Some(())
+            opened.close();
+        });
+        let users = (0..200).map(|nth| {
+            let (some, everybody, begun) = (Arc::clone(&some), Arc::clone(&everybody), Arc::clone(&begun));
+            async move {
+                begun.fetch_add(1, Ordering::Relaxed);
+                if nth == 199 {
+                    everybody.close();
+                } else if nth < TURNS - BEGINNERS {
+                    // Take with those who begin then as many turns as there are.
+                    assert!(some.acquire().await.is_err());
+                }
+                assert!(everybody.acquire().await.is_err());
+                Some(())
+            }
         });
         let all = tokio::time::timeout(std::time::Duration::from_secs(1), all_together(users)).await;
         assert_eq!(all.map(|done| done.len()), Ok(200));
