@@ -137,7 +137,7 @@ pub fn check(written: Option<&LoadDef>, users: Option<&UsersDef>, cx: &mut Conte
     }
     if let (Some(witnesses), Some(apart)) = (users.and_then(|users| users.witnesses), written.and_then(apart)) {
         let mistake = Diagnostic::mistake(witnesses.span, "witnesses connect before anybody asks");
-        cx.report(mistake.also(apart, "who waits for nobody").help("remove one of them"));
+        cx.report(mistake.also(apart, "who waits for nobody").help("remove `together` or `witnesses`"));
     }
     if let Some(users) = users {
         check_count(written.and_then(|load| load.open.as_ref()), users, cx);
@@ -165,11 +165,11 @@ fn check_load(load: &LoadDef, cx: &mut Context) {
     }
     if let (Some(apart), Some(other)) = (apart(load), load.exposure.as_ref()) {
         let mistake = Diagnostic::mistake(apart, "how users meet is said already");
-        cx.report(mistake.also(other.span, "here").help("remove one of the two"));
+        cx.report(mistake.also(other.span, "here").help("remove `together` or `exposure`"));
     }
     if let (Some(apart), Some(hold)) = (apart(load), load.hold) {
         let mistake = Diagnostic::mistake(hold.span, "nobody is held who asks without having waited for the others");
-        cx.report(mistake.also(apart, "because of this").help("remove one of them"));
+        cx.report(mistake.also(apart, "because of this").help("remove `together` or `hold`"));
     }
     for (time, what) in [(load.hold, "a hold"), (load.deadline, "a deadline")] {
         if let Some(time) = time.filter(|time| time.value == Micros::ZERO) {
