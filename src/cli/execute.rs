@@ -324,9 +324,8 @@ fn drive_all(mission: &Mission, net: &Net, hooks: Hooks) -> (Judgement, Vec<Shar
         };
         let asking = users.iter().filter(|(user, _)| user.listens.is_none()).map(|(user, _)| user.number);
         let pair = if worked.is_some() { pair_of(mission, asking) } else { None };
-        let pair = &pair;
         let driving = users.into_iter().map(|(user, (seat, end))| {
-            let (bench, desk) = (&bench, &desk);
+            let (bench, desk, pair) = (&bench, &desk, &pair);
             async move {
                 let turns = match plan.iterations() {
                     _ if user.listens.is_some() => {

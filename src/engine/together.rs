@@ -28,7 +28,7 @@ const BEGINNERS: u32 = 16;
 /// begins.
 pub async fn all_together<T>(users: impl IntoIterator<Item = impl Future<Output = Option<T>>>) -> Vec<T> {
     let left = Rc::new(Cell::new(0));
-    let mut coming = users.into_iter().map(|user| Member { user: Box::pin(user), left: Rc::clone(&left) });
+    let mut coming = users.into_iter().fuse().map(|user| Member { user: Box::pin(user), left: Rc::clone(&left) });
     let mut members = FuturesUnordered::new();
     let mut kept = Vec::new();
     let all = poll_fn(|cx| {

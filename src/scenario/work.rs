@@ -168,8 +168,7 @@ fn check_load(load: &LoadDef, cx: &mut Context) {
         cx.report(mistake.also(other.span, "here").help("remove `together` or `exposure`"));
     }
     if let (Some(apart), Some(hold)) = (apart(load), load.hold) {
-        let mistake = Diagnostic::mistake(hold.span, "nobody is held who asks without having waited for the others");
-        cx.report(mistake.also(apart, "because of this").help("remove `together` or `hold`"));
+        cx.report(not_held(hold.span, apart).help("remove `together` or `hold`"));
     }
     for (time, what) in [(load.hold, "a hold"), (load.deadline, "a deadline")] {
         if let Some(time) = time.filter(|time| time.value == Micros::ZERO) {
@@ -209,6 +208,11 @@ fn check_load(load: &LoadDef, cx: &mut Context) {
 fn apart(load: &LoadDef) -> Option<Span> {
     let together = load.closed.as_ref()?.value.together?;
     (!together.value).then_some(together.span)
+}
+
+fn not_held(hold: Span, because: Span) -> Diagnostic {
+    let mistake = Diagnostic::mistake(hold, "nobody is held who asks without having waited for the others");
+    mistake.also(because, "because of this")
 }
 
 /// Reports a pause that cannot be drawn.
@@ -289,8 +293,7 @@ fn check_exposure(written: &Spanned<ExposureDef>, load: Option<&LoadDef>, users:
         );
     }
     if let (Some(early), Some(hold)) = (switch.or(early), load.and_then(|load| load.hold)) {
-        let mistake = Diagnostic::mistake(hold.span, "nobody is held who asks without having waited for the others");
-        cx.report(mistake.also(early, "because of this").help("remove one of them"));
+        cx.report(not_held(hold.span, early).help("remove one of them"));
     }
     if let (Some(switch), count @ 1..4) = (switch, self::users(users, load)) {
         let title = format!("of {count} users who take turns no two can have a run at once");
