@@ -946,7 +946,7 @@ fn budget(judgement: &Judgement, budget: &Budget) -> (Claim, Vec<Finding>) {
     let Weighed { verdict, figures, missing, findings } = match budget.per {
         None => {
             let none = Latencies::default();
-            let latencies = judgement.segments.get(&budget.segment).unwrap_or(&none);
+            let latencies = judgement.segments.get(budget.segment).unwrap_or(&none);
             Weighed::of(latencies, budget, None)
         }
         Some(per) => weigh_windows(judgement, budget, per),
@@ -1141,7 +1141,7 @@ fn doubtful(judged: &LimitJudgement, doubt: Doubt) -> String {
 }
 
 fn figure(judgement: &Judgement, segment: Segment) -> Option<Figure> {
-    let latencies = judgement.segments.get(&segment)?;
+    let latencies = judgement.segments.get(segment)?;
     let histogram = &latencies.latest;
     let runs = histogram.len();
     let quantile = |q: f64, least: u64| histogram.quantile(q).filter(|_| runs >= least).map(Micros);
@@ -1208,7 +1208,7 @@ mod tests {
         let (level, per) = (Level::Fail, None);
         let budget = Budget { segment: Segment::Run, statistic, limit, level, per, proven, required: true, origin };
         let mut judgement = Judgement::default();
-        judgement.segments.insert(Segment::Run, latencies(values_ms));
+        *judgement.segments.of(Segment::Run) = latencies(values_ms);
         let (claim, finding) = super::budget(&judgement, &budget);
         (claim.verdict, finding.iter().map(|finding| finding.deviation.message()).collect())
     }
@@ -1274,7 +1274,7 @@ mod tests {
             let levels = [(fail_ms, Level::Fail), (60, Level::Warn)];
             expect.budgets = levels.map(|(ms, level)| budget(Statistic::Max, ms, level, None)).to_vec();
             let mut judgement = Judgement::default();
-            judgement.segments.insert(Segment::Run, latencies(&exact([50, 70])));
+            *judgement.segments.of(Segment::Run) = latencies(&exact([50, 70]));
             let conclusion = conclude(judgement, &expect, false, None);
             let budgets = conclusion.claims.iter().filter(|claim| matches!(claim.kind, ClaimKind::Budget(_)));
             let verdicts: Vec<_> =
@@ -1445,7 +1445,7 @@ mod tests {
         let open = Some(crate::expect::Arrivals { dropped_at_most: 0.1 });
         let expect = Expectations { budgets: vec![budget], open, ..expectations(2) };
         let mut judgement = Judgement::default();
-        judgement.segments.insert(segment, latencies(&exact(vec![took_ms; 20])));
+        *judgement.segments.of(segment) = latencies(&exact(vec![took_ms; 20]));
         (judgement.counts.arrivals, judgement.counts.arrivals_dropped) = (20 + dropped, dropped);
         let conclusion = conclude(judgement, &expect, false, None);
         let claim = conclusion.claims.iter().find(|claim| matches!(claim.kind, ClaimKind::Budget(_))).unwrap();
@@ -1470,7 +1470,7 @@ mod tests {
         let budget = Budget { segment, statistic, limit, level, per, proven, required, origin };
         let expect = Expectations { budgets: vec![budget], ..expectations(2) };
         let mut judgement = Judgement::default();
-        judgement.segments.insert(segment, latencies(&exact(vec![150; 20])));
+        *judgement.segments.of(segment) = latencies(&exact(vec![150; 20]));
         let (latest, late) = (Micros::from_millis(latest_ms), Micros::from_millis(500));
         let late = if latest_ms > 10 { late } else { Micros::ZERO };
         let lasted = Micros::from_secs(10);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::expect::Segment;
+use crate::expect::{PerSegment, Segment};
 use crate::finding::Mark;
 use crate::identity::{Iteration, UserNumber};
 use crate::stats::Series;
@@ -17,7 +17,7 @@ const RUNS_KEPT: usize = 4;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Course {
     /// Latencies per segment by the time at which their iteration began.
-    pub over_time: BTreeMap<Segment, Series>,
+    pub over_time: PerSegment<Series>,
     /// The first runs of each user, in order of time.
     pub runs: BTreeMap<UserNumber, Vec<PassedRun>>,
     /// How connections ended that the harness had not closed: `closed 1011`, `lost`. Codes are 16 bits, so they are few.
@@ -39,7 +39,7 @@ pub struct PassedRun {
 
 impl Course {
     pub(super) fn measured(&mut self, segment: Segment, began: Stamp, took: Micros) {
-        self.over_time.entry(segment).or_default().record(began.0, took.0);
+        self.over_time.of(segment).record(began.0, took.0);
     }
 
     /// Keeps a run, which is made only if there is room.
@@ -55,8 +55,8 @@ impl Course {
     }
 
     pub(super) fn merge(&mut self, other: Course) {
-        for (segment, series) in other.over_time {
-            self.over_time.entry(segment).or_default().merge(series);
+        for (segment, series) in other.over_time.all() {
+            self.over_time.of(segment).merge(series);
         }
         for (user, runs) in other.runs {
             let mine = self.runs.entry(user).or_default();

@@ -15,7 +15,7 @@ use super::flight::Flight;
 use super::instrument::Instrument;
 use super::ledger::Ledger;
 use crate::event::KindId;
-use crate::expect::{Exceptions, Expectations, Names, Segment};
+use crate::expect::{Exceptions, Expectations, Names, PerSegment, Segment};
 use crate::finding::{Excerpt, Finding, LeakClass, Subject};
 use crate::identity::{Iteration, UserNumber};
 use crate::rule::{Concern, Rule, Severity};
@@ -28,7 +28,7 @@ pub struct Judgement {
     /// How much was seen.
     pub counts: Counts,
     /// Latencies per segment.
-    pub segments: BTreeMap<Segment, Latencies>,
+    pub segments: PerSegment<Latencies>,
     /// The same per window of time, of segments that have a budget per window.
     pub windows: BTreeMap<Window, Latencies>,
     /// Deviations.
@@ -392,8 +392,8 @@ impl Judgement {
     /// nothing.
     pub fn merge(mut self, other: Judgement) -> Judgement {
         self.counts = self.counts.plus(&other.counts);
-        for (segment, latencies) in other.segments {
-            self.segments.entry(segment).or_default().merge(&latencies);
+        for (segment, latencies) in other.segments.all() {
+            self.segments.of(segment).merge(&latencies);
         }
         for (window, latencies) in other.windows {
             self.windows.entry(window).or_default().merge(&latencies);

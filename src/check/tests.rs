@@ -1560,7 +1560,7 @@ fn response_counts_from_when_the_iteration_was_meant_to_begin() {
         let open = open.then_some(crate::expect::Arrivals { dropped_at_most: 0.0 });
         let expect = Arc::new(Expectations { open, ..expectations(1) });
         let judgement = judge(&expect, &[late(7)]);
-        let max = |segment| judgement.segments.get(&segment).and_then(|latencies| latencies.latest.max());
+        let max = |segment| judgement.segments.get(segment).and_then(|latencies| latencies.latest.max());
         (max(Segment::Response), max(Segment::Run), judgement.counts.arrivals)
     };
     let (response, run, arrivals) = measured(true);

@@ -43,7 +43,7 @@ pub(super) fn value(judgement: &Judgement, expect: &Expectations) -> Value {
     let hurt: BTreeSet<_> = judgement.findings.users(fails).collect();
     let mut limits: Vec<Within> = Vec::new();
     for budget in expect.budgets.iter().filter(|budget| bounds_each(budget)) {
-        let Some(histogram) = judgement.segments.get(&budget.segment).map(|latencies| &latencies.latest) else {
+        let Some(histogram) = judgement.segments.get(budget.segment).map(|latencies| &latencies.latest) else {
             continue;
         };
         let same = |row: &&mut Within| (row.segment, row.statistic) == (budget.segment, budget.statistic);

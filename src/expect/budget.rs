@@ -60,6 +60,36 @@ impl Segment {
     }
 }
 
+/// A `T` for each segment that has one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PerSegment<T>([Option<T>; Segment::ALL.len()]);
+
+impl<T> Default for PerSegment<T> {
+    fn default() -> PerSegment<T> {
+        PerSegment(Default::default())
+    }
+}
+
+impl<T> PerSegment<T> {
+    /// That of `segment`, if it has one.
+    pub fn get(&self, segment: Segment) -> Option<&T> {
+        self.0[segment as usize].as_ref()
+    }
+
+    /// That of `segment`, which has one from now on.
+    pub fn of(&mut self, segment: Segment) -> &mut T
+    where
+        T: Default,
+    {
+        self.0[segment as usize].get_or_insert_default()
+    }
+
+    /// All there are.
+    pub fn all(self) -> impl Iterator<Item = (Segment, T)> {
+        Segment::ALL.into_iter().zip(self.0).filter_map(|(segment, one)| Some((segment, one?)))
+    }
+}
+
 impl fmt::Display for Segment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())

@@ -13,7 +13,7 @@ mod grammar;
 mod matcher;
 
 pub use answer::AnswerRules;
-pub use budget::{Budget, BudgetName, Level, Reliability, ReliabilityOf, Segment, Statistic};
+pub use budget::{Budget, BudgetName, Level, PerSegment, Reliability, ReliabilityOf, Segment, Statistic};
 pub use dialect::{Dialect, Fields, Form, Member, Names, Split, Trie, TrieNode, bit};
 pub use doors::{DoorRule, Doors, Misplaced, Refusals};
 pub use exceptions::{Date, Exceptions, Known, RuleChange};

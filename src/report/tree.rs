@@ -680,8 +680,8 @@ fn changed_rule(changed: &check::ChangedRule) -> ChangedRule {
 }
 
 fn segment(conclusion: &Conclusion, figure: &check::Figure) -> Segment {
-    let latencies = conclusion.judgement.segments.get(&figure.segment);
-    let over_time = conclusion.judgement.course.over_time.get(&figure.segment);
+    let latencies = conclusion.judgement.segments.get(figure.segment);
+    let over_time = conclusion.judgement.course.over_time.get(figure.segment);
     let us = |figure: Option<Micros>| figure.map(|figure| figure.0);
     Segment {
         name: figure.segment.to_string(),

@@ -341,7 +341,7 @@ pub struct Watched {
 impl Watched {
     fn of(judge: &Judge) -> Watched {
         let seen = judge.so_far();
-        let good = seen.segments.get(&Segment::Run).map(|latencies| (latencies.latest.len(), latencies.latest.sum()));
+        let good = seen.segments.get(Segment::Run).map(|latencies| (latencies.latest.len(), latencies.latest.sum()));
         let (good, took_us) = good.unwrap_or_default();
         Watched {
             findings: seen.findings.total() + seen.ledger.marks.len() as u64,

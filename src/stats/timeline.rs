@@ -3,8 +3,6 @@
 //! Which slice something belongs to depends on its time alone, so merging is associative and commutative to the bit wherever
 //! joining is.
 
-use std::collections::BTreeMap;
-
 /// Slices at most.
 const SLICES: u64 = 60;
 
@@ -18,21 +16,31 @@ pub trait Join {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Timeline<T> {
     width_us: u64,
-    slices: BTreeMap<u64, T>,
+    /// From the beginning of all to the last in which there is something.
+    slices: Vec<Option<T>>,
 }
 
 impl<T: Join + Default> Timeline<T> {
     /// Nothing yet, in slices of `width_us` at first, which is above zero. Timelines that are merged begin with the same.
     pub fn new(width_us: u64) -> Timeline<T> {
-        Timeline { width_us, slices: BTreeMap::new() }
+        Timeline { width_us, slices: Vec::new() }
     }
 
     /// The slice of what happened `at_us` after the beginning of all.
     pub fn at(&mut self, at_us: u64) -> &mut T {
-        while at_us / self.width_us >= SLICES {
+        let mut index = at_us / self.width_us;
+        while index >= SLICES {
             self.widen();
+            index = at_us / self.width_us;
         }
-        self.slices.entry(at_us / self.width_us).or_default()
+        self.slice(index as usize)
+    }
+
+    fn slice(&mut self, index: usize) -> &mut T {
+        if self.slices.len() <= index {
+            self.slices.resize_with(index + 1, || None);
+        }
+        self.slices[index].get_or_insert_default()
     }
 
     /// Adds what another one holds. The order in which any number of them are merged never matters.
@@ -43,21 +51,22 @@ impl<T: Join + Default> Timeline<T> {
         while other.width_us < self.width_us {
             other.widen();
         }
-        for (index, theirs) in other.slices {
-            self.slices.entry(index).or_default().join(theirs);
+        for (index, theirs) in other.slices.into_iter().enumerate() {
+            theirs.into_iter().for_each(|theirs| self.slice(index).join(theirs));
         }
     }
 
     /// Beginning and length in microseconds, and what there is, by time.
     pub fn slices(&self) -> impl Iterator<Item = (u64, u64, &T)> {
-        self.slices.iter().map(|(index, slice)| (index * self.width_us, self.width_us, slice))
+        let all = (0..).zip(&self.slices);
+        all.filter_map(|(index, slice)| Some((index * self.width_us, self.width_us, slice.as_ref()?)))
     }
 
     fn widen(&mut self) {
         // What begins later than half of all time stays in the last slice.
         self.width_us = self.width_us.saturating_mul(2);
-        for (index, slice) in std::mem::take(&mut self.slices) {
-            self.slices.entry(index / 2).or_default().join(slice);
+        for (index, slice) in std::mem::take(&mut self.slices).into_iter().enumerate() {
+            slice.into_iter().for_each(|slice| self.slice(index / 2).join(slice));
         }
     }
 }

@@ -861,7 +861,7 @@ impl Lane {
         let counts = |iteration: &&IterationState| !iteration.apart && !iteration.warms_up;
         let Some(iteration) = self.iterations.back().filter(counts) else { return };
         let (number, began) = (iteration.iteration, iteration.began);
-        bench.out.segments.entry(segment).or_default().record(self.user, number, earliest, latest);
+        bench.out.segments.of(segment).record(self.user, number, earliest, latest);
         bench.out.course.measured(segment, began, latest);
         for per in bench.expect.windows(segment) {
             let window = Window::of(segment, per, began);

@@ -77,7 +77,7 @@ impl From {
         let taped = Taped { header: recorded.header, tapes };
         let expect = taped.measure(scenario, None).map_err(|text| Refused { text, exit: Exit::Usage })?;
         let (scene, judgement) = Scene::of(&taped.tapes, &expect, taped.execution());
-        let slowest = judgement.segments.get(&Segment::Run).and_then(|run| run.slowest);
+        let slowest = judgement.segments.get(Segment::Run).and_then(|run| run.slowest);
         let slowest = slowest.map(|slowest| slowest.took).unwrap_or_default();
         let conclusion = taped.concluded(judgement, &expect);
         let healthy = codes(&conclusion);
