@@ -2,9 +2,11 @@
 //!
 //! Numbers to look at while it runs. Nothing is judged from them: what counts is in what the threads bring back.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use foldhash::fast::FixedState;
 
 use super::interval::Fared;
 use crate::identity::UserNumber;
@@ -44,9 +46,12 @@ pub struct Progress {
     /// What threads showed of themselves, in microseconds: observed, overdue, computing; and since they were last looked at the
     /// latest timer and the longest wait of a frame.
     fared: [AtomicU64; 5],
-    /// Users with runs in flight: when the last of them was asked for, and how many. Locked once per ask and once per end.
-    asking: Mutex<BTreeMap<UserNumber, (Stamp, u64)>>,
+    /// Locked once per ask and once per end.
+    asking: Mutex<InFlight>,
 }
+
+/// Users with runs in flight: when the last of them was asked for, and how many.
+type InFlight = HashMap<UserNumber, (Stamp, u64), FixedState>;
 
 impl Default for Progress {
     fn default() -> Progress {
@@ -192,7 +197,7 @@ impl Progress {
         first.map(|(since, user)| (user, now.since(since)))
     }
 
-    fn in_flight<T>(&self, look: impl FnOnce(&mut BTreeMap<UserNumber, (Stamp, u64)>) -> T) -> T {
+    fn in_flight<T>(&self, look: impl FnOnce(&mut InFlight) -> T) -> T {
         // Whoever panicked with it left a whole map behind.
         look(&mut self.asking.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
     }
