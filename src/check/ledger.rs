@@ -29,10 +29,13 @@ const COMMON: usize = 3;
 pub const LEARNED_KEPT: usize = 50_000;
 
 /// How many ids of runs and threads whose owners are known one part of an execution keeps, besides `OWNERS_PER_USER` for each of
-/// its users (some 30 bytes each). A soak has ids without end; those of runs that were long ago are forgotten first.
+/// its users and at most `AT_ONCE` more (some 30 bytes each). A soak has ids without end; those of runs that were long ago are
+/// forgotten first.
 pub const OWNERS_KEPT: usize = 50_000;
 /// See `OWNERS_KEPT`; more than can be in use at once.
 const OWNERS_PER_USER: usize = 8;
+/// So many are forgotten at once: each lies elsewhere in memory, and several are waited for no longer than one.
+const AT_ONCE: usize = 64;
 
 /// Whose ids are whose.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -194,15 +197,18 @@ impl Ledger {
     }
 
     /// An id that an ask brought, which the next one may bring again, belongs to `user`, of whom there are `users` here. Says
-    /// whether another one was forgotten for it.
-    pub fn own_for_a_while(&mut self, role: IdRole, value: &str, user: UserNumber, users: u64) -> bool {
+    /// how many others were forgotten for it.
+    pub fn own_for_a_while(&mut self, role: IdRole, value: &str, user: UserNumber, users: u64) -> u64 {
         let key = Ledger::key(role, value);
         if self.own_key(key, user) {
             self.aging.push_back(key);
         }
         let room = OWNERS_KEPT + OWNERS_PER_USER * usize::try_from(users).unwrap_or(usize::MAX / OWNERS_PER_USER / 2);
-        let oldest = if self.aging.len() > room { self.aging.pop_front() } else { None };
-        oldest.is_some_and(|oldest| self.owners.remove(&oldest).is_some())
+        if self.aging.len() < room + AT_ONCE {
+            return 0;
+        }
+        let owners = &mut self.owners;
+        self.aging.drain(..AT_ONCE).map(|oldest| u64::from(owners.remove(&oldest).is_some())).sum()
     }
 
     /// Nothing more will be told.
@@ -466,16 +472,18 @@ mod tests {
         let (user, other) = (UserNumber(1), UserNumber(2));
         ledger.own(IdRole::Thread, "captured", user);
         let room = OWNERS_KEPT + OWNERS_PER_USER * 3;
+        // What is asked for again is kept once.
         let forgotten = |ledger: &mut Ledger, id: usize| {
-            // What is asked for again is kept once.
-            ledger.own_for_a_while(IdRole::Run, &id.to_string(), user, 3)
-                || ledger.own_for_a_while(IdRole::Run, &id.to_string(), user, 3)
+            let id = id.to_string();
+            let mut asked = || ledger.own_for_a_while(IdRole::Run, &id, user, 3);
+            asked() + asked()
         };
-        assert!(!(0..room).any(|id| forgotten(&mut ledger, id)));
-        assert!(forgotten(&mut ledger, room) && forgotten(&mut ledger, room + 1));
-        let owner = |id: &str| ledger.other_owner(IdRole::Run, id, other);
-        assert_eq!([owner("0"), owner("1"), owner("2")], [None, None, Some(user)]);
-        assert_eq!(owner(&(room + 1).to_string()), Some(user));
+        let last = room + AT_ONCE - 1;
+        assert_eq!((0..last).map(|id| forgotten(&mut ledger, id)).sum::<u64>(), 0);
+        assert_eq!(forgotten(&mut ledger, last), AT_ONCE as u64);
+        let owner = |id: usize| ledger.other_owner(IdRole::Run, &id.to_string(), other);
+        assert!((0..AT_ONCE).all(|id| owner(id).is_none()));
+        assert!((AT_ONCE..=last).all(|id| owner(id) == Some(user)));
         assert_eq!(ledger.other_owner(IdRole::Thread, "captured", other), Some(user));
         assert_eq!(ledger.owners.len(), room + 1);
     }

@@ -368,7 +368,7 @@ fn is_blank(value: &str) -> bool {
 /// As `own`, of an id that an ask brings.
 pub(super) fn own_asked(out: &mut Judgement, role: IdRole, value: &str, user: UserNumber) {
     let forgotten = out.ledger.own_for_a_while(role, value, user, out.counts.users);
-    out.counts.ids_dropped += u64::from(forgotten);
+    out.counts.ids_dropped += forgotten;
 }
 
 fn compare(how: Compare, mine: &str, value: &str) -> bool {
