@@ -173,11 +173,13 @@ impl Automaton {
         }
         self.counts.clear();
         self.spare.extend(self.agents.drain(..).filter_map(|agent| agent.name));
+        let tools = self.guessed.drain(..).flat_map(|guess| [guess.call.tool, guess.result]);
+        self.spare.extend(tools.flat_map(|tool| [tool.call, tool.name]).flatten());
         self.spare.truncate(SPARE);
         self.calls.clear();
         self.seen.clear();
-        let Automaton { counts, agents, calls, spare, seen, .. } = self;
-        Automaton { counts, agents, calls, spare, seen, ..Automaton::default() }
+        let Automaton { counts, agents, calls, guessed, spare, seen, .. } = self;
+        Automaton { counts, agents, calls, guessed, spare, seen, ..Automaton::default() }
     }
 
     /// Takes the next event of the run.
@@ -285,7 +287,7 @@ impl Automaton {
             let (count, limit) = (u64::from(count(index)), u64::from(grammar.symbols[index].min));
             Deviation::WrongCount { event: names(index), count, limit, few: true }
         }));
-        let agents = self.agent_names();
+        let agents = if grammar.min_agents == 0 { 0 } else { self.agent_names() };
         if agents < u64::from(grammar.min_agents) {
             let (event, limit) = ("an agent of its own name".to_owned(), u64::from(grammar.min_agents));
             deviations.push(Deviation::WrongCount { event, count: agents, limit, few: true });

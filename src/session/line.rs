@@ -230,7 +230,7 @@ impl<'a> Line<'a> {
         self.sent(at, &text);
         // A target that does not take it must not keep a deadline from passing; what is not taken goes out with the next one.
         let deadline = self.bench.judge.borrow().next_deadline(self.number);
-        let within = deadline.map_or(patience, |deadline| patience.min(deadline.since(self.now())));
+        let within = deadline.map_or(patience, |deadline| patience.min(deadline.since(at)));
         if let Some(socket) = &mut self.socket {
             self.stuck = socket.send_text(text, within).await.is_err_and(|failure| failure.hung);
         }

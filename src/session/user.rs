@@ -876,17 +876,15 @@ impl<'a> User<'a> {
             self.values.set(name, value.clone());
         }
         let prompt = &mission.scenario.asked_by(self.persona)[turn as usize].prompt;
-        let prompt = prompt.render(&|name| self.values.get(name)).unwrap_or_default();
-        self.values.set("prompt", prompt.clone());
-        let chosen = |role: IdRole, value: Option<String>| {
-            let rules = &mission.expect.ids;
-            let sent = rules.iter().any(|rule| rule.role == role && rule.source == IdSource::Chosen);
-            value.filter(|_| sent)
+        let said = prompt.render(&|name| self.values.get(name)).unwrap_or_default();
+        let prompt = self.bench.scrubber().scrub(&said).into_owned();
+        self.values.set("prompt", said);
+        let chosen = |role: IdRole, name: &str| {
+            let mut rules = mission.expect.ids.iter();
+            let sent = rules.any(|rule| rule.role == role && rule.source == IdSource::Chosen);
+            self.values.get(name).filter(|_| sent).and_then(|id| id.as_str().map(str::to_owned))
         };
-        let named = |name: &str| self.values.get(name).and_then(|id| id.as_str().map(str::to_owned));
-        let (run, thread) = (named("run_id"), named("thread_id"));
-        let prompt = self.bench.scrubber().scrub(&prompt).into_owned();
-        let (run, thread) = (chosen(IdRole::Run, run), chosen(IdRole::Thread, thread));
+        let (run, thread) = (chosen(IdRole::Run, "run_id"), chosen(IdRole::Thread, "thread_id"));
         self.line.tell_own(&self.values);
         let message = match &mission.profile.ask {
             Ask::Send(message) => {

@@ -180,21 +180,23 @@ impl Lane {
         let Some(iteration) = self.iterations.back_mut() else { return };
         connection.asking = !bench.expect.asking.by_request;
         iteration.first_asked.get_or_insert(at);
-        let (spare, marks, automaton) = match bench.spare.0.pop() {
-            None => (None, VecDeque::with_capacity(MARKS_KEPT), Automaton::new()),
-            Some(mut run) => {
+        let mut spare = bench.spare.0.pop();
+        let (mut room, marks, automaton) = match &mut spare {
+            None => (String::new(), VecDeque::with_capacity(MARKS_KEPT), Automaton::new()),
+            Some(run) => {
                 let (mut marks, automaton) = (std::mem::take(&mut run.marks), std::mem::take(&mut run.automaton));
                 marks.clear();
-                (Some(run), marks, automaton.again())
+                (std::mem::take(&mut run.prompt), marks, automaton.again())
             }
         };
+        prompt.clone_into(&mut room);
         let mut asked = Run {
             iteration: iteration.iteration,
             turn,
             connection: connection.number,
             asked: at,
             early,
-            prompt: prompt.to_owned(),
+            prompt: room,
             ids: run.into_iter().map(str::to_owned).collect(),
             named: false,
             automaton,

@@ -87,6 +87,8 @@ const AT_ONCE: usize = 2 * 1024;
 
 thread_local! {
     static ROOM: RefCell<[u8; AT_ONCE]> = const { RefCell::new([0; AT_ONCE]) };
+    /// Room for the rest of a read: most are asked for at once, and one after the other.
+    static SPARE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// By how much the kernel may stamp something before a look that did not find it: what was stamped is handled by others first.
@@ -256,7 +258,10 @@ impl AsyncRead for Stamping {
                 let read = this.poll_kernel(cx, &mut room);
                 let (now, later) = room.filled().split_at(room.filled().len().min(buf.remaining()));
                 buf.put_slice(now);
-                this.rest = later.to_vec();
+                if !later.is_empty() {
+                    this.rest = SPARE.take();
+                    this.rest.extend_from_slice(later);
+                }
                 read
             });
         }
@@ -265,8 +270,10 @@ impl AsyncRead for Stamping {
         buf.put_slice(now);
         this.handed_out += now.len();
         if this.handed_out == this.rest.len() {
-            // It was asked for seldom, and keeps no room of a user who waits.
-            (this.rest, this.handed_out) = (Vec::new(), 0);
+            // A user who waits keeps no room.
+            this.rest.clear();
+            SPARE.set(std::mem::take(&mut this.rest));
+            this.handed_out = 0;
         }
         Poll::Ready(Ok(()))
     }
