@@ -543,13 +543,23 @@ mod tests {
 
     /// Walks a run written as words: `start`, `think`, `call`, `result`, `end`, each with `:agent`, `:tool` or `:tool#id`.
     fn walk(words: &str) -> (Vec<String>, bool) {
+        let mut used = Automaton::new();
+        walk_in(
+            &mut used,
+            "think:a call result call:x result:x call:y start:b call:z#1 result result:x end:a call:y call result",
+        );
+        let walked = walk_in(&mut Automaton::new(), words);
+        assert_eq!(walk_in(&mut used.again(), words), walked, "in the room of another run");
+        walked
+    }
+
+    fn walk_in(automaton: &mut Automaton, words: &str) -> (Vec<String>, bool) {
         let mut next = 0;
         let grammar = Grammar::golden_path(|_| {
             next += 1;
             KindId(next - 1)
         });
         let names = |index: usize| ["start", "think", "call", "result", "end"][index].to_owned();
-        let mut automaton = Automaton::default();
         let (mut deviations, mut over) = (Vec::new(), false);
         for (at, word) in words.split_whitespace().enumerate() {
             let (name, rest) = word.split_once(':').unwrap_or((word, ""));
@@ -633,6 +643,8 @@ mod tests {
         check("start think result:a#1 call:a#2 result:a#2 end", &["tool a completed and was never called"]);
         check("start think result:a call:a result:a call:a result:a end", &["tool a completed and was never called"]);
         check("start think call:a result:a call:b end", &["tool b was called and never completed"]);
+        let both = ["tool b was called and never completed", "tool a completed and was never called"];
+        check("start think call:b#1 result:a#2 end", &both);
     }
 
     #[test]

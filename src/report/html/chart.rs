@@ -26,8 +26,12 @@ const MAIN: RGBColor = RGBColor(0, 0, 3);
 const MARK: RGBColor = RGBColor(0, 0, 4);
 const PALE: RGBColor = RGBColor(0, 0, 5);
 
-/// How many latencies lie where, on a logarithmic scale, with the median and the 95th percentile; `None` without any.
+/// How many latencies lie where, on a logarithmic scale, with the median and the 95th percentile; `None` of fewer than two, which
+/// lie nowhere but where the table says.
 pub(super) fn distribution(histogram: &Histogram, p50_us: Option<u64>, p95_us: Option<u64>) -> Option<String> {
+    if histogram.len() < 2 {
+        return None;
+    }
     let (low, high) = (histogram.min()?.max(1) as f64, histogram.max()?.max(1) as f64);
     // Equal values still need a scale to stand on.
     let pad = (0.3 - (high / low).log10()).max(0.1) / 2.0;
@@ -249,7 +253,9 @@ mod tests {
     fn every_latency_stands_in_a_bar() {
         let mut histogram = Histogram::new();
         assert_eq!(distribution(&histogram, None, None), None);
-        for us in [0, 5, 5, 5, 70_000] {
+        histogram.record(0);
+        assert_eq!(distribution(&histogram, Some(0), None), None);
+        for us in [5, 5, 5, 70_000] {
             histogram.record(us);
         }
         let svg = distribution(&histogram, Some(5), Some(70_000)).expect("a chart");
