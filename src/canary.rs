@@ -240,21 +240,21 @@ fn find_within(bytes: &[u8], stretch: Range<usize>, known: Option<Known>) -> imp
     std::iter::from_fn(move || {
         loop {
             let (at, spelling) = next?;
-            next = next_from(at + 1);
             let Some(found) = spelling.read(bytes, at, known) else {
+                next = next_from(at + 1);
                 continue;
             };
             let end = at + found.len;
-            if found.canary.is_err() && next.is_some_and(|(hit, _)| hit < end) {
+            if found.canary.is_err()
+                && let Some((hit, spelling)) = next_from(at + 1)
+                && hit < end
+            {
                 // Cut short, with the next mark right behind: not damage.
+                next = Some((hit, spelling));
                 continue;
             }
             // What begins inside a mark that was read is none.
-            while let Some((hit, _)) = next
-                && hit < end
-            {
-                next = next_from(hit + 1);
-            }
+            next = next_from(end);
             return Some(found);
         }
     })
