@@ -33,6 +33,8 @@ pub struct Work {
     pub think: Duration,
     /// From the moment at which everybody is connected to the first request.
     pub hold: Duration,
+    /// Nobody asks before everybody is connected.
+    pub together: bool,
 }
 
 /// The events of a run, in their order.
@@ -172,8 +174,10 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
     work: Work,
     connected: &tokio::sync::Barrier,
 ) {
-    connected.wait().await;
-    sleep(work.hold).await;
+    if work.together {
+        connected.wait().await;
+        sleep(work.hold).await;
+    }
     // Users are out of step with one another from the beginning, by the golden ratio.
     let mut due = Instant::now() + work.think.mul_f64(0.618_033_988_75 * f64::from(user) % 1.0);
     for request in 0..work.requests {

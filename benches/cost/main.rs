@@ -56,7 +56,7 @@ const GOLDENPATH: &str = env!("CARGO_BIN_EXE_goldenpath");
 const ROUNDS: usize = 3;
 
 /// One user, one request.
-const ONE: Work = Work { users: 1, requests: 1, think: Duration::ZERO, hold: Duration::ZERO };
+const ONE: Work = Work { users: 1, requests: 1, think: Duration::ZERO, hold: Duration::ZERO, together: true };
 
 /// Who is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,9 +90,12 @@ fn main() {
     if let [first, address, trust, numbers @ ..] = &arguments[..]
         && first == "bare"
     {
-        let [users, requests, think, hold] = [0, 1, 2, 3].map(|at| numbers[at].parse::<u64>().expect("a number"));
+        let numbers = numbers.iter().map(|number| number.parse().expect("a number"));
+        let Ok([users, requests, think, hold, together]) = <[u64; 5]>::try_from(numbers.collect::<Vec<_>>()) else {
+            panic!("five numbers");
+        };
         let (think, hold) = (Duration::from_millis(think), Duration::from_millis(hold));
-        let work = Work { users: users as u32, requests: requests as u32, think, hold };
+        let work = Work { users: users as u32, requests: requests as u32, think, hold, together: together == 1 };
         return bare::run(address, (trust != "-").then_some(Path::new(trust)), work);
     }
     let folder = tempfile::tempdir().expect("a folder");
@@ -115,15 +118,19 @@ fn main() {
     let asked = in_turn(&both, ROUNDS, |client| plain.drive(client, requests));
     show("processor time of a request", "us", &per(&asked, 30_000.0));
     let paths = Work { users: 2_000, ..ONE };
-    let walked = in_turn(&both, ROUNDS, |client| plain.drive(client, paths));
-    show("processor time of a whole path", "us", &per(&walked, 2_000.0));
+    for (together, what) in [(false, "of a whole path, as users come"), (true, "of a whole path, users who meet first")]
+    {
+        let walked = in_turn(&both, ROUNDS, |client| plain.drive(client, Work { together, ..paths }));
+        show(&format!("processor time {what}"), "us", &per(&walked, 2_000.0));
+    }
     let held = Work { users: 5_000, hold: Duration::from_secs(2), ..ONE };
     let memory = in_turn(&both, 1, |client| plain.drive(client, held));
     let of_one = |(all, one): (&Taken, &Taken)| (all.memory - one.memory) / 5_000.0 / 1024.0;
     show("memory of a held user, of 5,000", "KiB", &memory.iter().zip(&one).map(of_one).collect::<Vec<_>>());
 
     // Events one after the other: many users, each of whom thinks between two requests.
-    let spaced = |users| Work { users, requests: 5, think: Duration::from_secs(1), hold: Duration::from_secs(1) };
+    let spaced =
+        |users| Work { users, requests: 5, think: Duration::from_secs(1), hold: Duration::from_secs(1), ..ONE };
     let per_event: Vec<Vec<f64>> = [100, 5_000]
         .map(|users| {
             let idle = in_turn(&both, 1, |client| plain.drive(client, Work { requests: 1, ..spaced(users) }));
@@ -217,7 +224,8 @@ impl Target {
         let trust = self.trust.as_deref().unwrap_or(Path::new("-"));
         let this = std::env::current_exe().expect("this program");
         command.arg(this).arg("bare").arg(&self.address).arg(trust);
-        let numbers = [work.users.into(), work.requests.into(), work.think.as_millis(), work.hold.as_millis()];
+        let Work { users, requests, think, hold, together } = work;
+        let numbers = [users.into(), requests.into(), think.as_millis(), hold.as_millis(), together.into()];
         command.args(numbers.map(|number| number.to_string()));
     }
 
@@ -228,6 +236,7 @@ impl Target {
             pause => format!(", {name}: {}ms", pause.as_millis()),
         };
         let (think, hold) = (pause("think_time", work.think), pause("hold", work.hold));
+        let apart = if work.together { "" } else { ", together: false" };
         let scenario = format!(
             r#"
 version: 1
@@ -238,7 +247,7 @@ users:
   session: keep
   email: "qa${{user.number}}@example.com"
   password: {{ env: PASSWORD, on_loopback: golden-path }}
-load: {{ closed: {{ iterations: {requests}{think} }}{hold} }}
+load: {{ closed: {{ iterations: {requests}{think}{apart} }}{hold} }}
 ask: {{ prompt: "Which services drive our cloud bill? (ref ${{canary}})" }}
 expect: {{ isolation: {{ required: {several} }} }}
 timeouts: {{ quiet: 0s }}
