@@ -8,6 +8,7 @@
 mod gate;
 mod interval;
 mod limiter;
+mod looks;
 mod progress;
 mod pulse;
 mod shards;

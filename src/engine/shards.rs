@@ -9,6 +9,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use tokio::runtime;
 use tokio::task::LocalSet;
 
+use super::looks;
+
 /// Which shard this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShardContext {
@@ -97,8 +99,14 @@ fn run_one<I, A>(
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .max_io_events_per_tick(EVENTS_PER_LOOK)
-        .on_thread_park(hooks.parking)
-        .on_thread_unpark(hooks.woken)
+        .on_thread_park(move || {
+            looks::parking();
+            (hooks.parking)();
+        })
+        .on_thread_unpark(move || {
+            looks::woken();
+            (hooks.woken)();
+        })
         .build()
         .map_err(|source| ShardFailure::NotStarted { index, source })?;
     // What a broken shard leaves behind is dropped with its runtime, here.
