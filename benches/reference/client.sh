@@ -1,6 +1,7 @@
 #!/bin/sh
 # Becomes goldenpath doing what a runner asks of any client: GP_USERS users of GP_REQS requests each against the server at
 # GP_ADDR, GP_HOLD_S seconds after all are connected and GP_THINK_S seconds apart. The report lies in `report` beside GP_OUT.
+# Users begin as fast as they may: GP_RAMP_S is not followed.
 # GOLDENPATH is the program, GP_RECORD what it records (its own default without a word). It measures nothing.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
